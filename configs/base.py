@@ -1,0 +1,89 @@
+"""GLIDE's released base model: 64×64 pictures, 385 M parameters with the released vocabulary.
+
+    python -m glide_jax.main --config=configs/base.py --workdir=runs/base
+
+Hardware: built for a pod or a few GPUs of 80 GB; on a laptop it runs as well, and says at the
+start how long it would take. `--config.training.microbatch_size=N` and
+`--config.training.fsdp=N` fit it into the memory there is.
+
+Where the figures come from. GLIDE's released code: the architecture and the diffusion. Its paper
+(Nichol et al. 2021): batch size and steps, which are its 3.5 B model's, as it gives none for this
+one; a caption dropped for every fifth picture, which it fine-tuned with and is here from the
+start. ADM (Dhariwal & Nichol 2021), which it builds on: EMA, and λ = 0.001 of Improved DDPM;
+its code's defaults: learning rate and no weight decay. Warm-up and clipping are this project's.
+"""
+
+import ml_collections
+
+
+def get_config():
+    return ml_collections.ConfigDict(
+        dict(
+            seed=0,
+            data=dict(source="shapes/64", path="", split="train", workers=2),
+            # GLIDE's number of tokens; captions of few words give fewer.
+            text=dict(tokenizer="sentencepiece", vocab_size=50_257, length=128),
+            model=dict(
+                image_size=64,
+                low_res_size=0,
+                inpaint=False,
+                channels=192,
+                channel_mult=(1, 2, 3, 4),
+                num_res_blocks=3,
+                attention_resolutions=(32, 16, 8),
+                head_channels=64,
+                dropout=0.1,
+                scale_shift_norm=True,
+                resblock_updown=True,
+                text_width=512,
+                text_layers=16,
+                text_heads=8,
+                text_padding=True,
+                text_final_norm=True,
+                dtype="bfloat16",
+            ),
+            diffusion=dict(
+                schedule="squared_cosine",
+                num_steps=1000,
+                prediction="eps",
+                learn_variance=True,
+                vlb_weight=0.001,
+            ),
+            training=dict(
+                batch_size=2048,
+                microbatch_size=4,
+                num_steps=2_500_000,
+                learning_rate=1e-4,
+                lr_warmup_steps=1000,
+                lr_decay="constant",
+                weight_decay=0.0,
+                clip_norm=1.0,
+                ema_decay=0.9999,
+                caption_dropout=0.2,
+                low_res_noise=0.0,
+                fsdp=1,
+                log_every_steps=1,
+                checkpoint_every_steps=1000,
+                keep_checkpoints=3,
+                sample_every_steps=1000,
+            ),
+            sampling=dict(
+                sampler="ddpm",
+                steps="100",
+                eta=1.0,
+                guidance_scale=3.0,
+                temperature=1.0,
+                batch_size=4,
+            ),
+            prompts=(
+                "a red circle above a blue square",
+                "a small green triangle on a black background",
+                "a red star",
+                "a yellow square to the left of a cyan star",
+            ),
+            evaluation=dict(
+                splits=("test", "compositional"), guidance_scales=(1.0, 3.0), num_captions=256
+            ),
+            upsampler=None,
+        )
+    )

@@ -1,0 +1,100 @@
+"""Every emoji of a colour-emoji font, drawn from its name at 64×64 by one small model.
+
+    python -m glide_jax.main --config=configs/emoji.py --workdir=runs/emoji
+
+Hardware: anything; one accelerator of 16 GB or more to get pictures worth looking at. On two CPU
+cores, to see the loss fall:
+
+    python -m glide_jax.main --config=configs/emoji.py --workdir=runs/emoji_cpu \\
+        --config.training.batch_size=16 --config.training.microbatch_size=8 \\
+        --config.training.num_steps=100 --config.training.sample_every_steps=50
+
+The data set is some 3,700 drawings with their names; its split `test` keeps back 200 combinations
+of a person and a skin tone, of which training saw the parts alone. Half of the prompts are such.
+"""
+
+import ml_collections
+
+
+def get_config():
+    return ml_collections.ConfigDict(
+        dict(
+            seed=0,
+            data=dict(source="emoji/64", path="", split="train", workers=2),
+            text=dict(tokenizer="sentencepiece", vocab_size=2048, length=32),
+            model=dict(
+                image_size=64,
+                low_res_size=0,
+                inpaint=False,
+                channels=64,
+                channel_mult=(1, 2, 3, 4),
+                num_res_blocks=2,
+                attention_resolutions=(16, 8),
+                head_channels=32,
+                dropout=0.1,
+                scale_shift_norm=True,
+                resblock_updown=True,
+                text_width=256,
+                text_layers=6,
+                text_heads=4,
+                text_padding=True,
+                text_final_norm=True,
+                dtype="bfloat16",
+            ),
+            diffusion=dict(
+                schedule="squared_cosine",
+                num_steps=1000,
+                prediction="v",
+                learn_variance=False,
+                vlb_weight=0.0,
+            ),
+            training=dict(
+                batch_size=256,
+                microbatch_size=64,
+                num_steps=20_000,
+                learning_rate=3e-4,
+                lr_warmup_steps=500,
+                lr_decay="cosine",
+                weight_decay=0.01,
+                clip_norm=1.0,
+                ema_decay=0.999,
+                caption_dropout=0.1,
+                low_res_noise=0.0,
+                fsdp=1,
+                log_every_steps=10,
+                checkpoint_every_steps=1000,
+                keep_checkpoints=2,
+                sample_every_steps=2000,
+            ),
+            sampling=dict(
+                sampler="ddim",
+                steps="50",
+                eta=0.0,
+                guidance_scale=3.0,
+                temperature=1.0,
+                batch_size=16,
+            ),
+            prompts=(
+                # Drawn for training, under these very names.
+                "smiling face with sunglasses",
+                "a red heart",
+                "a black cat",
+                "a snow-capped mountain",
+                "the flag of Japan",
+                "a rocket",
+                "a mushroom",
+                "pizza",
+                # Kept back.
+                "a woman astronaut with medium-dark skin",
+                "a man firefighter with dark skin",
+                "a man cook with medium skin",
+                "a woman pilot with medium skin",
+                "Santa Claus with medium-dark skin",
+                "a vampire with medium-light skin",
+                "a waving hand with medium-dark skin",
+                "an old woman with dark skin",
+            ),
+            evaluation=dict(splits=("test",), guidance_scales=(1.0, 3.0), num_captions=64),
+            upsampler=None,
+        )
+    )

@@ -1,0 +1,109 @@
+"""Captions in, pictures out: a 16×16 model and a 16→64 upsampler, on two CPU cores.
+
+    python -m glide_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
+
+Hardware: two CPU cores, 6 GiB of memory. Time: a quarter of an hour. It makes its data set
+(captioned coloured shapes), trains both models one after the other, and draws prompts that
+training never showed.
+"""
+
+import ml_collections
+
+
+def get_config():
+    return ml_collections.ConfigDict(
+        dict(
+            seed=0,
+            data=dict(source="shapes/64", path="", split="train", workers=0),
+            text=dict(tokenizer="sentencepiece", vocab_size=512, length=32),
+            model=model(
+                image_size=16,
+                low_res_size=0,
+                channels=64,
+                channel_mult=(1, 2, 2),
+                num_res_blocks=2,
+                attention_resolutions=(8, 4),
+            ),
+            diffusion=diffusion(),
+            training=training(batch_size=64, num_steps=4000, low_res_noise=0.0),
+            sampling=sampling(steps="50", guidance_scale=3.0),
+            # Each shows a shape in a colour, or two shapes in an order, that training never does.
+            prompts=(
+                "a green circle on a white background",
+                "a small blue triangle on a black background",
+                "a large yellow ring",
+                "a red star above a blue square",
+                "a yellow square to the left of a cyan star",
+                "a red circle to the left of a green triangle",
+                "an orange cross below a purple circle",
+                "a pink ring above a small red star",
+            ),
+            evaluation=dict(
+                splits=("test", "compositional"), guidance_scales=(1.0, 3.0), num_captions=256
+            ),
+            # It draws edges, not scenes: a thin model that attends at the last level alone.
+            upsampler=dict(
+                model=model(
+                    image_size=64,
+                    low_res_size=16,
+                    channels=32,
+                    channel_mult=(1, 2, 2),
+                    num_res_blocks=1,
+                    attention_resolutions=(),
+                ),
+                diffusion=diffusion(),
+                training=training(batch_size=16, num_steps=1000, low_res_noise=0.1),
+                sampling=sampling(steps="10", guidance_scale=1.0),
+            ),
+        )
+    )
+
+
+def model(**sizes):
+    return dict(
+        inpaint=False,
+        head_channels=32,
+        dropout=0.0,
+        scale_shift_norm=True,
+        resblock_updown=True,
+        text_width=128,
+        text_layers=3,
+        text_heads=4,
+        text_padding=True,
+        text_final_norm=True,
+        dtype="float32",
+        **sizes,
+    )
+
+
+def diffusion():
+    return dict(
+        schedule="squared_cosine",
+        num_steps=1000,
+        prediction="v",
+        learn_variance=False,
+        vlb_weight=0.0,
+    )
+
+
+def training(**length):
+    return dict(
+        microbatch_size=0,
+        learning_rate=1e-3,
+        lr_warmup_steps=100,
+        lr_decay="cosine",
+        weight_decay=0.01,
+        clip_norm=1.0,
+        ema_decay=0.999,
+        caption_dropout=0.1,
+        fsdp=1,
+        log_every_steps=20,
+        checkpoint_every_steps=500,
+        keep_checkpoints=2,
+        sample_every_steps=1000,
+        **length,
+    )
+
+
+def sampling(**choice):
+    return dict(sampler="ddim", eta=0.0, temperature=1.0, batch_size=32, **choice)

@@ -1,0 +1,62 @@
+"""Data sets by name: "shapes/64", "emoji/64", "folder".
+
+Nothing of a data set is imported before it is asked for: who only samples never loads TFDS.
+"""
+
+import importlib
+from collections.abc import Iterator
+from types import ModuleType
+
+from glide_jax.data.source import Example, Source
+from glide_jax.errors import unknown_name
+
+__all__ = ["SOURCES", "Example", "Source", "captions", "open_source", "prepare"]
+
+SOURCES = {
+    "emoji": "glide_jax.data.emoji",
+    "folder": "glide_jax.data.folder",
+    "shapes": "glide_jax.data.shapes",
+}
+"""Data set → the module that offers `prepare` and `open_split` (see `data.source`)."""
+
+
+def prepare(name: str, path: str) -> None:
+    """Make a data set on disk if it is not there yet.
+
+    Args:
+        name: the data set and its variant, "shapes/64".
+        path: where it lies or what it is made from; "" is the data set's own default.
+
+    Raises:
+        UserError: unknown name, nothing to make it from, no room to put it.
+    """
+    module, variant = _find(name)
+    module.prepare(variant, path)
+
+
+def open_source(name: str, path: str, split: str) -> Source:
+    """Open one split of a data set that is on disk.
+
+    Args:
+        name: the data set and its variant, "shapes/64".
+        path: as `prepare`.
+        split: "train", "test", or another that the data set has.
+
+    Raises:
+        UserError: unknown name or split, not prepared, nothing usable in it.
+    """
+    module, variant = _find(name)
+    return module.open_split(variant, path, split)
+
+
+def captions(source: Source) -> Iterator[str]:
+    """Yield every caption of every picture, in order, without decoding a picture."""
+    for i in range(len(source)):
+        yield from source.captions(i)
+
+
+def _find(name: str) -> tuple[ModuleType, str]:
+    kind, _, variant = name.partition("/")
+    if kind not in SOURCES:
+        raise unknown_name("data set", kind, SOURCES)
+    return importlib.import_module(SOURCES[kind]), variant

@@ -1,0 +1,189 @@
+"""From a source to the batches of one process, in an order that only (seed, step) decides.
+
+    shuffled → repeated → decoded, square → caption chosen, tokenized → a process's rows, stacked
+
+Chance is used before the rows are shared out: at every step the processes' batches, one after the
+other, are the same global batch, however many processes there are. Batch k can be made without
+those before it, so the position is one number.
+"""
+
+import functools
+import signal
+import sys
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+import grain
+import numpy as np
+from absl import flags
+
+from glide_jax.data import images
+from glide_jax.data.source import Source
+from glide_jax.errors import UserError
+from glide_jax.text.tokenizer import Tokenizer, tokenize
+
+CACHE_BYTES = 2**29
+"""A data set whose decoded squares fit in this much memory is decoded once, not every epoch."""
+
+_BATCHES_AHEAD = 2
+Batch = dict[str, np.ndarray]
+
+
+def batches(
+    source: Source,
+    tokenizer: Tokenizer,
+    *,
+    image_size: int,
+    text_length: int,
+    batch_size: int,
+    seed: int,
+    process_index: int,
+    process_count: int,
+    workers: int,
+    start_step: int,
+) -> "Batches":
+    """Return the endless batches of one process.
+
+    Args:
+        source: the pictures; may be fewer than a batch.
+        tokenizer: for the captions; what is longer than text_length is cut.
+        image_size: s, side in pixels.
+        text_length: l, in tokens.
+        batch_size: of all processes together, a multiple of process_count.
+        seed: decides the order, which is another in every epoch, and the choice among captions.
+        process_index: whose rows to read, 0 ≤ process_index < process_count.
+        process_count: how many share a batch.
+        workers: processes to decode in; 0: a thread of this one.
+        start_step: the step of the first batch.
+
+    Returns:
+        An iterator of {"image": f32[b s s 3] in [-1, 1], "tokens": i32[b l], "mask": bool[b l]},
+        b = batch_size / process_count. Close it.
+
+    Raises:
+        UserError: the source is empty.
+        ValueError: batch_size is not a multiple of process_count.
+    """
+    if not len(source):
+        raise UserError("the data set has no pictures: choose another split or path")
+    if batch_size % process_count:
+        raise ValueError(f"{batch_size=} is not a multiple of {process_count=}")
+    squares = _Squares(source, image_size, CACHE_BYTES // max(workers, 1))
+    rows = (
+        grain.MapDataset.source(squares)
+        .seed(seed % 2**32)
+        .shuffle()
+        .repeat()
+        .random_map(functools.partial(_choose_caption, tokenizer, text_length))
+    )
+    count = batch_size // process_count
+    share = functools.partial(_share, rows, batch_size, process_index * count, count)
+    return Batches(grain.MapDataset.range(sys.maxsize).map(share), workers, start_step)
+
+
+class Batches(Iterator[Batch]):
+    """An endless iterator that knows its place. Use as a context manager, or close it."""
+
+    def __init__(self, dataset: grain.MapDataset, workers: int, start_step: int):
+        self._dataset = dataset
+        self._workers = workers
+        self._open(start_step)
+
+    def __next__(self) -> Batch:
+        batch = next(self._iterator)
+        self._step += 1
+        # Only here: between processes uint8 is a quarter of the bytes.
+        return batch | {"image": images.to_float(batch["image"])}
+
+    def state(self) -> dict[str, int]:
+        """Return the position: the step whose batch comes next. Good for any process count."""
+        return {"next_index": self._step}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Go to a position that `state` returned, forwards or back."""
+        self.close()
+        self._open(state["next_index"])
+
+    def close(self) -> None:
+        """Stop the threads and processes that read ahead."""
+        self._iterator.close()
+
+    def __enter__(self) -> "Batches":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self, step: int) -> None:
+        self._step = step
+        read = grain.ReadOptions(num_threads=1, prefetch_buffer_size=_BATCHES_AHEAD)
+        dataset = self._dataset[step:].to_iter_dataset(read)
+        if self._workers:
+            # grain hands its flags to its workers; who is not an absl program never parsed any.
+            if not flags.FLAGS.is_parsed():
+                flags.FLAGS.mark_as_parsed()
+            options = grain.MultiprocessingOptions(num_workers=self._workers)
+            dataset = dataset.mp_prefetch(options, worker_init_fn=_ignore_interrupt)
+        self._iterator = iter(dataset)
+
+
+class _Squares:
+    """A source of (uint8[s s 3], captions) that keeps what it decoded if all of it fits."""
+
+    def __init__(self, source: Source, size: int, cache_bytes: int):
+        self._arguments = (source, size, cache_bytes)
+        self._source = source
+        self._size = size
+        n = len(source) if len(source) * size * size * 3 <= cache_bytes else 0
+        self._pixels = np.empty((n, size, size, 3), np.uint8)  # untouched pages take no memory
+        self._captions: list[tuple[str, ...] | None] = [None] * n
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
+        if not self._captions:
+            return self._read(index)
+        captions = self._captions[index]
+        if captions is None:
+            self._pixels[index], captions = self._read(index)
+            self._captions[index] = captions  # last: it says that the pixels are there
+        return self._pixels[index], captions
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Squares, self._arguments
+
+    def _read(self, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
+        example = self._source[index]
+        return images.square(example.image, self._size), example.captions
+
+
+def _ignore_interrupt(worker_index: int, worker_count: int) -> None:
+    """Leave Ctrl-C, which reaches a whole process group, to the parent: it may still need us."""
+    del worker_index, worker_count
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _choose_caption(
+    tokenizer: Tokenizer,
+    length: int,
+    element: tuple[np.ndarray, tuple[str, ...]],
+    rng: np.random.Generator,
+) -> Batch:
+    """(pixels, captions) → what a batch is made of, with one of the captions."""
+    pixels, captions = element
+    text = tokenize(tokenizer, [captions[rng.integers(len(captions))]], length)
+    return {"image": pixels, "tokens": text.tokens[0], "mask": text.mask[0]}
+
+
+def _share(rows: grain.MapDataset, batch_size: int, first: int, count: int, step: int) -> Batch:
+    """Stack `count` rows of the global batch of a step, from `first` on."""
+    start = step * batch_size + first
+    share: list[Any] = [rows[i] for i in range(start, start + count)]
+    return {key: np.stack([row[key] for row in share]) for key in share[0]}

@@ -1,0 +1,144 @@
+"""Data sets that are made once and kept as ArrayRecord files by TensorFlow Datasets.
+
+Every one of them stores the same three features, so that one class reads them all. TensorFlow
+itself is not needed: neither to write ArrayRecord nor to read it.
+"""
+
+import contextlib
+import errno
+import io
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from glide_jax.data import images
+from glide_jax.data.source import Example
+from glide_jax.errors import UserError, unknown_name
+
+FILE_FORMAT = "array_record"
+_log = logging.getLogger(__name__)
+
+
+def features() -> tfds.features.FeaturesDict:
+    """Return what a record holds: the PNG's bytes, its captions, its facts as JSON."""
+    return tfds.features.FeaturesDict(
+        {
+            # Not tfds.features.Image: its decoder keeps palettes and alpha as they are.
+            "image": tfds.features.Tensor(shape=(), dtype=np.object_),
+            "captions": tfds.features.Sequence(tfds.features.Text()),
+            "facts": tfds.features.Text(),
+        }
+    )
+
+
+def record(example: Example) -> dict[str, Any]:
+    """Turn an example into what a builder's `_generate_examples` yields beside its key."""
+    return {
+        "image": images.encode_png(example.image),
+        "captions": list(example.captions),
+        "facts": json.dumps(dict(example.facts), sort_keys=True),
+    }
+
+
+def data_dir() -> str:
+    """Return the folder of all prepared data sets: TFDS_DATA_DIR, else TFDS's own default."""
+    return os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+
+
+def prepare(builder: tfds.core.DatasetBuilder) -> None:
+    """Make the data set on disk; nothing happens if it is there.
+
+    Raises:
+        UserError: the disk is full or may not be written, or what is there is damaged.
+    """
+    if _is_prepared(builder):
+        return
+    if builder.data_path.exists():
+        raise UserError(f"{builder.data_path} is damaged: delete that folder, it is made again")
+    _log.info("making the data set %s in %s, once", _name(builder), builder.data_path)
+    tfds.display_progress_bar(sys.stderr.isatty())
+    try:
+        # TFDS prints of downloads; there are none.
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(file_format=FILE_FORMAT)
+    except (OSError, RuntimeError) as error:
+        if _is_prepared(builder):
+            return  # another process was quicker
+        # array_record tells of a full disk in words only.
+        if isinstance(error, RuntimeError) and os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise UserError(
+            f"cannot write the data set {_name(builder)} to {builder.data_path}: {error}; "
+            "set TFDS_DATA_DIR to a folder with room"
+        ) from error
+
+
+def open_split(builder: tfds.core.DatasetBuilder, split: str) -> "PreparedSource":
+    """Open a split, or a slice of one as TFDS writes it: "train", "test[:100]", "train[10%:]".
+
+    Raises:
+        UserError: the data set is not on disk, or has no such split.
+    """
+    if not _is_prepared(builder):
+        raise UserError(f"no data set {_name(builder)} at {builder.data_path}: prepare it first")
+    known = list(builder.info.splits)
+    name = split.split("[")[0]
+    if name not in known:
+        raise unknown_name(f"split of {_name(builder)}", name, known)
+    try:
+        # TFDS's decorator hides the parameters.
+        source = PreparedSource(builder.as_data_source(split))  # pyright: ignore[reportCallIssue]
+        len(source)  # TFDS finds out here that a slice ends before it starts
+        return source
+    except ValueError as error:
+        raise UserError(
+            f"cannot read the slice {split!r}: write it as train[:100], inside of the "
+            f"{builder.info.splits[name].num_examples} pictures there are"
+        ) from error
+
+
+class PreparedSource:
+    """A Source over the records of a prepared split."""
+
+    def __init__(self, records: Any):
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, i: int) -> Example:
+        record = self._record(i)
+        return Example(
+            image=images.decode(bytes(record["image"]), f"number {i}"),
+            captions=_captions(record),
+            facts=json.loads(record["facts"]),
+        )
+
+    def captions(self, i: int) -> tuple[str, ...]:
+        """Return the captions of picture i without decoding it."""
+        return _captions(self._record(i))
+
+    def _record(self, i: int) -> dict[str, Any]:
+        if not 0 <= i < len(self):
+            raise IndexError(f"picture {i} of {len(self)}")
+        return self._records[int(i)]
+
+
+def _captions(record: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(caption.decode() for caption in record["captions"])
+
+
+def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
+    # is_prepared alone warns of a folder that is not there.
+    return builder.data_path.exists() and builder.is_prepared()
+
+
+def _name(builder: tfds.core.DatasetBuilder) -> str:
+    return (
+        f"{builder.name}/{builder.builder_config.name}" if builder.builder_config else builder.name
+    )

@@ -1,0 +1,206 @@
+"""The vocabulary of `shapes`, what a scene is, and which scenes each split shows.
+
+A scene knows no resolution: lengths are fractions of the picture's side, x to the right, y down.
+It is drawn from (split, index) alone, so that picture 17 of `train` is the same on every machine
+and at every size.
+"""
+
+import dataclasses
+
+import numpy as np
+
+SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
+
+COLOURS = {
+    "red": (215, 20, 30),
+    "orange": (255, 130, 0),
+    "yellow": (255, 235, 0),
+    "green": (15, 155, 55),
+    "cyan": (0, 215, 240),
+    "blue": (20, 60, 225),
+    "purple": (145, 25, 190),
+    "pink": (255, 120, 200),
+}
+"""Objects' colours, RGB in 0..255: any two, and any one and a background, are > 100 apart."""
+
+BACKGROUNDS = {
+    "white": (255, 255, 255),
+    "grey": (135, 135, 135),
+    "black": (0, 0, 0),
+    "brown": (90, 55, 25),
+}
+
+SIZES = {"small": (0.27, 0.30), "large": (0.39, 0.42)}
+"""How far across an object is: from, to."""
+
+SIZE_LIMIT = 0.345
+"""An object is large from here on."""
+
+RELATIONS = {
+    "left of": (-1, 0),
+    "right of": (1, 0),
+    "above": (0, -1),
+    "below": (0, 1),
+}
+"""Where the first object lies, as the second sees it: the sign of (x, y)."""
+
+CONVERSE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+
+SPLITS = {"train": 20_000, "test": 1_000, "compositional": 1_000}
+"""The pictures of each split; the order also seeds them."""
+
+_MARGIN = 0.03  # between an object and the picture's edge
+_GAP = 0.08  # between two objects, on the relation's axis: one pixel at 16×16
+_SLANT = 0.4  # how far the other axis may stray, of the distance on the relation's axis
+_ONE_OBJECT = 0.3  # share of scenes with a single object
+
+
+@dataclasses.dataclass(frozen=True)
+class Object:
+    """A shape of one colour.
+
+    Attributes:
+        shape: one of SHAPES.
+        colour: one of COLOURS.
+        size: one of SIZES.
+        across: its diameter, a fraction of the picture's side.
+        x, y: the centre of its box, fractions of the side.
+    """
+
+    shape: str
+    colour: str
+    size: str
+    across: float
+    x: float
+    y: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """One or two objects on a plain ground.
+
+    Attributes:
+        objects: the first stands in `relation` to the second.
+        relation: one of RELATIONS; None with a single object.
+        background: one of BACKGROUNDS.
+    """
+
+    objects: tuple[Object, ...]
+    relation: str | None
+    background: str
+
+
+def relation_holds(relation: str, dx: float, dy: float) -> bool:
+    """Tell whether an object dx to the right of and dy below another stands so to it.
+
+    The relation's axis must be the one on which they are further apart.
+    """
+    sign_x, sign_y = RELATIONS[relation]
+    along, aside = (sign_x * dx, dy) if sign_x else (sign_y * dy, dx)
+    return along > 0 and along >= abs(aside)
+
+
+def is_held_out_pair(shape: str, colour: str) -> bool:
+    """Tell whether `train` and `test` never show this shape in this colour: 8 pairs of 48."""
+    return list(COLOURS).index(colour) % len(SHAPES) == (SHAPES.index(shape) + 3) % len(SHAPES)
+
+
+def is_held_out_relation(first: str, relation: str, second: str) -> bool:
+    """Tell whether `train` and `test` never show these shapes so: 12 of 72, converse apart.
+
+    Shape k never stands left of shape k + 2 there, nor above shape k + 4, counted in a circle.
+    """
+    if relation in ("right of", "below"):
+        first, relation, second = second, CONVERSE[relation], first
+    step = {"left of": 2, "above": 4}[relation]
+    return (SHAPES.index(first) + step) % len(SHAPES) == SHAPES.index(second)
+
+
+def is_compositional(scene: Scene) -> bool:
+    """Tell whether a scene holds a pair or a relation that `train` and `test` never show."""
+    if any(is_held_out_pair(o.shape, o.colour) for o in scene.objects):
+        return True
+    if scene.relation is None:
+        return False
+    first, second = scene.objects
+    return is_held_out_relation(first.shape, scene.relation, second.shape)
+
+
+def generator(split: str, index: int, purpose: int) -> np.random.Generator:
+    """Return the random numbers of example `index` for one purpose (0: scene, 1: caption)."""
+    seed = (list(SPLITS).index(split), index, purpose)
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def sample_scene(split: str, index: int) -> Scene:
+    """Return scene `index` of a split, the same one every time.
+
+    Args:
+        split: one of SPLITS.
+        index: 0 ≤ index; the builder stops at SPLITS[split].
+    """
+    rng = generator(split, index, 0)
+    draw = _one_object if rng.random() < _ONE_OBJECT else _two_objects
+    while True:
+        scene = draw(rng)
+        if is_compositional(scene) == (split == "compositional"):
+            return scene
+
+
+def _one_object(rng: np.random.Generator) -> Scene:
+    shape, colour, size, across = _kind(rng)
+    x, y = (_between(rng, *_room(across)) for _ in range(2))
+    background = _choose(rng, tuple(BACKGROUNDS))
+    return Scene((Object(shape, colour, size, across, x, y),), None, background)
+
+
+def _two_objects(rng: np.random.Generator) -> Scene:
+    first = second = _kind(rng)
+    while second[:2] == first[:2]:  # two red circles could not be told apart in words
+        second = _kind(rng)
+    relation = _choose(rng, tuple(RELATIONS))
+    centres = _place(rng, relation, first[3], second[3])
+    objects = (Object(*first, *centres[0]), Object(*second, *centres[1]))
+    return Scene(objects, relation, _choose(rng, tuple(BACKGROUNDS)))
+
+
+def _kind(rng: np.random.Generator) -> tuple[str, str, str, float]:
+    """Draw an object but for its place: shape, colour, size, across."""
+    size = _choose(rng, tuple(SIZES))
+    return _choose(rng, SHAPES), _choose(rng, tuple(COLOURS)), size, _between(rng, *SIZES[size])
+
+
+def _place(
+    rng: np.random.Generator, relation: str, first: float, second: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the centres of two objects of these diameters, with a gap along the relation."""
+    sign_x, sign_y = RELATIONS[relation]
+    first_leads = sign_x + sign_y < 0  # it is the left or the upper one
+    leading, trailing = (first, second) if first_leads else (second, first)
+    slack = 1 - 2 * _MARGIN - _GAP - leading - trailing
+    shares = sorted((rng.random(), rng.random()))
+    along = (
+        _MARGIN + leading / 2 + shares[0] * slack,
+        1 - _MARGIN - trailing / 2 - (1 - shares[1]) * slack,
+    )
+    low, high = _room(leading)
+    aside = _between(rng, low, high)
+    stray = _SLANT * (along[1] - along[0])
+    low, high = _room(trailing)
+    # The nearest place that leaves the trailing object inside is never further than `stray`.
+    asides = (aside, min(max(aside + _between(rng, -stray, stray), low), high))
+    pairs = list(zip(along, asides, strict=True))
+    centres = pairs if sign_x else [(x, y) for y, x in pairs]
+    return (centres[0], centres[1]) if first_leads else (centres[1], centres[0])
+
+
+def _room(across: float) -> tuple[float, float]:
+    return _MARGIN + across / 2, 1 - _MARGIN - across / 2
+
+
+def _between(rng: np.random.Generator, low: float, high: float) -> float:
+    return low + (high - low) * float(rng.random())
+
+
+def _choose(rng: np.random.Generator, values: tuple[str, ...]) -> str:
+    return values[int(rng.integers(len(values)))]

@@ -1,0 +1,231 @@
+"""How much noise there is at each step: betas, the steps that sampling keeps, the Schedule.
+
+Everything is computed in numpy float64 and cast to float32 once. A Schedule is data: two with
+the same number of steps run through the same compiled function.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glide_jax.errors import UserError
+from glide_jax.types import Array
+
+_LAST_BETA = 0.999  # squared cosine would end at 1, where x_T says nothing of x_0
+
+
+def linear_betas(num_steps: int) -> np.ndarray:
+    """β from 1e-4 to 0.02 in equal steps (Ho et al. 2020, sec. 4), scaled by 1000 / num_steps.
+
+    Args:
+        num_steps: number of diffusion steps, more than 20.
+
+    Returns:
+        f64[num_steps] in (0, 1).
+
+    Raises:
+        UserError: with 20 steps or fewer the last β would reach 1.
+    """
+    if num_steps <= 20:
+        raise UserError(
+            f"a linear schedule can't have {num_steps} steps, its last beta would reach 1; "
+            "take more than 20 steps, or the squared_cosine schedule"
+        )
+    scale = 1000 / num_steps
+    return np.linspace(scale * 1e-4, scale * 0.02, num_steps, dtype=np.float64)
+
+
+def squared_cosine_betas(num_steps: int) -> np.ndarray:
+    """β whose alpha_bar follows cos² (Nichol & Dhariwal 2021, eq. 17), none above 0.999.
+
+    Args:
+        num_steps: number of diffusion steps, 1 or more.
+
+    Returns:
+        f64[num_steps] in (0, 1).
+
+    Raises:
+        UserError: no steps.
+    """
+    if num_steps < 1:
+        raise UserError(f"a schedule can't have {num_steps} steps; take 1 or more")
+    time = np.arange(num_steps + 1, dtype=np.float64) / num_steps
+    alpha_bar = np.cos((time + 0.008) / 1.008 * np.pi / 2) ** 2
+    return np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], _LAST_BETA)
+
+
+BETAS: dict[str, Callable[[int], np.ndarray]] = {
+    "linear": linear_betas,
+    "squared_cosine": squared_cosine_betas,
+}
+"""Schedule name → function from the number of steps to its betas."""
+
+
+def kept_timesteps(spec: str, num_steps: int) -> np.ndarray:
+    """The original steps that a respacing keeps.
+
+    Args:
+        spec: "100": that many, evenly spread, both ends kept. "10,10,3,2,2": cut the steps into as
+            many equal sections, least noisy first, and keep so many of each. "fast27": GLIDE's
+            fast upsampling. "ddim25": every k-th from 0, k whole (Song et al. 2021). "": all.
+        num_steps: number of steps of the original schedule.
+
+    Returns:
+        i64[S], rising, in [0, num_steps).
+
+    Raises:
+        UserError: a spec that is not one of these, or can't be had from num_steps.
+    """
+    if spec == "":
+        return np.arange(num_steps)
+    if spec.startswith("ddim"):
+        return _strided(spec, num_steps)
+    if spec == "fast27":
+        kept = _sectioned(spec, [10, 10, 3, 2, 2], num_steps)
+        # The very last step looks at pure noise; starting two earlier leaves fewer artefacts.
+        kept[-1] = num_steps - 3
+        return kept
+    return _sectioned(spec, [_count(part, spec) for part in spec.split(",")], num_steps)
+
+
+def _count(text: str, spec: str) -> int:
+    if not (text.strip().isdecimal() and int(text) > 0):
+        raise UserError(
+            f"respacing {spec!r} is not understood; give a number of steps ('100'), a number for "
+            "each section ('10,10,3,2,2'), 'fast27', or 'ddim' and a number ('ddim25')"
+        )
+    return int(text)
+
+
+def _strided(spec: str, num_steps: int) -> np.ndarray:
+    wanted = _count(spec.removeprefix("ddim"), spec)
+    for stride in range(1, num_steps + 1):
+        kept = np.arange(0, num_steps, stride)
+        if len(kept) == wanted:
+            return kept
+        if len(kept) < wanted:
+            break
+    possible = sorted({-(-num_steps // stride) for stride in range(1, num_steps + 1)})
+    nearest = sorted(possible, key=lambda count: abs(count - wanted))[:2]
+    raise UserError(
+        f"respacing {spec!r}: no whole stride over {num_steps} steps keeps {wanted}; "
+        f"the nearest that one does: {', '.join(f'ddim{count}' for count in sorted(nearest))}"
+    )
+
+
+def _sectioned(spec: str, counts: Sequence[int], num_steps: int) -> np.ndarray:
+    kept = []
+    for section, count in zip(
+        np.array_split(np.arange(num_steps), len(counts)), counts, strict=True
+    ):
+        if len(section) < count:
+            raise UserError(
+                f"respacing {spec!r} can't keep {count} steps of a section of {len(section)} "
+                f"(the schedule has {num_steps}); ask for fewer"
+            )
+        stride = (len(section) - 1) / max(count - 1, 1)
+        # Added up, not multiplied: where a half comes out just below, the released models' steps
+        # were chosen by the sum.
+        places = np.cumsum([0.0] + [stride] * (count - 1))
+        kept.append(section[places.round().astype(int)])
+    return np.concatenate(kept)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """The numbers of a diffusion of S steps; index 0 is the least noisy. A pytree.
+
+    Differences such as 1 - alpha_bar are fields of their own: in float32 they can't be had from
+    alpha_bar where it is near 1.
+
+    Attributes:
+        timesteps: i32[S], rising: the ORIGINAL index of each step, what a model is told.
+        beta: f32[S] in (0, 1], variance of q(x_t | x_{t-1}), where t-1 is the previous KEPT step.
+        log_beta: f32[S].
+        alpha_bar: f32[S] in (0, 1), falling: share of x_0's variance left in x_t.
+        alpha_bar_prev: f32[S], alpha_bar one step less noisy; 1 at index 0.
+        alpha_bar_next: f32[S], alpha_bar one step noisier; 0 at the last index.
+        sqrt_alpha_bar: f32[S], what x_0 is multiplied by in x_t.
+        sqrt_one_minus_alpha_bar: f32[S], what eps is multiplied by in x_t.
+        one_minus_alpha_bar_prev: f32[S].
+        log_snr: f32[S], log(alpha_bar / (1 - alpha_bar)), falling.
+        posterior_x_0_coefficient: f32[S], of x_0 in the mean of q(x_{t-1} | x_t, x_0).
+        posterior_x_t_coefficient: f32[S], of x_t in that mean.
+        posterior_variance: f32[S], of q(x_{t-1} | x_t, x_0); 0 at index 0.
+        posterior_log_variance_clipped: f32[S], its log, with index 1's value at index 0.
+    """
+
+    timesteps: Array
+    beta: Array
+    log_beta: Array
+    alpha_bar: Array
+    alpha_bar_prev: Array
+    alpha_bar_next: Array
+    sqrt_alpha_bar: Array
+    sqrt_one_minus_alpha_bar: Array
+    one_minus_alpha_bar_prev: Array
+    log_snr: Array
+    posterior_x_0_coefficient: Array
+    posterior_x_t_coefficient: Array
+    posterior_variance: Array
+    posterior_log_variance_clipped: Array
+
+    @property
+    def num_steps(self) -> int:
+        """S, the number of steps; static."""
+        return self.timesteps.shape[0]
+
+
+def make_schedule(
+    betas: np.ndarray, timesteps: Sequence[int] | np.ndarray | None = None
+) -> Schedule:
+    """The Schedule of these betas, or of some of its steps (Nichol & Dhariwal 2021, eq. 19).
+
+    Args:
+        betas: f64[T] in (0, 1), of the original schedule.
+        timesteps: i[S], rising, in [0, T): the steps kept; None: all.
+
+    Returns:
+        A Schedule of S steps.
+
+    Raises:
+        ValueError: betas outside (0, 1); timesteps empty, not rising or out of range.
+    """
+    betas = np.asarray(betas, np.float64)
+    if betas.ndim != 1 or not np.all((betas > 0) & (betas < 1)):
+        raise ValueError("betas must be one row of numbers between 0 and 1, both excluded")
+    kept = np.arange(len(betas)) if timesteps is None else np.asarray(timesteps, np.int64)
+    if len(kept) == 0 or np.any(np.diff(kept) <= 0) or kept[0] < 0 or kept[-1] >= len(betas):
+        raise ValueError(f"timesteps must rise within [0, {len(betas)})")
+    return _from_alpha_bar(np.cumprod(1 - betas)[kept], kept)
+
+
+def _from_alpha_bar(alpha_bar: np.ndarray, timesteps: np.ndarray) -> Schedule:
+    alpha_bar_prev = np.append(1.0, alpha_bar[:-1])
+    beta = 1 - alpha_bar / alpha_bar_prev
+    variance = beta * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    # Index 0's variance is 0; a one-step schedule has no index 1 to borrow from.
+    clipped = np.append(variance[1] if len(variance) > 1 else beta[0], variance[1:])
+    values = {
+        "beta": beta,
+        "log_beta": np.log(beta),
+        "alpha_bar": alpha_bar,
+        "alpha_bar_prev": alpha_bar_prev,
+        "alpha_bar_next": np.append(alpha_bar[1:], 0.0),
+        "sqrt_alpha_bar": np.sqrt(alpha_bar),
+        "sqrt_one_minus_alpha_bar": np.sqrt(1 - alpha_bar),
+        "one_minus_alpha_bar_prev": 1 - alpha_bar_prev,
+        "log_snr": np.log(alpha_bar) - np.log1p(-alpha_bar),
+        "posterior_x_0_coefficient": beta * np.sqrt(alpha_bar_prev) / (1 - alpha_bar),
+        "posterior_x_t_coefficient": (1 - alpha_bar_prev) * np.sqrt(1 - beta) / (1 - alpha_bar),
+        "posterior_variance": variance,
+        "posterior_log_variance_clipped": np.log(clipped),
+    }
+    return Schedule(
+        timesteps=jnp.asarray(timesteps, jnp.int32),
+        **{name: jnp.asarray(value, jnp.float32) for name, value in values.items()},
+    )

@@ -1,0 +1,113 @@
+"""The entry: a config in, a trained model, its pictures and its figures out.
+
+python -m glide_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
+python -m glide_jax.main --mode=sample --workdir=runs/quickstart --prompt="a red circle"
+python -m glide_jax.main --mode=evaluate --workdir=runs/quickstart
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from glide_jax import config
+from glide_jax.errors import Interrupted, UserError
+
+BAD_INPUT = 2
+STOPPED = 130
+
+_CACHE = "~/.cache/glide_jax/compiled"
+_CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one mode; the result is the exit status.
+
+    Args:
+        argv: the command line's words after the program's name; sys.argv's where None.
+    """
+    try:
+        _run(sys.argv[1:] if argv is None else argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except Interrupted as stop:
+        print(f"\n{stop}", file=sys.stderr)
+        return STOPPED
+    except KeyboardInterrupt:
+        print("stopped; what was saved before is whole", file=sys.stderr)
+        return STOPPED
+    return 0
+
+
+def _run(argv: Sequence[str]) -> None:
+    words, overrides = config.split_overrides(argv)
+    arguments = _parser().parse_args(words)
+    # Only now: a mistake on the command line is answered before JAX is loaded.
+    from glide_jax import modes
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("glide_jax").setLevel(logging.INFO)
+    _cache_compilations()
+    if arguments.mode == "train":
+        if not arguments.config:
+            raise UserError("--mode=train needs --config=FILE, such as configs/quickstart.py")
+        experiment = config.experiment_from(config.load_config(arguments.config, overrides))
+        default = Path("runs") / Path(arguments.config).stem
+        modes.train(experiment, Path(arguments.workdir or default))
+        return
+    if arguments.config:
+        raise UserError(
+            f"--mode={arguments.mode} takes its config from the checkpoint in --workdir; "
+            "leave --config out, and change keys with --config.KEY=VALUE"
+        )
+    if not arguments.workdir:
+        raise UserError(f"--mode={arguments.mode} needs --workdir=DIR, the one that was trained in")
+    workdir = Path(arguments.workdir)
+    if arguments.mode == "sample":
+        modes.sample(workdir, overrides, arguments.prompt, arguments.seed)
+    else:
+        modes.evaluate(workdir, overrides)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m glide_jax.main",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        epilog="--config.KEY=VALUE changes one key, such as --config.training.batch_size=64",
+    )
+    parser.add_argument("--config", metavar="FILE", help="the experiment to train")
+    parser.add_argument(
+        "--workdir", metavar="DIR", help="where it all lies; to train, by default runs/CONFIG"
+    )
+    parser.add_argument("--mode", choices=("train", "sample", "evaluate"), default="train")
+    parser.add_argument(
+        "--prompt", action="append", metavar="TEXT", help="what to draw; may be given again"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other pictures")
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, its complaints in one line like all others."""
+
+    def error(self, message: str):
+        raise UserError(f"{message}; see --help")
+
+
+def _cache_compilations() -> None:
+    """Keep what XLA compiles, so that the second start is quick."""
+    import jax
+
+    if _CACHE_VARIABLE not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(Path(_CACHE).expanduser()))
+    # The default keeps only what took a second or more; a start is many smaller ones.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

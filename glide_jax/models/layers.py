@@ -1,0 +1,128 @@
+"""The small layers: what PyTorch calls Linear, Conv2d, GroupNorm(32), LayerNorm, at its epsilons.
+
+Weights are float32. Matrix products and convolutions run in the module's dtype; norms in
+float32 whatever the dtype.
+"""
+
+import math
+
+import einops
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from glide_jax.types import Array
+
+NUM_GROUPS = 32
+NORM_EPSILON = 1e-5
+
+# Uniform in ±1/sqrt(fan_in), the initialisation the published models were trained from.
+_fan_in_uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def linear(width_in: int, width_out: int, dtype: jnp.dtype, rngs: nnx.Rngs, *, zero=False):
+    """A dense layer; `zero` starts it at zero, so that a residual branch starts as nothing."""
+    init = nnx.initializers.zeros if zero else _fan_in_uniform
+    return nnx.Linear(width_in, width_out, dtype=dtype, kernel_init=init, rngs=rngs)
+
+
+def conv(
+    width_in: int,
+    width_out: int,
+    size: int,
+    dtype: jnp.dtype,
+    rngs: nnx.Rngs,
+    *,
+    stride: int = 1,
+    zero: bool = False,
+):
+    """A size×size convolution over f32[b h w c] that keeps h and w (÷ stride)."""
+    return nnx.Conv(
+        width_in,
+        width_out,
+        kernel_size=(size, size),
+        strides=stride,
+        padding=size // 2,
+        dtype=dtype,
+        kernel_init=nnx.initializers.zeros if zero else _fan_in_uniform,
+        rngs=rngs,
+    )
+
+
+class GroupNorm(nnx.Module):
+    """Group normalisation with 32 groups over [b … c] (Wu & He 2018), in float32."""
+
+    def __init__(self, width: int):
+        self.scale = nnx.Param(jnp.ones(width))
+        self.bias = nnx.Param(jnp.zeros(width))
+
+    def __call__(self, x: Array) -> Array:
+        """x: [b … c] → the same shape and dtype."""
+        flat = x.astype(jnp.float32).reshape(x.shape[0], -1, x.shape[-1])
+        mean = _mean_by_group(flat)
+        variance = _mean_by_group(jnp.square(flat - mean))
+        # One multiply-add per element: the group's figures are folded into the channel's first.
+        scale = jax.lax.rsqrt(variance + NORM_EPSILON) * self.scale[...][None, None]
+        shift = self.bias[...][None, None] - mean * scale
+        return (flat * scale + shift).reshape(x.shape).astype(x.dtype)
+
+
+def _mean_by_group(x: Array) -> Array:
+    """f32[b n c] → f32[b 1 c]: over n, and over the channels of each group.
+
+    Over n first: the long reduction then keeps the channels last, as they lie in memory.
+    """
+    b, _, c = x.shape
+    groups = x.mean(1).reshape(b, NUM_GROUPS, c // NUM_GROUPS).mean(-1)
+    return jnp.repeat(groups, c // NUM_GROUPS, axis=-1)[:, None]
+
+
+class LayerNorm(nnx.Module):
+    """Layer normalisation over the last axis (Ba et al. 2016), in float32."""
+
+    def __init__(self, width: int):
+        self.scale = nnx.Param(jnp.ones(width))
+        self.bias = nnx.Param(jnp.zeros(width))
+
+    def __call__(self, x: Array) -> Array:
+        """x: [b l c] → the same shape and dtype."""
+        h = x.astype(jnp.float32)
+        mean = h.mean(-1, keepdims=True)
+        variance = jnp.square(h - mean).mean(-1, keepdims=True)
+        normed = (h - mean) * jax.lax.rsqrt(variance + NORM_EPSILON)
+        scale, bias = self.scale[...][None, None], self.bias[...][None, None]
+        return (normed * scale + bias).astype(x.dtype)
+
+
+def dropout(x: Array, rate: float, key: Array | None) -> Array:
+    """Zero a `rate` of x's elements and scale up the rest; no key means none (Srivastava 2014)."""
+    if key is None or rate == 0:
+        return x
+    keep = jax.random.bernoulli(key, 1 - rate, x.shape)
+    return jnp.where(keep, x / (1 - rate), jnp.zeros_like(x))
+
+
+def timestep_embedding(t: Array, width: int) -> Array:
+    """Sinusoids of the timestep, periods 2π to 20,000π (Vaswani et al. 2017, sec. 3.5).
+
+    Args:
+        t: i32[b] or f32[b], index into the original schedule.
+        width: channels of the result, even.
+
+    Returns:
+        f32[b width]: cosines, then sines.
+    """
+    half = width // 2
+    frequencies = jnp.exp(-math.log(10_000) * jnp.arange(half, dtype=jnp.float32) / half)
+    angles = t.astype(jnp.float32)[:, None] * frequencies[None]
+    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
+
+
+def upsample_nearest(x: Array) -> Array:
+    """[b h w c] → [b 2h 2w c], each pixel four times."""
+    return einops.repeat(x, "b h w c -> b (h i) (w j) c", i=2, j=2)
+
+
+def downsample_mean(x: Array) -> Array:
+    """[b h w c] → [b h/2 w/2 c], each the mean of four pixels."""
+    return einops.reduce(x, "b (h i) (w j) c -> b h w c", "mean", i=2, j=2)

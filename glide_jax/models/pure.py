@@ -1,0 +1,47 @@
+"""From flax modules to pure functions of a flat dict of arrays.
+
+Outside this package a model is (params, functions of params): no module, no state, no tracer
+hides anywhere. `params["input_blocks.3.0.in_conv.kernel"]` is the whole naming scheme.
+"""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import jax
+from flax import nnx
+
+from glide_jax.types import Array, Params
+
+M = TypeVar("M", bound=nnx.Module)
+
+
+class Pure(Generic[M]):
+    """A module class taken apart once: its structure here, its weights with the caller."""
+
+    def __init__(self, build: Callable[[nnx.Rngs], M]):
+        """Trace `build` for shapes alone; no weight is made.
+
+        Args:
+            build: rngs → module, whose only state is `nnx.Param`s.
+        """
+        self._build = build
+        abstract = nnx.eval_shape(lambda: build(nnx.Rngs(0)))
+        self._graph, state = nnx.split(abstract, nnx.Param)
+        self._variables = [(_name(path), path, v) for path, v in nnx.to_flat_state(state)]
+        self.shapes: dict[str, jax.ShapeDtypeStruct] = {
+            name: jax.ShapeDtypeStruct(v.shape, v.dtype) for name, _, v in self._variables
+        }
+
+    def init(self, key: Array) -> Params:
+        """Fresh weights; the same key gives the same weights. Jit it to make them in place."""
+        state = nnx.state(self._build(nnx.Rngs(key)), nnx.Param)
+        return {_name(path): variable[...] for path, variable in nnx.to_flat_state(state)}
+
+    def bind(self, params: Params) -> M:
+        """The module with these weights in it, to be called and dropped inside one function."""
+        items = [(path, v.replace(params[name])) for name, path, v in self._variables]
+        return nnx.merge(self._graph, nnx.from_flat_state(items))
+
+
+def _name(path: tuple) -> str:
+    return ".".join(str(part) for part in path)

@@ -1,0 +1,84 @@
+"""GLIDE's text encoder: a pre-norm transformer over the caption, every token sees every other."""
+
+import einops
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from glide_jax.config import ModelConfig
+from glide_jax.models import layers
+from glide_jax.models.attention import attend
+from glide_jax.types import Array
+
+
+class TransformerBlock(nnx.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, width: int, num_heads: int, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.num_heads = num_heads
+        self.attention_norm = layers.LayerNorm(width)
+        self.qkv = layers.linear(width, 3 * width, dtype, rngs)
+        self.proj = layers.linear(width, width, dtype, rngs)
+        self.mlp_norm = layers.LayerNorm(width)
+        self.mlp_in = layers.linear(width, 4 * width, dtype, rngs)
+        self.mlp_out = layers.linear(4 * width, width, dtype, rngs)
+
+    def __call__(self, x: Array) -> Array:
+        """x: [b l c] → the same shape."""
+        query, keys, values = einops.rearrange(
+            self.qkv(self.attention_norm(x)),
+            "b l (heads qkv d) -> qkv b l heads d",
+            qkv=3,
+            heads=self.num_heads,
+        )
+        x = x + self.proj(attend(query, keys, values).reshape(x.shape))
+        return x + self.mlp_out(jax.nn.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False))
+
+
+class TextTransformer(nnx.Module):
+    """Token ids → one vector a token, and one for the whole caption (GLIDE, sec. 4.1)."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        text_shape: tuple[int, int],
+        pooled_width: int,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+    ):
+        (vocab_size, length), width = text_shape, config.text_width
+        normal = nnx.initializers.normal(0.02)
+        self.dtype = dtype
+        self.token_embedding = nnx.Param(normal(rngs.params(), (vocab_size, width)))
+        self.positional_embedding = nnx.Param(normal(rngs.params(), (length, width)))
+        if config.text_padding:
+            self.padding_embedding = nnx.Param(normal(rngs.params(), (length, width)))
+        self.blocks = nnx.List(
+            TransformerBlock(width, config.text_heads, dtype, rngs)
+            for _ in range(config.text_layers)
+        )
+        if config.text_final_norm:
+            self.final_norm = layers.LayerNorm(width)
+        self.pooled = layers.linear(width, pooled_width, jnp.dtype(jnp.float32), rngs)
+        self.has_padding = config.text_padding
+        self.has_final_norm = config.text_final_norm
+
+    def __call__(self, tokens: Array, mask: Array) -> tuple[Array, Array]:
+        """Encode captions.
+
+        Args:
+            tokens: i32[b l].
+            mask: bool[b l], False where a learned padding vector stands for the token.
+
+        Returns:
+            pooled: f32[b pooled_width], from the last position; tokens: [b l text_width].
+        """
+        h = self.token_embedding[...][tokens] + self.positional_embedding[...][None]
+        if self.has_padding:
+            h = jnp.where(mask[..., None], h, self.padding_embedding[...][None])
+        h = h.astype(self.dtype)
+        for block in self.blocks:
+            h = block(h)
+        if self.has_final_norm:
+            h = self.final_norm(h)
+        return self.pooled(h[:, -1]), h

@@ -1,0 +1,80 @@
+"""The mesh of devices, and where each array lies on it.
+
+Two axes: `data` splits the batch; `fsdp` splits the batch and the weights too (ZeRO, Rajbhandari
+et al. 2020). XLA puts in the collectives.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Protocol
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from glide_jax.errors import UserError
+
+BATCH_AXES = ("data", "fsdp")
+
+SMALL = 2**18
+"""Arrays of so many elements or fewer (1 MiB) are on every device: splitting them saves nothing."""
+
+# A weight's path → the axes of its array that `fsdp` may split, the first that divides is taken.
+# Output channels first: their gradients then need one reduce-scatter and no transpose.
+RULES = (
+    (r".*conv\.kernel|.*skip\.kernel|.*\.(up|down)\.kernel|.*blocks\.\d+\.\d+\.kernel", (3, 2)),
+    (r".*\.kernel", (1, 0)),
+    (r".*_embedding", (0, 1)),
+    (r".*", ()),
+)
+
+
+class Shaped(Protocol):
+    """An array, or what stands for one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+
+
+def make_mesh(fsdp: int) -> Mesh:
+    """A mesh of all devices of all processes.
+
+    Args:
+        fsdp: how many devices share one copy of the weights; 1: each has its own.
+
+    Raises:
+        UserError: the number of devices is no multiple of `fsdp`.
+    """
+    count = jax.device_count()
+    if count % fsdp:
+        raise UserError(
+            f"training.fsdp={fsdp} does not divide the {count} devices; "
+            f"set one of {', '.join(str(d) for d in range(1, count + 1) if count % d == 0)}"
+        )
+    return jax.make_mesh((count // fsdp, fsdp), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds all of it."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Every device holds its share of axis 0."""
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def weight_sharding(mesh: Mesh, weights: Mapping[str, Shaped]) -> dict[str, NamedSharding]:
+    """Each weight's sharding, by path; weights that `fsdp` can't divide are on every device."""
+    return {path: NamedSharding(mesh, _spec(mesh, path, s.shape)) for path, s in weights.items()}
+
+
+def _spec(mesh: Mesh, path: str, shape: tuple[int, ...]) -> PartitionSpec:
+    fsdp = mesh.shape["fsdp"]
+    if math.prod(shape) <= SMALL:
+        return PartitionSpec()
+    axes = next(axes for pattern, axes in RULES if re.fullmatch(pattern, path))
+    for axis in axes:
+        if fsdp > 1 and axis < len(shape) and shape[axis] % fsdp == 0:
+            return PartitionSpec(*(["fsdp" if i == axis else None for i in range(len(shape))]))
+    return PartitionSpec()

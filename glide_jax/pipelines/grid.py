@@ -1,0 +1,56 @@
+"""Pictures side by side with their captions beneath, as one PNG."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_TILE = 160
+_MARGIN = 8
+_FONT_SIZE = 12
+_LINE = 15
+_CHARACTERS_A_LINE = 26
+_COLUMNS = 8
+
+
+def grid(pictures: np.ndarray, captions: Sequence[str]) -> Image.Image:
+    """Lay pictures out in rows.
+
+    Args:
+        pictures: uint8[n s s 3]; shown about 160 pixels a side, small ones with their pixels
+            still to be seen.
+        captions: n of them, each under its picture.
+
+    Returns:
+        An RGB picture.
+    """
+    texts = [textwrap.wrap(caption, _CHARACTERS_A_LINE) or ["(no caption)"] for caption in captions]
+    columns = min(_COLUMNS, len(texts))
+    rows = -(-len(texts) // columns)
+    height = _TILE + _LINE * max(map(len, texts)) + _MARGIN
+    sheet = Image.new("RGB", (columns * (_TILE + _MARGIN) + _MARGIN, rows * height + _MARGIN))
+    sheet.paste("white", (0, 0, *sheet.size))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT_SIZE)
+    for i, (pixels, lines) in enumerate(zip(pictures, texts, strict=True)):
+        x = _MARGIN + i % columns * (_TILE + _MARGIN)
+        y = _MARGIN + i // columns * height
+        sheet.paste(_enlarged(pixels), (x, y))
+        draw.multiline_text((x, y + _TILE + 2), "\n".join(lines), fill="black", font=font)
+    return sheet
+
+
+def save_picture(picture: Image.Image | np.ndarray, path: Path) -> None:
+    """Write a PNG; whole or not at all."""
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    image.save(part, format="PNG")
+    part.replace(path)
+
+
+def _enlarged(pixels: np.ndarray) -> Image.Image:
+    image = Image.fromarray(pixels)
+    kind = Image.Resampling.NEAREST if image.width < _TILE else Image.Resampling.LANCZOS
+    return image.resize((_TILE, _TILE), kind)

@@ -1,0 +1,208 @@
+"""Training one stage: batches in, a checkpoint out; stopped and taken up again at any step."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from glide_jax.config import Experiment, StageConfig
+from glide_jax.data.pipeline import Batches, batches
+from glide_jax.data.source import Source
+from glide_jax.errors import Interrupted, UserError
+from glide_jax.models.glide import Model, glide
+from glide_jax.parallel.mesh import batch_sharding, make_mesh, replicated
+from glide_jax.text import Tokenizer
+from glide_jax.training.checkpoints import Checkpoint, Checkpoints
+from glide_jax.training.interrupt import Interrupt
+from glide_jax.training.metrics import Metrics
+from glide_jax.training.optimizer import adamw
+from glide_jax.training.progress import Progress
+from glide_jax.training.state import TrainState, fresh_state, state_sharding
+from glide_jax.training.step import train_step
+from glide_jax.training.text_to_image import text_to_image_loss
+from glide_jax.types import Params
+
+Sampled = Callable[[Params, int], np.ndarray]
+"""(averaged weights, step) → uint8[n s s 3], drawn from the experiment's prompts."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One stage to train.
+
+    Attributes:
+        name: of the stage, `base` or `upsampler`.
+        experiment: all of it; the checkpoint carries it.
+        stage: this stage's part.
+        model: its model.
+        source: the pictures.
+        tokenizer: of the captions.
+        directory: where its checkpoints and metrics lie.
+    """
+
+    name: str
+    experiment: Experiment
+    stage: StageConfig
+    model: Model
+    source: Source
+    tokenizer: Tokenizer
+    directory: Path
+
+
+def build_model(stage: StageConfig, experiment: Experiment, tokenizer: Tokenizer) -> Model:
+    """The stage's model for this tokenizer's vocabulary."""
+    return glide(
+        stage.model,
+        vocab_size=tokenizer.vocab_size,
+        text_length=experiment.text.length,
+        learn_variance=stage.diffusion.learn_variance,
+    )
+
+
+def train(job: Job, interrupt: Interrupt, sampled: Sampled) -> Params:
+    """Train until the stage's last step, from its newest checkpoint if it has one.
+
+    Args:
+        job: what to train.
+        interrupt: asked to stop, the run saves and raises Interrupted.
+        sampled: draws the grid that is written every `sample_every_steps`.
+
+    Returns:
+        The averaged weights.
+
+    Raises:
+        UserError: the batch does not fit the devices, the directory holds another experiment,
+            the loss is no number any more, or the disk is full.
+        Interrupted: stopped early; everything is saved.
+    """
+    config = job.stage.training
+    mesh = make_mesh(config.fsdp)
+    check_batch(job.name, job.stage, mesh.size)
+    with Checkpoints(
+        job.directory / "checkpoints",
+        keep=config.keep_checkpoints,
+        experiment=job.experiment,
+        tokenizer=job.tokenizer.to_dict(),
+    ) as checkpoints:
+        state, data_state = _start(job, mesh, checkpoints.latest())
+        with (
+            _open_batches(job, data_state) as data,
+            Metrics(job.directory, first_step=int(state.step) + 1) as metrics,
+        ):
+            state = _run(job, mesh, state, data, checkpoints, metrics, interrupt, sampled)
+    return state.ema_params
+
+
+def check_batch(name: str, stage: StageConfig, devices: int) -> None:
+    """Raises UserError unless the batch splits evenly over devices, and then into pieces."""
+    batch, piece = stage.training.batch_size, stage.training.microbatch_size
+    prefix = "" if name == "base" else f"{name}."
+    if batch % devices:
+        raise UserError(
+            f"{prefix}training.batch_size={batch} is not divisible by the {devices} devices; "
+            f"the nearest that is: {max(1, round(batch / devices)) * devices}"
+        )
+    if piece and batch // devices % piece:
+        raise UserError(
+            f"{prefix}training.microbatch_size={piece} does not divide the {batch // devices} "
+            f"pictures of a device ({batch} over {devices} devices)"
+        )
+
+
+def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
+    """The state to start from, laid out over the mesh, and the data's position."""
+    optimizer = adamw(job.stage.training)
+
+    def fresh(key):
+        return fresh_state(job.model.init(key), optimizer)
+
+    key = jax.random.key(job.experiment.seed)
+    abstract = jax.eval_shape(fresh, key)
+    shardings = state_sharding(mesh, abstract)
+    if checkpoint is None:
+        return jax.jit(fresh, out_shardings=shardings)(key), None
+    placed = jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
+    )
+    print(f"{job.name}: going on from step {checkpoint.step} of {checkpoint.path.parent}")
+    return checkpoint.restore(placed), checkpoint.data_state
+
+
+def _open_batches(job: Job, data_state: dict | None) -> Batches:
+    data = batches(
+        job.source,
+        job.tokenizer,
+        image_size=job.stage.model.image_size,
+        text_length=job.experiment.text.length,
+        batch_size=job.stage.training.batch_size,
+        seed=job.experiment.seed,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        workers=job.experiment.data.workers,
+        start_step=0,
+    )
+    if data_state is not None:
+        data.set_state(data_state)
+    return data
+
+
+def _run(
+    job: Job,
+    mesh: jax.sharding.Mesh,
+    state: TrainState,
+    data: Batches,
+    checkpoints: Checkpoints,
+    metrics: Metrics,
+    interrupt: Interrupt,
+    sampled: Sampled,
+) -> TrainState:
+    config = job.stage.training
+    loss = text_to_image_loss(job.model, job.stage, job.tokenizer.pad_id)
+    step_function = train_step(loss, adamw(config), config, mesh, state)
+    seed_key = jax.device_put(jax.random.key(job.experiment.seed + 1), replicated(mesh))
+    sharding = batch_sharding(mesh)
+    progress = Progress(job.name, int(state.step), config.num_steps, config.batch_size)
+    pending: list[dict[str, jax.Array]] = []
+    for step in range(int(state.step) + 1, config.num_steps + 1):
+        batch = {
+            name: jax.make_array_from_process_local_data(sharding, values)
+            for name, values in next(data).items()
+        }
+        state, step_metrics = step_function(state, batch, seed_key)
+        pending.append(step_metrics)
+        last = step == config.num_steps or interrupt.asked
+        saves = last or step % config.checkpoint_every_steps == 0
+        if saves or step % config.log_every_steps == 0 or progress.is_first:
+            means = _means(pending, step, checkpoints)
+            speed = progress.update(step, means["loss"])
+            metrics.write(step, means | speed)
+            pending.clear()
+        if saves:
+            checkpoints.save(step, state, data.state())
+        if step % config.sample_every_steps == 0 and not last:
+            with progress.paused():
+                metrics.picture(step, "samples", sampled(state.ema_params, step))
+        if interrupt.asked and step < config.num_steps:
+            checkpoints.wait()
+            raise Interrupted(
+                f"stopped after step {step} of {config.num_steps} of {job.name}, saved in "
+                f"{checkpoints.directory}; the same command goes on from there"
+            )
+    return state
+
+
+def _means(pending: list, step: int, checkpoints: Checkpoints) -> dict[str, float]:
+    """Each metric's mean since the last line. Raises UserError where the loss is no number."""
+    rows = jax.device_get(pending)
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    if not math.isfinite(means["loss"]):
+        found = checkpoints.latest()
+        good = f"the last good checkpoint is step {found.step}" if found else "nothing was saved"
+        raise UserError(
+            f"the loss is {means['loss']} at step {step}; {good}; "
+            "lower training.learning_rate or training.clip_norm and run again in a new workdir"
+        )
+    return means

@@ -1,0 +1,49 @@
+"""Small arrays laid end to end, so that the optimizer sees a few large ones.
+
+A U-Net has hundreds of norms and biases. One update of each would be one kernel of each: minutes
+of compilation on a CPU, launch after launch on an accelerator. What is larger than mesh.SMALL stays
+by itself, as it may lie in pieces over the devices.
+"""
+
+import math
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+
+from glide_jax.parallel import mesh
+from glide_jax.types import Array, Params
+
+_PACKED = "packed"
+
+
+class Packing:
+    """How the weights of one model are packed.
+
+    Args:
+        shapes: each weight's shape, by its path.
+    """
+
+    def __init__(self, shapes: Mapping[str, mesh.Shaped]):
+        self._small = {
+            path: s.shape for path, s in shapes.items() if math.prod(s.shape) <= mesh.SMALL
+        }
+
+    def pack(self, tree: Params) -> Params:
+        """Weights, or what has their shapes → the large ones by path, and one vector."""
+        large = {path: value for path, value in tree.items() if path not in self._small}
+        if not self._small:
+            return large
+        return large | {_PACKED: jnp.concatenate([tree[path].ravel() for path in self._small])}
+
+    def unpack(self, tree: Params) -> Params:
+        """The inverse of `pack`."""
+        tree = dict(tree)
+        if not self._small:
+            return tree
+        vector: Array = tree.pop(_PACKED)
+        start = 0
+        for path, shape in self._small.items():
+            size = math.prod(shape)
+            tree[path] = vector[start : start + size].reshape(shape)
+            start += size
+        return tree

@@ -1,0 +1,109 @@
+"""One line that says how far a run is: rewritten on a terminal, one after another in a log."""
+
+import contextlib
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Self, TextIO
+
+
+class Progress:
+    """The progress of one stage. A context manager: what is printed after it has its own line.
+
+    Compiling is not counted in the speed: that is measured from the first update on.
+
+    Args:
+        name: of the stage.
+        start_step: steps already taken.
+        num_steps: at which the stage ends.
+        batch_size: pictures a step.
+        stream: where the line goes.
+        clock: the time in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        start_step: int,
+        num_steps: int,
+        batch_size: int,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._name, self._num_steps, self._batch_size = name, num_steps, batch_size
+        self._stream = stream or sys.stdout
+        self._clock = clock
+        self._begun = clock()
+        self._step = start_step
+        self._compiled: tuple[int, float] | None = None  # step and time of the first update
+        self._line_is_open = False
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no update has been given yet: the next one ends the compilation."""
+        return self._compiled is None
+
+    def update(self, step: int, loss: float) -> dict[str, float]:
+        """Show that `step` steps are taken; the results must be there, not just asked for.
+
+        Returns:
+            {"pictures_per_s": ...}, since the first update; {} at the first.
+        """
+        now = self._clock()
+        self._step = step
+        speed = None
+        if self._compiled is None:
+            self._compiled = step, now
+        else:
+            first, since = self._compiled
+            speed = (step - first) * self._batch_size / max(now - since, 1e-9)
+        self._show(self._line(loss, speed, now - self._begun))
+        return {} if speed is None else {"pictures_per_s": speed}
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """For what is no training: the time spent inside does not count in the speed."""
+        self._end_line()
+        before = self._clock()
+        yield
+        if self._compiled is not None:
+            step, since = self._compiled
+            self._compiled = step, since + self._clock() - before
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end_line()
+
+    def _line(self, loss: float, speed: float | None, elapsed_s: float) -> str:
+        parts = [f"{self._name} {self._step}/{self._num_steps}", f"loss {loss:.4f}"]
+        if speed:
+            left_s = (self._num_steps - self._step) * self._batch_size / speed
+            parts += [f"{speed:.3g} pictures/s" if speed < 100 else f"{speed:.0f} pictures/s"]
+            parts += [f"{_clock_face(elapsed_s)} elapsed", f"{_clock_face(left_s)} left"]
+        else:
+            parts += [f"compiled, {_clock_face(elapsed_s)} elapsed"]
+        return "  ".join(parts)
+
+    def _show(self, line: str) -> None:
+        if not self._stream.isatty():
+            print(line, file=self._stream, flush=True)
+            return
+        # A line that wraps could not be rewritten.
+        line = line[: shutil.get_terminal_size().columns - 1]
+        print(f"\r{line}\x1b[K", end="", file=self._stream, flush=True)
+        self._line_is_open = True
+
+    def _end_line(self) -> None:
+        if self._line_is_open:
+            print(file=self._stream, flush=True)
+            self._line_is_open = False
+
+
+def _clock_face(seconds: float) -> str:
+    """75 → 1:15; 3675 → 1:01:15; days count as hours."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,55 @@
+"""What training carries from step to step: data only, one pytree."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from glide_jax.parallel.mesh import replicated, weight_sharding
+from glide_jax.training.packing import Packing
+from glide_jax.types import Array, Params
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """The state of a run.
+
+    Attributes:
+        step: i32[], steps taken.
+        params: the weights.
+        ema_params: their exponential moving average, the weights to sample from.
+        opt_state: the optimizer's, of the packed weights.
+    """
+
+    step: Array
+    params: Params
+    ema_params: Params
+    opt_state: Any
+
+
+def fresh_state(params: Params, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state at step 0."""
+    # The average must own its memory: the step donates both trees.
+    ema_params = jax.tree.map(jnp.copy, params)
+    opt_state = optimizer.init(Packing(params).pack(params))
+    return TrainState(jnp.zeros((), jnp.int32), params, ema_params, opt_state)
+
+
+def state_sharding(mesh: jax.sharding.Mesh, state: TrainState) -> Any:
+    """A tree of shardings for `state` (arrays or shapes): moments lie as their weights do."""
+    by_path = weight_sharding(mesh, state.params)
+    packed = weight_sharding(mesh, jax.eval_shape(Packing(state.params).pack, state.params))
+    everywhere = replicated(mesh)
+    opt_state = optax.tree_map_params(
+        lambda _: state.opt_state,
+        lambda _, s: s,
+        state.opt_state,
+        packed,
+        transform_non_params=lambda _: everywhere,
+    )
+    # A TrainState of shardings: the same tree, whatever its fields are declared as.
+    leaves: Any = (everywhere, by_path, by_path, opt_state)
+    return TrainState(*leaves)

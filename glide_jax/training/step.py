@@ -1,0 +1,99 @@
+"""The one train step: loss → gradients → optimizer → moving average, jitted and donated."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from glide_jax.config import TrainingConfig
+from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding, replicated
+from glide_jax.training.packing import Packing
+from glide_jax.training.state import TrainState, state_sharding
+from glide_jax.types import Array, Params
+
+Batch = dict[str, Array]
+Loss = Callable[[Params, Batch, Array], tuple[Array, dict[str, Array]]]
+"""(params, batch, key of the step) → (mean loss, means to report). The batch carries `index`,
+each picture's place in the global batch, so that its randomness is its own however it is cut."""
+
+
+def train_step(
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    config: TrainingConfig,
+    mesh: Mesh,
+    state: TrainState,
+) -> Callable[[TrainState, Batch, Array], tuple[TrainState, dict[str, Array]]]:
+    """Build the step for this mesh.
+
+    Args:
+        loss: what to minimise.
+        optimizer: an optax transformation.
+        config: batch and micro-batch sizes, EMA.
+        mesh: the devices.
+        state: an example of the state (arrays or shapes), for its shardings.
+
+    Returns:
+        (state, batch, seed key) → (state, metrics); `state` is donated. The key is folded with
+        the step's number inside.
+    """
+    pieces = num_pieces(config, mesh)
+    gradients = jax.value_and_grad(loss, has_aux=True)
+    packing = Packing(state.params)
+
+    def step(state: TrainState, batch: Batch, seed_key: Array):
+        key = jax.random.fold_in(seed_key, state.step)
+        batch = batch | {"index": jnp.arange(config.batch_size)}
+        if pieces == 1:
+            (value, metrics), grads = gradients(state.params, batch, key)
+        else:
+            value, metrics, grads = _accumulate(gradients, state.params, batch, key, pieces, mesh)
+        grads, params, ema_params = map(packing.pack, (grads, state.params, state.ema_params))
+        updates, opt_state = optimizer.update(grads, state.opt_state, params)
+        params: Any = optax.apply_updates(params, updates)
+        # Early on the average follows closely, so that short runs are not ruled by their start.
+        decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
+        ema_params: Any = optax.incremental_update(params, ema_params, 1 - decay)
+        metrics = metrics | {"loss": value, "grad_norm": optax.tree.norm(grads)}
+        params, ema_params = packing.unpack(params), packing.unpack(ema_params)
+        return TrainState(state.step + 1, params, ema_params, opt_state), metrics
+
+    shardings = state_sharding(mesh, state)
+    everywhere = replicated(mesh)
+    return jax.jit(
+        step,
+        in_shardings=(shardings, batch_sharding(mesh), everywhere),
+        out_shardings=(shardings, everywhere),
+        donate_argnums=0,
+    )
+
+
+def num_pieces(config: TrainingConfig, mesh: Mesh) -> int:
+    """How many micro-batches make a batch. microbatch_size counts pictures a device; 0: all."""
+    per_device = config.batch_size // mesh.size
+    return per_device // config.microbatch_size if config.microbatch_size else 1
+
+
+def _accumulate(gradients, params: Params, batch: Batch, key: Array, pieces: int, mesh: Mesh):
+    """The mean of value, metrics and gradients over micro-batches, one at a time in memory."""
+
+    def cut(x: Array) -> Array:
+        # Each device cuts up its own share, so that no picture moves between devices.
+        local = x.reshape(mesh.size, pieces, -1, *x.shape[1:])
+        cut = local.swapaxes(0, 1).reshape(pieces, -1, *x.shape[1:])
+        spec = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
+        return jax.lax.with_sharding_constraint(cut, spec)
+
+    def add(total, piece):
+        (value, metrics), grads = gradients(params, piece, key)
+        return jax.tree.map(jnp.add, total, (value, metrics, grads)), None
+
+    stacked = jax.tree.map(cut, batch)
+    first = jax.tree.map(lambda x: x[0], stacked)
+    (value, metrics), grads = jax.eval_shape(gradients, params, first, key)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (value, metrics, grads))
+    total, _ = jax.lax.scan(add, zeros, stacked)
+    return jax.tree.map(lambda x: x / pieces, total)

@@ -1,0 +1,94 @@
+"""What GLIDE's stages minimise: noise a picture, tell the model its caption, compare."""
+
+import einops
+import jax
+import jax.numpy as jnp
+
+from glide_jax.config import StageConfig
+from glide_jax.diffusion.losses import loss_terms
+from glide_jax.diffusion.schedule import BETAS, make_schedule
+from glide_jax.models.glide import Model
+from glide_jax.training.step import Batch, Loss
+from glide_jax.types import Array, Condition, Params
+
+
+def text_to_image_loss(model: Model, stage: StageConfig, null_token: int) -> Loss:
+    """The loss of a base model or, where the model has a low_res_size, of an upsampler.
+
+    The caption is dropped to the null caption with `training.caption_dropout`, for
+    classifier-free guidance (Ho & Salimans 2021); an upsampler's low-res picture is the mean
+    over blocks, with noise of a random strength so that it forgives a base model's flaws
+    (conditioning augmentation, Ho et al. 2021).
+    """
+    schedule = make_schedule(BETAS[stage.diffusion.schedule](stage.diffusion.num_steps))
+
+    def loss(params: Params, batch: Batch, key: Array):
+        draw = _Draws(key, batch["index"])
+        x_0 = batch["image"]
+        t = draw.integers("t", stage.diffusion.num_steps)
+        noise = draw.normal("noise", x_0.shape[1:])
+        condition = _condition(batch, x_0, draw, stage, null_token)
+        condition = _condition(batch, x_0, draw, stage, null_token)
+        encoded = model.encode(params, condition)
+        dropout_key = draw.shared("dropout")
+
+        def apply(x_t: Array, t: Array) -> Array:
+            return model.apply(params, x_t, t, encoded, dropout_key)
+
+        diffusion = stage.diffusion
+        terms = loss_terms(
+            apply, schedule, diffusion.prediction, t, x_0, noise, vlb_weight=diffusion.vlb_weight
+        )
+        means = {name: value.mean() for name, value in terms.items()}
+        return means.pop("hybrid"), means
+
+    return loss
+
+
+def _condition(batch: Batch, x_0: Array, draw, stage: StageConfig, null_token: int) -> Condition:
+    drop = draw.uniform("caption") < stage.training.caption_dropout
+    tokens = jnp.where(drop[:, None], null_token, batch["tokens"])
+    mask = batch["mask"] & ~drop[:, None]
+    if not stage.model.low_res_size:
+        return Condition(tokens=tokens, mask=mask)
+    low_res = mean_blocks(x_0, stage.model.low_res_size)
+    strength = stage.training.low_res_noise * draw.uniform("low_res_strength")
+    low_res += strength[:, None, None, None] * draw.normal("low_res_noise", low_res.shape[1:])
+    return Condition(tokens=tokens, mask=mask, low_res=low_res)
+
+
+def mean_blocks(image: Array, size: int) -> Array:
+    """f32[b h w c] → f32[b size size c], each pixel the mean of its block."""
+    blocks = "b (h i) (w j) c -> b h w c"
+    return einops.reduce(image, blocks, "mean", h=size, w=size)
+
+
+class _Draws:
+    """Random numbers by picture: a picture's depend on the step's key and its index alone."""
+
+    _NAMES = ("t", "noise", "caption", "low_res_strength", "low_res_noise", "dropout")
+
+    def __init__(self, key: Array, index: Array):
+        self._key, self._index = key, index
+
+    def shared(self, name: str) -> Array:
+        """One key for all of these pictures."""
+        return jax.random.fold_in(self._key_of(name), self._index[0])
+
+    def integers(self, name: str, stop: int) -> Array:
+        """i32[b] in [0, stop)."""
+        return jax.vmap(lambda k: jax.random.randint(k, (), 0, stop))(self._keys(name))
+
+    def uniform(self, name: str) -> Array:
+        """f32[b] in [0, 1)."""
+        return jax.vmap(jax.random.uniform)(self._keys(name))
+
+    def normal(self, name: str, shape: tuple[int, ...]) -> Array:
+        """f32[b *shape], standard normal."""
+        return jax.vmap(lambda k: jax.random.normal(k, shape))(self._keys(name))
+
+    def _key_of(self, name: str) -> Array:
+        return jax.random.fold_in(self._key, self._NAMES.index(name))
+
+    def _keys(self, name: str) -> Array:
+        return jax.vmap(jax.random.fold_in, (None, 0))(self._key_of(name), self._index)

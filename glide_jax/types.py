@@ -1,0 +1,51 @@
+"""The few types that the packages hand to each other."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+Array = jax.Array
+Params = dict[str, jax.Array]
+"""A model's weights: one flat dict, `input_blocks.0.0.kernel` → array. A pytree."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """What a picture is asked to be. A pytree; every array has the batch first.
+
+    Attributes:
+        tokens: i32[b l], the caption's tokens, padded to the model's length.
+        mask: bool[b l], True where a token is the caption's own.
+        low_res: f32[b h w c] in [-1, 1], the picture to upsample (upsamplers only).
+        inpaint_image: f32[b h w c] in [-1, 1], the picture whose known pixels are kept.
+        inpaint_mask: f32[b h w 1], 1 where the pixel is KEPT, 0 where it is drawn anew.
+        label: i32[b], the class (class-conditional models only).
+    """
+
+    tokens: Array | None = None
+    mask: Array | None = None
+    low_res: Array | None = None
+    inpaint_image: Array | None = None
+    inpaint_mask: Array | None = None
+    label: Array | None = None
+
+
+class Prediction(NamedTuple):
+    """What a denoiser says of x_t.
+
+    Attributes:
+        eps: f32[b h w c], the noise it sees in x_t.
+        variance_fraction: f32[b h w c] or None: where log σ² of p(x_{t-1}|x_t) lies between the
+            posterior's log variance (0) and log β_t (1); Improved DDPM (Nichol & Dhariwal 2021),
+            eq. 15. None: the model learned no variance.
+    """
+
+    eps: Array
+    variance_fraction: Array | None = None
+
+
+Denoiser = Callable[[Array, Array], Prediction]
+"""(x_t: f32[b h w c], t: i32[b], index into the ORIGINAL schedule) → Prediction."""

@@ -1,0 +1,170 @@
+"""Who may import whom. The imports are read from the source; nothing is run."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("glide_jax", "configs", "launch", "tests")
+
+LAYERS = (
+    {"types", "errors", "config"},
+    {"diffusion", "models", "text", "data", "parallel"},
+    {"training", "pipelines", "evaluation", "interop"},
+    {"main", "modes", "cli"},
+)
+"""A module imports from its own layer and from those above it in this list."""
+
+STRANGERS = {("diffusion", "models"), ("models", "diffusion"), ("diffusion", "config")}
+"""(who, whom): never, though the layers would allow it."""
+
+ONLY_IN = {
+    "ml_collections": ("configs/", "glide_jax/config.py", "glide_jax/main.py", "tests/"),
+    "flax": ("glide_jax/models/", "tests/models/"),
+    "orbax": ("glide_jax/training/checkpoints.py",),
+    "torch": ("glide_jax/interop/", "tests/"),
+    "tensorflow": (),
+}
+"""Other people's package → where it may be imported."""
+
+IN_FUNCTIONS_ALONE = {"torch"}
+"""Extras: a module that imports one at its top can't be imported without it."""
+
+DIFFUSION_NEEDS = {"jax", "numpy", "glide_jax"}
+"""Beside the standard library, the maths needs nothing else, and no files."""
+FILES = {"io", "os", "pathlib", "shutil", "tempfile"}
+
+
+def imports(path: PurePosixPath, source: str) -> Iterator[tuple[str, bool]]:
+    """(dotted name, whether inside a function) of everything that a module imports."""
+
+    def visit(node: ast.AST, inside: bool) -> Iterator[tuple[str, bool]]:
+        inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = list(path.parent.parts)[: len(path.parent.parts) - node.level + 1]
+            module = ".".join([*package * bool(node.level), *filter(None, [node.module])])
+            yield from ((f"{module}.{alias.name}", inside) for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, inside)
+
+    return visit(ast.parse(source), False)
+
+
+def unit(dotted: str) -> str | None:
+    """glide_jax.models.unet → models; None: not of glide_jax, or glide_jax itself."""
+    parts = dotted.split(".")
+    return parts[1] if parts[0] == "glide_jax" and len(parts) > 1 else None
+
+
+def layer(name: str) -> int:
+    return next((i for i, names in enumerate(LAYERS) if name in names), -1)
+
+
+def violations(path: PurePosixPath, source: str) -> list[str]:
+    """One line for each import that a module at `path` must not have."""
+    here = unit(".".join(path.with_suffix("").parts))
+    found = []
+    for dotted, in_function in imports(path, source):
+        top, there = dotted.partition(".")[0], unit(dotted)
+        if top in ONLY_IN and not str(path).startswith(ONLY_IN[top] or "nowhere"):
+            found.append(f"{path}: {top} belongs in {ONLY_IN[top] or 'no module'}")
+        if top in IN_FUNCTIONS_ALONE and here and not in_function:
+            found.append(f"{path}: import {top} inside the function that needs it")
+        if here == "diffusion" and (top in FILES or is_foreign(top)):
+            found.append(f"{path}: diffusion knows nothing of {top}")
+        if here and there and dotted != "glide_jax.__version__":
+            if layer(there) < 0:
+                found.append(f"{path}: {there} is in no layer")
+            elif (here, there) in STRANGERS or layer(there) > layer(here) >= 0:
+                found.append(f"{path}: {here} must not import {there}")
+    return found
+
+
+def is_foreign(top: str) -> bool:
+    return top not in DIFFUSION_NEEDS | set(sys.stdlib_module_names)
+
+
+def cycle(graph: dict[str, set[str]]) -> list[str]:
+    """The names on or behind a cycle; [] if there is none."""
+    graph = {name: set(targets) for name, targets in graph.items()}
+    while free := [name for name, targets in graph.items() if not targets & graph.keys()]:
+        for name in free:
+            del graph[name]
+    return sorted(graph)
+
+
+def modules() -> list[tuple[PurePosixPath, str]]:
+    files = [file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.py"))]
+    return [(PurePosixPath(f.relative_to(ROOT).as_posix()), f.read_text("utf-8")) for f in files]
+
+
+def test_every_import_is_allowed():
+    assert [line for path, source in modules() for line in violations(path, source)] == []
+
+
+def test_packages_do_not_import_each_other_in_circles():
+    graph: dict[str, set[str]] = {}
+    for path, source in modules():
+        if here := unit(".".join(path.with_suffix("").parts)):
+            targets = {unit(dotted) for dotted, _ in imports(path, source)} - {here, None}
+            graph.setdefault(here, set()).update(name for name in targets if name)
+    assert len(graph) > 5
+    assert cycle(graph) == []
+
+
+def test_cycles_are_found():
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("glide_jax/models/unet.py", "from glide_jax.diffusion import gaussian"),
+        ("glide_jax/diffusion/losses.py", "import glide_jax.models.unet"),
+        ("glide_jax/diffusion/losses.py", "from glide_jax.config import DiffusionConfig"),
+        ("glide_jax/diffusion/losses.py", "from glide_jax import config"),
+        ("glide_jax/diffusion/losses.py", "from ..config import DiffusionConfig"),
+        ("glide_jax/diffusion/losses.py", "from .. import models"),
+        ("glide_jax/diffusion/losses.py", "from pathlib import Path"),
+        ("glide_jax/diffusion/losses.py", "import optax"),
+        ("glide_jax/text/tokenizer.py", "from glide_jax.training import loop"),
+        ("glide_jax/training/loop.py", "def f():\n    from glide_jax.main import train"),
+        ("glide_jax/types.py", "from glide_jax.models import unet"),
+        ("glide_jax/config.py", "from glide_jax.data import SOURCES"),
+        ("glide_jax/training/loop.py", "import glide_jax.helpers"),
+        ("glide_jax/training/loop.py", "import ml_collections"),
+        ("glide_jax/training/loop.py", "from flax import nnx"),
+        ("glide_jax/training/state.py", "import orbax.checkpoint as ocp"),
+        ("glide_jax/interop/openai.py", "import torch"),
+        ("glide_jax/interop/openai.py", "try:\n    import torch\nexcept ImportError:\n    pass"),
+        ("glide_jax/models/unet.py", "def f():\n    import torch.nn"),
+        ("glide_jax/data/folder.py", "def f():\n    import tensorflow as tf"),
+        ("configs/base.py", "from tensorflow import data"),
+        ("tests/data/folder_test.py", "import tensorflow"),
+    ],
+)
+def test_what_is_not_allowed_is_found(path, source):
+    assert len(violations(PurePosixPath(path), source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("glide_jax/diffusion/losses.py", "import math\nimport jax.numpy as jnp\nimport numpy"),
+        ("glide_jax/diffusion/losses.py", "from . import gaussian\nfrom ..types import Array"),
+        ("glide_jax/data/pipeline.py", "import tensorflow_datasets\nfrom glide_jax import text"),
+        ("glide_jax/interop/openai.py", "def f():\n    import torch"),
+        ("glide_jax/interop/openai.py", "class A:\n    async def f(self):\n        import torch"),
+        ("glide_jax/main.py", "import ml_collections\nfrom glide_jax.training import loop"),
+        ("glide_jax/training/loop.py", "from glide_jax import __version__, config"),
+        ("glide_jax/models/unet.py", "from flax import nnx"),
+    ],
+)
+def test_what_is_allowed_is_let_through(path, source):
+    assert violations(PurePosixPath(path), source) == []

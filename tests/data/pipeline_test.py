@@ -1,0 +1,191 @@
+import multiprocessing
+import os
+import pickle
+import signal
+
+import numpy as np
+import pytest
+
+from glide_jax import text
+from glide_jax.data import Example, images, pipeline
+from glide_jax.errors import UserError
+
+_SIZE = 4
+_LENGTH = 6
+_CAPTIONS = ("one", "two words", "three short words")
+
+
+class _Numbered:
+    """Picture i is all i, so that a batch tells what is in it."""
+
+    def __init__(self, count, broken=None):
+        self._count = count
+        self._broken = broken
+        self.reads = 0
+
+    def __len__(self):
+        return self._count
+
+    def __getitem__(self, i):
+        self.reads += 1
+        if i == self._broken:
+            raise images.BrokenImage(f"cannot read the picture {i}.png: broken")
+        return Example(np.full((8, 9, 3), i, np.uint8), _CAPTIONS, {})
+
+    def captions(self, i):
+        return _CAPTIONS
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return text.train("sentencepiece", _CAPTIONS, 300)
+
+
+@pytest.fixture
+def take(tokenizer):
+    """Batches `first … first + count` of a source."""
+
+    def take(source, count, **changes):
+        with _open(source, tokenizer, **changes) as batches:
+            return [next(batches) for _ in range(count)]
+
+    return take
+
+
+def _open(source, tokenizer, **changes):
+    arguments = {
+        "image_size": _SIZE,
+        "text_length": _LENGTH,
+        "batch_size": 4,
+        "seed": 0,
+        "process_index": 0,
+        "process_count": 1,
+        "workers": 0,
+        "start_step": 0,
+    }
+    return pipeline.batches(source, tokenizer, **arguments | changes)
+
+
+def _assert_same(a, b):
+    assert len(a) == len(b)
+    for x, y in zip(a, b, strict=True):
+        assert x.keys() == y.keys()
+        for key in x:
+            np.testing.assert_array_equal(x[key], y[key])
+
+
+def _numbers(batches):
+    """Which pictures a list of batches holds, in order."""
+    return np.concatenate([images.to_uint8(b["image"])[:, 0, 0, 0] for b in batches]).tolist()
+
+
+def _texts(batches):
+    return [tuple(t[m]) for b in batches for t, m in zip(b["tokens"], b["mask"], strict=True)]
+
+
+def test_batches_have_the_promised_shapes_and_ranges(take):
+    (batch,) = take(_Numbered(10), 1)
+    assert {k: (v.dtype.name, v.shape) for k, v in batch.items()} == {
+        "image": ("float32", (4, _SIZE, _SIZE, 3)),
+        "tokens": ("int32", (4, _LENGTH)),
+        "mask": ("bool", (4, _LENGTH)),
+    }
+    assert -1 <= batch["image"].min() <= batch["image"].max() <= 1
+    assert batch["mask"].any(axis=1).all()
+
+
+def test_every_epoch_shows_every_picture_once_in_another_order(take):
+    numbers = _numbers(take(_Numbered(12), 9))
+    epochs = [numbers[:12], numbers[12:24], numbers[24:]]
+    assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_seed_decides(take):
+    source = _Numbered(12)
+    _assert_same(take(source, 3, seed=5), take(source, 3, seed=5))
+    assert _numbers(take(source, 3, seed=5)) != _numbers(take(source, 3, seed=6))
+    assert len(take(source, 1, seed=-1)) == 1
+
+
+def test_captions_are_chosen_anew_every_epoch(take, tokenizer):
+    batches = take(_Numbered(1), 20)
+    counts = [_texts(batches).count(tuple(tokenizer.encode(c))) for c in _CAPTIONS]
+    assert sum(counts) == 80
+    assert min(counts) > 10
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_the_same_global_batches(take, count):
+    source = _Numbered(11)  # not a multiple of anything, and less than three batches
+    whole = take(source, 6)
+    shares = [take(source, 6, process_index=i, process_count=count) for i in range(count)]
+    for step, batch in enumerate(whole):
+        for key, value in batch.items():
+            together = np.concatenate([share[step][key] for share in shares])
+            np.testing.assert_array_equal(together, value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_position_is_restored_exactly(take, tokenizer, workers):
+    source = _Numbered(11)
+    whole = take(source, 9)
+    with _open(source, tokenizer, workers=workers, start_step=4) as batches:
+        assert batches.state() == {"next_index": 4}
+        _assert_same([next(batches) for _ in range(2)], whole[4:6])
+        state = pickle.loads(pickle.dumps(batches.state()))
+        _assert_same([next(batches)], whole[6:7])
+        batches.set_state(state)
+        assert batches.state() == state
+        _assert_same([next(batches) for _ in range(3)], whole[6:9])
+
+
+def test_fewer_pictures_than_a_batch(take):
+    numbers = _numbers(take(_Numbered(3), 3, batch_size=8))
+    assert [numbers.count(i) for i in range(3)] == [8, 8, 8]
+
+
+def test_decoded_once_if_it_fits(take, monkeypatch):
+    source = _Numbered(8)
+    cached = take(source, 20)
+    assert source.reads == 8
+    monkeypatch.setattr(pipeline, "CACHE_BYTES", 8 * _SIZE * _SIZE * 3 - 1)
+    _assert_same(take(source, 20), cached)
+    assert source.reads > 80
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_picture_is_named(take, workers):
+    with pytest.raises(UserError, match=r"3\.png"):
+        take(_Numbered(8, broken=3), 3, workers=workers)
+
+
+def test_interrupts_are_the_parents_business(tokenizer):
+    with _open(_Numbered(8), tokenizer, workers=1) as batches:
+        next(batches)
+        children = multiprocessing.active_children()
+        assert children
+        for child in children:
+            assert child.pid
+            os.kill(child.pid, signal.SIGINT)  # as Ctrl-C does to the whole process group
+        for _ in range(20):
+            next(batches)
+
+
+def test_close_stops_it(tokenizer):
+    batches = _open(_Numbered(8), tokenizer)
+    next(batches)
+    batches.close()
+    batches.close()
+    with pytest.raises(ValueError, match="closed"):
+        next(batches)
+
+
+def test_nothing_to_read(take):
+    with pytest.raises(UserError, match="no pictures"):
+        take(_Numbered(0), 1)
+
+
+def test_a_batch_must_divide(take):
+    with pytest.raises(ValueError, match="multiple"):
+        take(_Numbered(8), 1, process_count=3)

@@ -1,0 +1,115 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from diffusion_toys import normal, perfect, pictures, schedules
+
+from glide_jax.diffusion.gaussian import x_0_from_eps
+from glide_jax.diffusion.guidance import classifier_free, clip_x_0, dynamic_threshold, keep_known
+from glide_jax.types import Prediction
+
+FULL, _ = schedules()
+T = jnp.array([3, 400, 900])
+X_T = normal((3, 4, 4, 3))
+CAPTIONS = jnp.array([0.2, 0.5, -0.4])  # the condition, a number a picture; null is 0
+
+
+def conditional(condition):
+    """A model whose answer depends on picture, step and condition."""
+
+    def denoiser(x_t, t):
+        shift = (condition + t / 1000).reshape(-1, 1, 1, 1)
+        return Prediction(jnp.tanh(x_t + shift), jax.nn.sigmoid(x_t - shift))
+
+    return denoiser
+
+
+STACKED = conditional(jnp.concatenate([CAPTIONS, 0 * CAPTIONS]))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 3.0, [1.0, 2.0, 5.0]])
+def test_fused_guidance_equals_two_calls(scale):
+    scale = jnp.asarray(scale)
+    found = classifier_free(STACKED, scale)(X_T, T)
+    cond, uncond = conditional(CAPTIONS)(X_T, T), conditional(0 * CAPTIONS)(X_T, T)
+    s = scale.reshape(-1, 1, 1, 1)
+    np.testing.assert_allclose(found.eps, uncond.eps + s * (cond.eps - uncond.eps), atol=1e-6)
+    np.testing.assert_array_equal(found.variance_fraction, cond.variance_fraction)
+
+
+def test_scale_1_is_the_conditional_and_0_the_null():
+    for scale, condition in [(1.0, CAPTIONS), (0.0, 0 * CAPTIONS)]:
+        found = classifier_free(STACKED, scale)(X_T, T)
+        np.testing.assert_allclose(found.eps, conditional(condition)(X_T, T).eps, atol=1e-6)
+
+
+def test_guidance_calls_the_model_once_and_needs_no_variance():
+    calls = []
+
+    def model(x_t, t):
+        calls.append((x_t.shape, t.shape))
+        return Prediction(x_t)
+
+    found = classifier_free(model, 3.0)(X_T, T)
+    assert calls == [((6, 4, 4, 3), (6,))]
+    assert found.variance_fraction is None
+
+
+def hat(denoiser, t=T, x_t=X_T):
+    return x_0_from_eps(FULL, t, x_t, denoiser(x_t, t).eps)
+
+
+def said(x_0_hat):
+    """A denoiser with this x_0_hat."""
+    return perfect(FULL, x_0_hat)
+
+
+def test_clip_holds_x_0_hat_in_its_limit():
+    clipped = hat(clip_x_0(said(3 * normal(X_T.shape, 5)), FULL))
+    np.testing.assert_allclose(clipped, np.clip(3 * normal(X_T.shape, 5), -1, 1), atol=1e-4)
+    wide = hat(clip_x_0(said(3 * normal(X_T.shape, 5)), FULL, limit=2.0))
+    assert 1.9 < np.abs(wide).max() < 2.001
+
+
+def test_dynamic_threshold_divides_by_each_pictures_quantile():
+    x_0_hat = jnp.array([0.1, 1.0, 4.0]).reshape(3, 1, 1, 1) * normal(X_T.shape, 5)
+    found = hat(dynamic_threshold(said(x_0_hat), FULL, 0.9))
+    for picture, before in zip(found, np.asarray(x_0_hat), strict=True):
+        s = max(1.0, np.quantile(np.abs(before), 0.9))
+        np.testing.assert_allclose(picture, np.clip(before, -s, s) / s, atol=2e-4)
+
+
+def test_thresholds_leave_a_picture_within_range_alone_bit_for_bit():
+    denoiser = said(0.9 * pictures(3))
+    for transform in (clip_x_0(denoiser, FULL), dynamic_threshold(denoiser, FULL, 0.99)):
+        np.testing.assert_array_equal(transform(X_T, T).eps, denoiser(X_T, T).eps)
+
+
+def test_known_pixels_are_the_image_and_the_others_the_models():
+    image, mask = pictures(3), jnp.zeros((3, 4, 4, 1)).at[:, :2].set(1.0)
+    denoiser = said(3 * normal(X_T.shape, 5))
+    found = hat(keep_known(denoiser, FULL, image, mask))
+    np.testing.assert_allclose(found[:, :2], image[:, :2], atol=1e-4)
+    np.testing.assert_array_equal(found[:, 2:], hat(denoiser)[:, 2:])
+
+
+def test_transforms_keep_the_variance():
+    denoiser = conditional(CAPTIONS)
+    fraction = denoiser(X_T, T).variance_fraction
+    mask = jnp.ones((3, 4, 4, 1))
+    for transform in (
+        clip_x_0(denoiser, FULL),
+        dynamic_threshold(denoiser, FULL, 0.9),
+        keep_known(denoiser, FULL, X_T, mask),
+    ):
+        np.testing.assert_array_equal(transform(X_T, T).variance_fraction, fraction)
+
+
+def test_clipping_holds_where_alpha_bar_is_tiny():
+    """At the noisiest steps x_0_hat is as right as float32's eps can say it."""
+    t = jnp.array([990, 998, 999])
+    clipped = hat(clip_x_0(conditional(CAPTIONS), FULL), t=t)
+    expected = np.clip(hat(conditional(CAPTIONS), t=t), -1, 1)
+    one_place = np.finfo(np.float32).eps * np.abs(X_T).max(axis=(1, 2, 3))
+    allowed = 2 * one_place / FULL.sqrt_alpha_bar[t]
+    assert np.all(np.abs(clipped - expected).max(axis=(1, 2, 3)) < allowed)

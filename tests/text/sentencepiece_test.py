@@ -1,0 +1,100 @@
+import itertools
+import json
+import pickle
+
+import pytest
+
+from glide_jax import text
+from glide_jax.errors import UserError
+
+_CAPTIONS = [
+    f"a {colour} {shape} {place} a {other}"
+    for colour, shape, place, other in itertools.product(
+        ("red", "blue", "green"), ("circle", "square", "star"), ("above", "left of"), ("box", "cup")
+    )
+]
+_SAMPLES = (
+    *_CAPTIONS[:3],
+    "A RED circle",
+    "ein rotes Dreieck über дом",
+    "猫が好き 🦊👩🏽‍🚒",
+    "ﷺ عربي \u200f",
+    "tab\tnew\nline \x00 <pad><unk></s> ▁",
+    "\ud800 half a pair",
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return text.train("sentencepiece", iter(_CAPTIONS), 320)
+
+
+@pytest.mark.parametrize("sample", _SAMPLES)
+def test_any_text_encodes_without_unknowns(tokenizer, sample):
+    ids = tokenizer.encode(sample)
+    assert ids
+    assert all(0 <= i < tokenizer.vocab_size for i in ids)
+    assert tokenizer.pad_id not in ids
+    assert tokenizer._processor.unk_id() not in ids
+
+
+def test_different_scripts_stay_different(tokenizer):
+    texts = ["кот", "кит", "猫", "犬", "🦊", "🐻", "é", "e"]
+    assert len({tuple(tokenizer.encode(t)) for t in texts}) == len(texts)
+
+
+def test_known_words_are_whole_tokens(tokenizer):
+    assert len(tokenizer.encode("a red circle above a box")) == 6
+
+
+def test_capitals_mean_nothing(tokenizer):
+    assert tokenizer.encode("A Red CIRCLE") == tokenizer.encode("a red circle")
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "\n"])
+def test_nothing_is_no_tokens(tokenizer, nothing):
+    assert tokenizer.encode(nothing) == []
+    assert not text.tokenize(tokenizer, [nothing], 4).mask.any()
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        lambda t: text.from_dict(json.loads(json.dumps(t.to_dict()))),
+        lambda t: pickle.loads(pickle.dumps(t)),
+        lambda t: text.train("sentencepiece", _CAPTIONS, 320),
+    ],
+    ids=["json", "pickle", "trained again"],
+)
+def test_copies_are_equal(tokenizer, copy):
+    other = copy(tokenizer)
+    assert other.to_dict() == tokenizer.to_dict()
+    assert (other.vocab_size, other.pad_id) == (tokenizer.vocab_size, tokenizer.pad_id)
+    assert [other.encode(s) for s in _SAMPLES] == [tokenizer.encode(s) for s in _SAMPLES]
+
+
+def test_vocabulary_is_as_large_as_asked_or_as_the_captions_give(tokenizer, caplog):
+    assert tokenizer.vocab_size == 320
+    with caplog.at_level("INFO"):
+        poor = text.train("sentencepiece", ["a"], 4096)
+    assert poor.vocab_size < 300
+    assert f"{poor.vocab_size} tokens, not 4096" in caplog.text
+    assert all(i < poor.vocab_size for s in _SAMPLES for i in poor.encode(s))
+
+
+def test_training_is_quiet(capfd):
+    text.train("sentencepiece", _CAPTIONS, 300)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_too_small_a_vocabulary_says_how_many_it_needs():
+    with pytest.raises(UserError, match=r"text\.vocab_size=100.* need (\d+)") as caught:
+        text.train("sentencepiece", _CAPTIONS, 100)
+    needed = int(str(caught.value).split()[-1])
+    assert text.train("sentencepiece", _CAPTIONS, needed).vocab_size == needed
+
+
+@pytest.mark.parametrize("captions", [[], ["", "  "]])
+def test_no_captions(captions):
+    with pytest.raises(UserError, match="no captions"):
+        text.train("sentencepiece", captions, 300)

@@ -1,0 +1,77 @@
+"""An experiment and a data set so small that tests can train on them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from glide_jax import config
+from glide_jax.data.source import Example
+from glide_jax.text import train
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (30, 60, 220)}
+
+OVERRIDES = (
+    "model.image_size=8",
+    "model.channels=32",
+    "model.channel_mult=(1, 1)",
+    "model.num_res_blocks=1",
+    "model.attention_resolutions=(4,)",
+    "model.text_width=16",
+    "model.text_layers=1",
+    "model.text_heads=2",
+    "model.dropout=0.1",
+    "training.batch_size=8",
+    "training.num_steps=6",
+    "training.lr_warmup_steps=2",
+    "training.log_every_steps=2",
+    "training.checkpoint_every_steps=100",
+    "training.sample_every_steps=100",
+    "text.vocab_size=300",
+    "text.length=6",
+    "sampling.steps='3'",
+    "sampling.batch_size=4",
+)
+UPSAMPLER_OVERRIDES = (
+    "upsampler.model.image_size=16",
+    "upsampler.model.low_res_size=8",
+    "upsampler.model.channel_mult=(1, 1)",
+    "upsampler.model.num_res_blocks=1",
+    "upsampler.model.attention_resolutions=()",
+    "upsampler.model.text_width=16",
+    "upsampler.model.text_layers=1",
+    "upsampler.model.text_heads=2",
+    "upsampler.training.batch_size=8",
+    "upsampler.training.num_steps=3",
+    "upsampler.training.checkpoint_every_steps=100",
+    "upsampler.training.sample_every_steps=100",
+    "upsampler.sampling.steps='2'",
+    "upsampler.sampling.batch_size=4",
+)
+
+
+def experiment(*overrides: str) -> config.Experiment:
+    """The quickstart, shrunk; without its upsampler."""
+    loaded = config.load_config(CONFIGS / "quickstart.py", [*OVERRIDES, *overrides])
+    loaded.upsampler = None
+    return config.experiment_from(loaded)
+
+
+class Swatches:
+    """Plain squares of three colours, named in their captions."""
+
+    def __len__(self) -> int:
+        return 24
+
+    def __getitem__(self, i: int) -> Example:
+        image = np.empty((16, 16, 3), np.uint8)
+        image[:] = list(COLOURS.values())[i % 3]
+        image[: 4 + i // 3] = 255
+        return Example(image, self.captions(i), {})
+
+    def captions(self, i: int) -> tuple[str, ...]:
+        return (f"{list(COLOURS)[i % 3]} square",)
+
+
+def tokenizer():
+    return train("sentencepiece", ["red square", "green square", "blue square"], 300)

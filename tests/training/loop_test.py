@@ -1,0 +1,92 @@
+"""A run that is stopped and taken up again is the run that never was."""
+
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from glide_jax.errors import Interrupted, UserError
+from glide_jax.training import loop
+from glide_jax.training.checkpoints import open_checkpoint
+from glide_jax.training.interrupt import Interrupt
+
+
+def job(directory, experiment):
+    tokenizer = tiny.tokenizer()
+    stage = experiment.stages["base"]
+    model = loop.build_model(stage, experiment, tokenizer)
+    return loop.Job("base", experiment, stage, model, tiny.Swatches(), tokenizer, directory)
+
+
+def no_pictures(params, step):
+    return np.zeros((1, 8, 8, 3), np.uint8)
+
+
+def test_stopped_and_resumed_equals_unbroken_bit_for_bit(tmp_path):
+    unbroken = loop.train(job(tmp_path / "a", tiny.experiment()), Interrupt(), no_pictures)
+
+    experiment = tiny.experiment("training.sample_every_steps=3")
+    with Interrupt() as interrupt:
+
+        def stop(params, step):
+            os.kill(os.getpid(), signal.SIGINT)
+            return no_pictures(params, step)
+
+        with pytest.raises(Interrupted, match=r"after step 4 of 6 .* the same command goes on"):
+            loop.train(job(tmp_path / "b", experiment), interrupt, stop)
+    resumed = loop.train(job(tmp_path / "b", experiment), Interrupt(), no_pictures)
+
+    for path, value in unbroken.items():
+        np.testing.assert_array_equal(resumed[path], value, err_msg=path)
+    rows = [json.loads(line) for line in (tmp_path / "b" / "metrics.jsonl").open()]
+    assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})
+    assert rows[-1]["step"] == 6
+
+
+def test_a_finished_run_trains_no_further(tmp_path):
+    first = loop.train(job(tmp_path, tiny.experiment()), Interrupt(), no_pictures)
+    again = loop.train(job(tmp_path, tiny.experiment()), Interrupt(), no_pictures)
+    assert all(np.array_equal(first[path], again[path]) for path in first)
+
+
+def test_checkpoint_holds_what_sampling_needs(tmp_path):
+    trained = job(tmp_path, tiny.experiment())
+    params = loop.train(trained, Interrupt(), no_pictures)
+    checkpoint = open_checkpoint(tmp_path / "checkpoints")
+    assert checkpoint.step == 6
+    assert checkpoint.experiment == tiny.experiment()
+    assert checkpoint.tokenizer == tiny.tokenizer().to_dict()
+    restored = checkpoint.restore({"ema_params": trained.model.shapes})["ema_params"]
+    assert all(np.array_equal(restored[path], params[path]) for path in params)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_step(tmp_path):
+    loop.train(job(tmp_path, tiny.experiment("training.num_steps=2")), Interrupt(), no_pictures)
+
+    broken = job(tmp_path, tiny.experiment("training.num_steps=4"))
+    nan = jax.tree.map(lambda x: x * np.nan, broken.model.init(jax.random.key(0)))
+
+    def apply(params, x_t, t, encoded, key=None):
+        return broken.model.apply(nan, x_t, t, encoded, key)
+
+    model = loop.dataclasses.replace(broken.model, apply=apply)
+    with pytest.raises(UserError, match=r"the loss is nan at step \d; the last good .* step 2"):
+        loop.train(loop.dataclasses.replace(broken, model=model), Interrupt(), no_pictures)
+    assert open_checkpoint(tmp_path / "checkpoints").step == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("training.batch_size=12",), r"batch_size=12 is not divisible by the 8 devices"),
+        (("training.batch_size=16", "training.microbatch_size=3"), "microbatch_size=3 does not"),
+        (("training.fsdp=3",), "fsdp=3 does not divide the 8 devices"),
+    ],
+)
+def test_a_batch_that_does_not_fit_the_devices_is_refused(tmp_path, overrides, message):
+    with pytest.raises(UserError, match=message):
+        loop.train(job(tmp_path, tiny.experiment(*overrides)), Interrupt(), no_pictures)

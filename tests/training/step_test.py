@@ -1,0 +1,115 @@
+"""One step is one step, on however many devices and in however many pieces."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from jax.sharding import AxisType
+
+from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
+from glide_jax.training.loop import build_model
+from glide_jax.training.optimizer import adamw, learning_rate
+from glide_jax.training.state import fresh_state, state_sharding
+from glide_jax.training.step import train_step
+from glide_jax.training.text_to_image import mean_blocks, text_to_image_loss
+
+
+def mesh_of(data, fsdp):
+    devices = jax.devices()[: data * fsdp]
+    return jax.make_mesh((data, fsdp), BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+
+
+def batch_of(size):
+    source, tokenizer = tiny.Swatches(), tiny.tokenizer()
+    images = np.stack([source[i].image[::2, ::2] for i in range(size)]) / 127.5 - 1
+    ids = [tokenizer.encode(source.captions(i)[0])[:6] for i in range(size)]
+    tokens = np.array([row + [tokenizer.pad_id] * (6 - len(row)) for row in ids], np.int32)
+    mask = np.array([[k < len(row) for k in range(6)] for row in ids])
+    return {"image": images.astype(np.float32), "tokens": tokens, "mask": mask}
+
+
+def run(mesh, experiment, steps=3):
+    """The state after some steps, and the losses."""
+    stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
+    model = build_model(stage, experiment, tokenizer)
+    optimizer = adamw(stage.training)
+
+    def fresh(key):
+        return fresh_state(model.init(key), optimizer)
+
+    key = jax.random.key(0)
+    shardings = state_sharding(mesh, jax.eval_shape(fresh, key))
+    state = jax.jit(fresh, out_shardings=shardings)(key)
+    loss = text_to_image_loss(model, stage, tokenizer.pad_id)
+    step = train_step(loss, optimizer, stage.training, mesh, state)
+    batch = jax.device_put(batch_of(stage.training.batch_size), batch_sharding(mesh))
+    losses = []
+    for _ in range(steps):
+        state, metrics = step(state, batch, jax.random.key(1))
+        losses.append(float(metrics["loss"]))
+    return state, losses
+
+
+@pytest.fixture(scope="module")
+def on_one_device():
+    # Without dropout: its masks are drawn for a piece as a whole.
+    return run(mesh_of(1, 1), tiny.experiment("model.dropout=0.0"))
+
+
+@pytest.mark.parametrize(
+    ("data", "fsdp", "piece"), [(8, 1, 0), (2, 4, 0), (1, 1, 2), (2, 2, 1)], ids=str
+)
+def test_devices_and_pieces_do_not_change_the_step(on_one_device, data, fsdp, piece):
+    overrides = ("model.dropout=0.0", f"training.microbatch_size={piece}")
+    state, losses = run(mesh_of(data, fsdp), tiny.experiment(*overrides))
+    expected, expected_losses = on_one_device
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
+    for path, value in expected.params.items():
+        # Adam divides by the gradient's own size: rounding of a gradient near 0 becomes a
+        # fraction of a step of up to the learning rate, 1e-3.
+        np.testing.assert_allclose(state.params[path], value, atol=2e-5, err_msg=path)
+
+
+def test_fsdp_splits_the_weights_and_their_moments():
+    state, _ = run(mesh_of(2, 4), tiny.experiment(), steps=1)
+    kernel = state.params["unet.middle_block.0.in_conv.kernel"]
+    assert kernel.addressable_shards[0].data.size == kernel.size // 4
+    sizes = {(x.size, x.addressable_shards[0].data.size) for x in jax.tree.leaves(state.opt_state)}
+    assert (kernel.size, kernel.size // 4) in sizes
+
+
+def test_loss_falls_and_average_follows():
+    state, losses = run(mesh_of(1, 1), tiny.experiment("training.lr_warmup_steps=1"), steps=40)
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+    apart = [jnp.abs(state.params[k] - state.ema_params[k]).max() for k in state.params]
+    assert 0 < max(apart) < 0.1
+
+
+def test_a_picture_s_noise_is_its_own():
+    """Half a batch gives the mean of its pictures' losses, wherever the pictures stand."""
+    experiment = tiny.experiment("model.dropout=0.0")
+    stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
+    model = build_model(stage, experiment, tokenizer)
+    loss = jax.jit(text_to_image_loss(model, stage, tokenizer.pad_id))
+    params, key = model.init(jax.random.key(0)), jax.random.key(1)
+    batch = batch_of(8) | {"index": jnp.arange(8)}
+    halves = [jax.tree.map(lambda x, h=h: x[h::2], batch) for h in (0, 1)]
+    of_halves = [float(loss(params, half, key)[0]) for half in halves]
+    assert np.mean(of_halves) == pytest.approx(float(loss(params, batch, key)[0]), rel=1e-5)
+    assert of_halves[0] != of_halves[1]
+
+
+def test_learning_rate_warms_up_and_decays_to_nothing():
+    rate = learning_rate(tiny.experiment("training.num_steps=100").training)
+    config = tiny.experiment().training
+    assert rate(0) == 0
+    assert float(rate(config.lr_warmup_steps)) == pytest.approx(config.learning_rate)
+    assert float(rate(100)) == pytest.approx(0, abs=1e-9)
+
+
+def test_mean_blocks_keeps_the_mean():
+    image = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
+    small = mean_blocks(image, 4)
+    assert small.shape == (2, 4, 4, 3)
+    np.testing.assert_allclose(small[1, 0, 1], image[1, :2, 2:4].mean((0, 1)), rtol=1e-5)
