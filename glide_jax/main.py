@@ -48,8 +48,7 @@ def _run(argv: Sequence[str]) -> None:
     # Only now: a mistake on the command line is answered before JAX is loaded.
     from glide_jax import modes
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("glide_jax").setLevel(logging.INFO)
+    _show_notes()
     _cache_compilations()
     if arguments.mode == "train":
         if not arguments.config:
@@ -97,6 +96,14 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         raise UserError(f"{message}; see --help")
+
+
+def _show_notes() -> None:
+    """Print what our own modules have to say, as they say it."""
+    ours = logging.getLogger("glide_jax")
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+    ours.addHandler(logging.StreamHandler(sys.stdout))
 
 
 def _cache_compilations() -> None:

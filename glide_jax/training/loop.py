@@ -88,11 +88,14 @@ def train(job: Job, interrupt: Interrupt, sampled: Sampled) -> Params:
         tokenizer=job.tokenizer.to_dict(),
     ) as checkpoints:
         state, data_state = _start(job, mesh, checkpoints.latest())
+        step = int(state.step)
         with (
             _open_batches(job, data_state) as data,
-            Metrics(job.directory, first_step=int(state.step) + 1) as metrics,
+            Metrics(job.directory, first_step=step + 1) as metrics,
+            Progress(job.name, step, config.num_steps, config.batch_size) as progress,
         ):
-            state = _run(job, mesh, state, data, checkpoints, metrics, interrupt, sampled)
+            tools = _Tools(data, checkpoints, metrics, progress, interrupt, sampled)
+            state = _run(job, mesh, state, tools)
     return state.ema_params
 
 
@@ -123,7 +126,9 @@ def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     abstract = jax.eval_shape(fresh, key)
     shardings = state_sharding(mesh, abstract)
     if checkpoint is None:
-        return jax.jit(fresh, out_shardings=shardings)(key), None
+        # Run once: XLA's CPU backend would spend longer on making it fast than on running it.
+        once = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+        return jax.jit(fresh, out_shardings=shardings, compiler_options=once)(key), None
     placed = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
     )
@@ -149,49 +154,52 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
     return data
 
 
-def _run(
-    job: Job,
-    mesh: jax.sharding.Mesh,
-    state: TrainState,
-    data: Batches,
-    checkpoints: Checkpoints,
-    metrics: Metrics,
-    interrupt: Interrupt,
-    sampled: Sampled,
-) -> TrainState:
+def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") -> TrainState:
     config = job.stage.training
     loss = text_to_image_loss(job.model, job.stage, job.tokenizer.pad_id)
     step_function = train_step(loss, adamw(config), config, mesh, state)
     seed_key = jax.device_put(jax.random.key(job.experiment.seed + 1), replicated(mesh))
     sharding = batch_sharding(mesh)
-    progress = Progress(job.name, int(state.step), config.num_steps, config.batch_size)
     pending: list[dict[str, jax.Array]] = []
     for step in range(int(state.step) + 1, config.num_steps + 1):
         batch = {
             name: jax.make_array_from_process_local_data(sharding, values)
-            for name, values in next(data).items()
+            for name, values in next(tools.data).items()
         }
         state, step_metrics = step_function(state, batch, seed_key)
         pending.append(step_metrics)
-        last = step == config.num_steps or interrupt.asked
+        stopping = tools.interrupt.asked and step < config.num_steps
+        last = stopping or step == config.num_steps
         saves = last or step % config.checkpoint_every_steps == 0
-        if saves or step % config.log_every_steps == 0 or progress.is_first:
-            means = _means(pending, step, checkpoints)
-            speed = progress.update(step, means["loss"])
-            metrics.write(step, means | speed)
+        if saves or step % config.log_every_steps == 0 or tools.progress.is_first:
+            means = _means(pending, step, tools.checkpoints)
+            speed = tools.progress.update(step, means["loss"])
+            tools.metrics.write(step, means | speed)
             pending.clear()
         if saves:
-            checkpoints.save(step, state, data.state())
-        if step % config.sample_every_steps == 0 and not last:
-            with progress.paused():
-                metrics.picture(step, "samples", sampled(state.ema_params, step))
-        if interrupt.asked and step < config.num_steps:
-            checkpoints.wait()
+            tools.checkpoints.save(step, state, tools.data.state())
+        if stopping:
+            tools.checkpoints.wait()
             raise Interrupted(
                 f"stopped after step {step} of {config.num_steps} of {job.name}, saved in "
-                f"{checkpoints.directory}; the same command goes on from there"
+                f"{tools.checkpoints.directory}; the same command goes on from there"
             )
+        if step % config.sample_every_steps == 0 and not last:
+            with tools.progress.paused():
+                tools.metrics.picture(step, "samples", tools.sampled(state.ema_params, step))
     return state
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tools:
+    """What a run reads from, writes to and listens to."""
+
+    data: Batches
+    checkpoints: Checkpoints
+    metrics: Metrics
+    progress: Progress
+    interrupt: Interrupt
+    sampled: Sampled
 
 
 def _means(pending: list, step: int, checkpoints: Checkpoints) -> dict[str, float]:

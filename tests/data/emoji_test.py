@@ -55,7 +55,7 @@ def test_names_and_tones(by_sequence, sequence, name, tones):
     ("sequence", "captions"),
     [
         ("❤️", ("red heart", "a red heart", "red heart emoji")),
-        ("🐙", ("octopus", "octopus emoji")),
+        ("🐙", ("octopus", "an octopus", "octopus emoji")),
         ("🪗", ("accordion", "an accordion", "accordion emoji")),
         ("🦄", ("unicorn", "a unicorn", "unicorn emoji")),
         ("🎅", ("Santa Claus", "Santa Claus emoji")),

@@ -7,9 +7,11 @@ import pytest
 import tiny
 from jax.sharding import AxisType
 
+from glide_jax.parallel import mesh
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
 from glide_jax.training.loop import build_model
 from glide_jax.training.optimizer import adamw, learning_rate
+from glide_jax.training.packing import Packing
 from glide_jax.training.state import fresh_state, state_sharding
 from glide_jax.training.step import train_step
 from glide_jax.training.text_to_image import mean_blocks, text_to_image_loss
@@ -29,7 +31,7 @@ def batch_of(size):
     return {"image": images.astype(np.float32), "tokens": tokens, "mask": mask}
 
 
-def run(mesh, experiment, steps=3):
+def run(devices, experiment, steps=3):
     """The state after some steps, and the losses."""
     stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
     model = build_model(stage, experiment, tokenizer)
@@ -39,11 +41,11 @@ def run(mesh, experiment, steps=3):
         return fresh_state(model.init(key), optimizer)
 
     key = jax.random.key(0)
-    shardings = state_sharding(mesh, jax.eval_shape(fresh, key))
+    shardings = state_sharding(devices, jax.eval_shape(fresh, key))
     state = jax.jit(fresh, out_shardings=shardings)(key)
     loss = text_to_image_loss(model, stage, tokenizer.pad_id)
-    step = train_step(loss, optimizer, stage.training, mesh, state)
-    batch = jax.device_put(batch_of(stage.training.batch_size), batch_sharding(mesh))
+    step = train_step(loss, optimizer, stage.training, devices, state)
+    batch = jax.device_put(batch_of(stage.training.batch_size), batch_sharding(devices))
     losses = []
     for _ in range(steps):
         state, metrics = step(state, batch, jax.random.key(1))
@@ -57,8 +59,17 @@ def on_one_device():
     return run(mesh_of(1, 1), tiny.experiment("model.dropout=0.0"))
 
 
+@pytest.fixture(autouse=True)
+def split_even_small_arrays(monkeypatch):
+    monkeypatch.setattr(mesh, "SMALL", 500)
+
+
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
-    ("data", "fsdp", "piece"), [(8, 1, 0), (2, 4, 0), (1, 1, 2), (2, 2, 1)], ids=str
+    ("data", "fsdp", "piece"), [(8, 1, 0), slow(2, 4, 0), slow(1, 1, 2), slow(2, 2, 1)], ids=str
 )
 def test_devices_and_pieces_do_not_change_the_step(on_one_device, data, fsdp, piece):
     overrides = ("model.dropout=0.0", f"training.microbatch_size={piece}")
@@ -68,7 +79,7 @@ def test_devices_and_pieces_do_not_change_the_step(on_one_device, data, fsdp, pi
     for path, value in expected.params.items():
         # Adam divides by the gradient's own size: rounding of a gradient near 0 becomes a
         # fraction of a step of up to the learning rate, 1e-3.
-        np.testing.assert_allclose(state.params[path], value, atol=2e-5, err_msg=path)
+        np.testing.assert_allclose(state.params[path], value, atol=5e-5, err_msg=path)
 
 
 def test_fsdp_splits_the_weights_and_their_moments():
@@ -113,3 +124,15 @@ def test_mean_blocks_keeps_the_mean():
     small = mean_blocks(image, 4)
     assert small.shape == (2, 4, 4, 3)
     np.testing.assert_allclose(small[1, 0, 1], image[1, :2, 2:4].mean((0, 1)), rtol=1e-5)
+
+
+def test_packing_goes_both_ways_and_leaves_large_arrays_alone():
+    params = {"a": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones((30, 20)), "c": jnp.zeros(4)}
+    packing = Packing(params)
+    packed = packing.pack(params)
+    assert packed.keys() == {"b", "packed"}
+    assert packed["packed"].shape == (10,)
+    back = packing.unpack(packed)
+    assert back.keys() == params.keys()
+    for path, value in params.items():
+        np.testing.assert_array_equal(back[path], value, strict=True)

@@ -114,7 +114,7 @@ def _with_article(name: str) -> str:
     """Put "a" or "an" before what looks like one thing that has no name of its own."""
     head = _PREPOSITION.split(name)[0].split()
     is_proper = not name[0].isalpha() or name[0].isupper()
-    is_plural = head[0] in _SEVERAL or re.search("[^s]s$", head[-1])
+    is_plural = head[0] in _SEVERAL or re.search("[^su]s$", head[-1])
     if is_proper or (is_plural and head[0] not in _ONE):
         return name
     return f"an {name}" if re.match("[aeio]|u(?!ni)", name) else f"a {name}"

@@ -1,0 +1,172 @@
+"""The command line: what it does, and what it says when it can't."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+
+from glide_jax import main
+
+ROOT = Path(__file__).parents[1]
+QUICKSTART = str(tiny.CONFIGS / "quickstart.py")
+
+
+def words(*more):
+    return [f"--config={QUICKSTART}", *(f"--config.{o}" for o in tiny.OVERRIDES), *more]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config=none.py"], "none.py"),
+        ([f"--config={QUICKSTART}", "--config.trainig.batch_size=8"], "training"),
+        ([f"--config={QUICKSTART}", "--config.training.batch_size=many"], "training.batch_size"),
+        ([f"--config={QUICKSTART}", "--config.data.source=shpes/64"], "shapes"),
+        ([f"--config={QUICKSTART}", "--config.training.batch_size=12"], "not divisible by the 8"),
+        ([f"--config={QUICKSTART}", "--config.sampling.steps=many"], "many"),
+        (["--promt=a"], "--promt"),
+        (["--mode=draw"], "draw"),
+        ([], "--config=FILE"),
+        (["--mode=sample"], "--workdir=DIR"),
+        (["--mode=sample", "--workdir=nowhere"], "no checkpoint in nowhere"),
+        (["--mode=evaluate", "--workdir=nowhere"], "no checkpoint in nowhere"),
+        (["--mode=sample", "--workdir=x", f"--config={QUICKSTART}"], "leave --config out"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
+    assert main.main(arguments) == main.BAD_INPUT
+    error = capfd.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert error[0].startswith("error: ")
+    assert message in error[0]
+
+
+def test_a_workdir_that_can_t_be_written_is_refused(tmp_path, monkeypatch, capfd):
+    (tmp_path / "file").write_text("")
+    assert main.main(words(f"--workdir={tmp_path}/file/inside")) == main.BAD_INPUT
+    assert "can't write to" in capfd.readouterr().err
+
+
+def run(*arguments, devices=1, wait=True):
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "glide_jax.main", *arguments]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if not wait:
+        return process
+    output, _ = process.communicate(timeout=900)
+    return process.returncode, output
+
+
+TWO_STAGES = (
+    *tiny.UPSAMPLER_OVERRIDES,
+    "data.source=shapes/32",
+    "text.length=24",
+    "evaluation.num_captions=4",
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A workdir of a cascade trained for a few steps."""
+    workdir = tmp_path_factory.mktemp("trained")
+    extra = [f"--config.{o}" for o in TWO_STAGES]
+    status, output = run(*words(f"--workdir={workdir}", *extra))
+    assert status == 0, output
+    return workdir, output
+
+
+@pytest.mark.slow
+def test_train_says_its_cost_and_leaves_pictures_and_figures(trained):
+    workdir, output = trained
+    assert "FLOP a step" in output
+    assert "base 6/6" in output
+    assert "upsampler 3/3" in output
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert summary["seconds"] > 0
+    assert 0 < summary["peak_rss_gib"] < 24
+    assert set(summary["scores"]) == {"test", "compositional"}
+    assert {"colour", "shape", "all"} <= set(summary["scores"]["test"]["guidance_3"])
+    assert (workdir / "samples.png").stat().st_size > 1000
+    assert list((workdir / "base" / "tensorboard").iterdir())
+
+
+@pytest.mark.slow
+def test_sample_needs_nothing_but_the_workdir(trained):
+    workdir, _ = trained
+    before = json.loads((workdir / "summary.json").read_text())
+    prompts = ["a red circle", "", "красный круг ⬤", "a red circle " * 40]
+    status, output = run(
+        "--mode=sample", f"--workdir={workdir}", *(f"--prompt={p}" for p in prompts)
+    )
+    assert status == 0, output
+    assert "cut to its first 24 tokens" in output
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert summary["sample"]["prompts"] == prompts
+    assert all(Path(file).exists() for file in summary["sample"]["files"])
+    assert summary["scores"] == before["scores"], "another mode's figures stay"
+
+
+@pytest.mark.slow
+def test_evaluate_prints_the_scorer_s_figures(trained):
+    workdir, _ = trained
+    status, output = run(
+        "--mode=evaluate", f"--workdir={workdir}", "--config.evaluation.guidance_scales=(2.0,)"
+    )
+    assert status == 0, output
+    assert "compositional, guidance 2, 4 captions: colour" in output
+
+
+@pytest.mark.slow
+def test_another_experiment_s_workdir_is_refused_and_left_alone(trained):
+    workdir, _ = trained
+    before = sorted(str(p) for p in workdir.rglob("*"))
+    status, output = run(*words(f"--workdir={workdir}", "--config.seed=5"))
+    assert status == main.BAD_INPUT
+    assert "holds another experiment's checkpoints" in output
+    assert sorted(str(p) for p in workdir.rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_ends_where_an_unbroken_run_does(tmp_path):
+    """kill -9 in the midst of training: the resumed run's figures are the unbroken one's."""
+    options = ["--config.data.source=shapes/32", "--config.upsampler=none"]
+    options += ["--config.text.length=24"]
+    options += ["--config.training.num_steps=40", "--config.training.checkpoint_every_steps=4"]
+    options += ["--config.training.log_every_steps=1", "--config.evaluation.num_captions=1"]
+    status, output = run(*words(f"--workdir={tmp_path}/unbroken", *options))
+    assert status == 0, output
+
+    process = run(*words(f"--workdir={tmp_path}/killed", *options), wait=False)
+    checkpoints = tmp_path / "killed" / "base" / "checkpoints"
+    deadline = time.monotonic() + 300
+    while not (checkpoints / "8").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    rows = (tmp_path / "killed" / "base" / "metrics.jsonl").read_text().splitlines()
+    assert 8 <= len(rows) < 40
+
+    status, output = run(*words(f"--workdir={tmp_path}/killed", *options))
+    assert status == 0, output
+    assert "going on from step" in output
+
+    def losses(name):
+        lines = (tmp_path / name / "base" / "metrics.jsonl").read_text().splitlines()
+        return [(row["step"], row["loss"]) for row in map(json.loads, lines)]
+
+    assert losses("killed") == losses("unbroken")
