@@ -41,10 +41,14 @@ class Prediction(NamedTuple):
         variance_fraction: f32[b h w c] or None: where log σ² of p(x_{t-1}|x_t) lies between the
             posterior's log variance (0) and log β_t (1); Improved DDPM (Nichol & Dhariwal 2021),
             eq. 15. None: the model learned no variance.
+        x_0_hat: f32[b h w c] or None: the picture that eps and x_t amount to, where a transform
+            has set it. Float32 can't find it again from eps while next to nothing of the picture
+            is left in x_t.
     """
 
     eps: Array
     variance_fraction: Array | None = None
+    x_0_hat: Array | None = None
 
 
 Denoiser = Callable[[Array, Array], Prediction]

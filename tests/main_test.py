@@ -18,7 +18,8 @@ QUICKSTART = str(tiny.CONFIGS / "quickstart.py")
 
 
 def words(*more):
-    return [f"--config={QUICKSTART}", *(f"--config.{o}" for o in tiny.OVERRIDES), *more]
+    overrides = (*tiny.OVERRIDES, *tiny.UPSAMPLER_OVERRIDES)
+    return [f"--config={QUICKSTART}", *(f"--config.{o}" for o in overrides), *more]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,6 @@ def run(*arguments, devices=1, wait=True):
 
 
 TWO_STAGES = (
-    *tiny.UPSAMPLER_OVERRIDES,
     "data.source=shapes/32",
     "text.length=24",
     "evaluation.num_captions=4",

@@ -136,7 +136,7 @@ def p_posterior(schedule: Schedule, i: Array, x_t: Array, prediction: Prediction
     Returns:
         Its Gaussian.
     """
-    x_0_hat = x_0_from_eps(schedule, i, x_t, prediction.eps)
+    x_0_hat = x_0_hat_of(schedule, i, x_t, prediction)
     posterior = q_posterior(schedule, i, x_0_hat, x_t)
     if prediction.variance_fraction is None:
         return posterior
@@ -164,6 +164,13 @@ def x_0_from_eps(schedule: Schedule, i: Array, x_t: Array, eps: Array) -> Array:
     """x_0 such that (a) makes x_t of it and eps; all f32[b h w c], i: i32[b] or i32[]."""
     noise = at(schedule.sqrt_one_minus_alpha_bar, i, x_t) * eps
     return (x_t - noise) / at(schedule.sqrt_alpha_bar, i, x_t)
+
+
+def x_0_hat_of(schedule: Schedule, i: Array, x_t: Array, prediction: Prediction) -> Array:
+    """The picture that a prediction amounts to, f32[b h w c]; i: i32[b] or i32[]."""
+    if prediction.x_0_hat is not None:
+        return prediction.x_0_hat
+    return x_0_from_eps(schedule, i, x_t, prediction.eps)
 
 
 def eps_from_x_0(schedule: Schedule, i: Array, x_t: Array, x_0: Array) -> Array:

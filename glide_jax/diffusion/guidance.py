@@ -3,11 +3,8 @@
     model ─ denoiser_from ─ classifier_free ─ keep_known ─ clip_x_0 ─→ sample
             (batch 2b)      (batch b)         optional     or dynamic_threshold
 
-A transform of x_0_hat puts the changed one back as eps, since that is what a Prediction holds:
-with x_t it says the same. Float32 sets a limit where alpha_bar is tiny: one unit in the last
-place of eps moves x_0_hat by 1.2e-7 |eps| / sqrt(alpha_bar), some 2e-3 at the last step of a
-squared-cosine schedule of 1000 and a thirtieth of that one step before; there x_0_hat hardly
-enters x_{t-1}. Pixels that a transform leaves alone keep the model's own eps, bit for bit.
+A transform of x_0_hat hands on the changed one, and the eps that with x_t says the same. Pixels
+that it leaves alone keep the model's own eps, bit for bit.
 
 `schedule` is always the whole one that the model was trained on, since t counts its steps.
 """
@@ -16,7 +13,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from glide_jax.diffusion.gaussian import eps_from_x_0, x_0_from_eps
+from glide_jax.diffusion.gaussian import eps_from_x_0, x_0_hat_of
 from glide_jax.diffusion.schedule import Schedule
 from glide_jax.types import Array, Denoiser, Prediction
 
@@ -93,9 +90,9 @@ def _on_x_0_hat(
 ) -> Denoiser:
     def changed(x_t: Array, t: Array) -> Prediction:
         prediction = denoiser(x_t, t)
-        before = x_0_from_eps(schedule, t, x_t, prediction.eps)
+        before = x_0_hat_of(schedule, t, x_t, prediction)
         after = change(before)
         eps = jnp.where(after == before, prediction.eps, eps_from_x_0(schedule, t, x_t, after))
-        return prediction._replace(eps=eps)
+        return prediction._replace(eps=eps, x_0_hat=after)
 
     return changed

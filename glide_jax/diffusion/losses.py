@@ -18,7 +18,7 @@ from glide_jax.diffusion.gaussian import (
     q_posterior,
     q_sample,
     split_output,
-    x_0_from_eps,
+    x_0_hat_of,
 )
 from glide_jax.diffusion.sample import given_or_drawn
 from glide_jax.diffusion.schedule import Schedule
@@ -204,7 +204,7 @@ def _bound_term(
 ) -> dict[str, Array]:
     x_t = q_sample(schedule, i, x_0, eps)
     prediction = denoiser(x_t, jnp.broadcast_to(schedule.timesteps[i], x_0.shape[:1]))
-    x_0_hat = x_0_from_eps(schedule, i, x_t, prediction.eps)
+    x_0_hat = x_0_hat_of(schedule, i, x_t, prediction)
     return {
         "vlb": vlb_bits(schedule, i, x_0, x_t, prediction),
         "x_0_mse": _mean(jnp.square(x_0_hat - x_0)),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from glide_jax.diffusion.gaussian import at, p_posterior, x_0_from_eps
+from glide_jax.diffusion.gaussian import at, p_posterior, x_0_hat_of
 from glide_jax.diffusion.schedule import Schedule
 from glide_jax.types import Array, Denoiser, Prediction
 
@@ -84,4 +84,4 @@ def _look(denoiser: Denoiser, schedule: Schedule, i: Array, x_t: Array) -> tuple
     """What the denoiser says of x_t, told the original t, and its x_0_hat."""
     t = jnp.broadcast_to(schedule.timesteps[i], x_t.shape[:1])
     prediction = denoiser(x_t, t)
-    return prediction, x_0_from_eps(schedule, i, x_t, prediction.eps)
+    return prediction, x_0_hat_of(schedule, i, x_t, prediction)

@@ -43,13 +43,12 @@ def state_sharding(mesh: jax.sharding.Mesh, state: TrainState) -> Any:
     by_path = weight_sharding(mesh, state.params)
     packed = weight_sharding(mesh, jax.eval_shape(Packing(state.params).pack, state.params))
     everywhere = replicated(mesh)
-    opt_state = optax.tree_map_params(
-        lambda _: state.opt_state,
-        lambda _, s: s,
-        state.opt_state,
-        packed,
-        transform_non_params=lambda _: everywhere,
-    )
+
+    def of_moment(path, _):
+        # optax keeps a moment under its weight's own key, and counters under none.
+        return packed.get(getattr(path[-1], "key", None), everywhere)
+
+    opt_state = jax.tree_util.tree_map_with_path(of_moment, state.opt_state)
     # A TrainState of shardings: the same tree, whatever its fields are declared as.
     leaves: Any = (everywhere, by_path, by_path, opt_state)
     return TrainState(*leaves)
