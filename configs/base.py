@@ -31,6 +31,7 @@ def get_config():
                 channel_mult=(1, 2, 3, 4),
                 num_res_blocks=3,
                 attention_resolutions=(32, 16, 8),
+                norm_groups=32,
                 head_channels=64,
                 dropout=0.1,
                 scale_shift_norm=True,

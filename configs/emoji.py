@@ -30,6 +30,7 @@ def get_config():
                 channel_mult=(1, 2, 3, 4),
                 num_res_blocks=2,
                 attention_resolutions=(16, 8),
+                norm_groups=32,
                 head_channels=32,
                 dropout=0.1,
                 scale_shift_norm=True,

@@ -27,7 +27,7 @@ def get_config():
             # Linear betas are noisier for longer than a cosine: that is where a picture of so few
             # pixels is decided, and where the caption has something to say.
             diffusion=diffusion("linear"),
-            training=training(batch_size=32, num_steps=1200, low_res_noise=0.0),
+            training=training(batch_size=32, num_steps=1500, low_res_noise=0.0),
             sampling=sampling(steps="20", guidance_scale=3.0),
             # Each shows a shape in a colour, or two shapes in an order, that training never does.
             prompts=(
@@ -64,6 +64,7 @@ def get_config():
 def model(**sizes):
     return dict(
         inpaint=False,
+        norm_groups=8,
         head_channels=32,
         dropout=0.0,
         scale_shift_norm=True,

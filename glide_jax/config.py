@@ -95,12 +95,14 @@ class ModelConfig:
         image_size: pixels a side.
         low_res_size: pixels a side of the picture that is upsampled; 0: no upsampler.
         inpaint: whether the model also sees a partly masked picture.
-        channels: channels at full resolution, a multiple of 32 (the groups of GroupNorm).
+        channels: channels at full resolution.
         channel_mult: one level of the U-Net each, half the pixels a side of the one before; it
             has `channels` times this many channels.
         num_res_blocks: residual blocks a level.
         attention_resolutions: the levels that attend, by their pixels a side.
         head_channels: channels of one attention head.
+        norm_groups: groups of GroupNorm, a divisor of channels. As many groups as channels would
+            take every channel's mean away, and with it the colour.
         dropout: probability that a residual block's activation is dropped.
         scale_shift_norm: time scales and shifts the norm, rather than being added before it.
         resblock_updown: residual blocks change the resolution, rather than plain convolutions.
@@ -120,6 +122,7 @@ class ModelConfig:
     num_res_blocks: int
     attention_resolutions: tuple[int, ...]
     head_channels: int
+    norm_groups: int
     dropout: float
     scale_shift_norm: bool
     resblock_updown: bool
@@ -132,10 +135,13 @@ class ModelConfig:
 
     def __post_init__(self):
         _at_least(1, self, "image_size", "channels", "num_res_blocks", "head_channels")
+        _at_least(1, self, "norm_groups")
         _at_least(1, self, "text_width", "text_layers", "text_heads")
         _between(0, 1, self, "dropout")
         _one_of(("float32", "bfloat16"), self, "dtype")
-        _require(self.channels % 32 == 0, self, "channels", "a multiple of 32")
+        _require(self.channels % 2 == 0, self, "channels", "even")
+        divides = self.channels % self.norm_groups == 0
+        _require(divides, self, "norm_groups", f"a divisor of channels, {self.channels}")
         _require(
             len(self.channel_mult) > 0 and min(self.channel_mult) > 0,
             self,

@@ -156,7 +156,7 @@ def test_an_override_of_a_stage_that_is_not_there():
         ("diffusion.prediction=noise", "config.diffusion.prediction must be one of eps, x_0, v"),
         ("diffusion.schedule=cosine", "config.diffusion.schedule must be one of squared_cosine"),
         ("model.dtype=float16", "config.model.dtype must be one of float32, bfloat16, not 'floa"),
-        ("model.channels=40", "config.model.channels must be a multiple of 32, not 40"),
+        ("model.channels=40", "config.model.norm_groups must be a divisor of channels, 40, not 32"),
         ("model.channel_mult=()", "config.model.channel_mult must be one or more positive num"),
         ("model.image_size=36", "config.model.image_size must be divisible by 8, as channel_m"),
         ("model.attention_resolutions=7", "config.model.attention_resolutions must be among the"),

@@ -13,6 +13,7 @@ from glide_jax.types import Params
 
 _DEFAULT_CHANNEL_MULT = {64: "1,2,3,4", 128: "1,1,2,3,4", 256: "1,1,2,2,4,4"}
 _UPSAMPLING = 4
+_NORM_GROUPS = 32
 _GLIDE_RULES = tables.rules(tables.GLIDE)
 
 
@@ -29,6 +30,7 @@ def glide_config(options: Mapping[str, Any]) -> ModelConfig:
         num_res_blocks=options["num_res_blocks"],
         attention_resolutions=tuple(int(r) for r in options["attention_resolutions"].split(",")),
         head_channels=options["num_head_channels"],
+        norm_groups=_NORM_GROUPS,
         dropout=options["dropout"],
         scale_shift_norm=options["use_scale_shift_norm"],
         resblock_updown=options["resblock_updown"],

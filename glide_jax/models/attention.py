@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from glide_jax.config import ModelConfig
 from glide_jax.models import layers
 from glide_jax.types import Array
 
@@ -28,14 +29,12 @@ def attend(query: Array, keys: Array, values: Array) -> Array:
 class AttentionBlock(nnx.Module):
     """x + proj(attention(norm(x))); keys and values are the caption's, then the pixels' own."""
 
-    def __init__(
-        self, width: int, head_width: int, text_width: int, dtype: jnp.dtype, rngs: nnx.Rngs
-    ):
-        self.num_heads = width // head_width
-        self.norm = layers.GroupNorm(width)
+    def __init__(self, width: int, config: ModelConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.num_heads = width // config.head_channels
+        self.norm = layers.GroupNorm(width, config.norm_groups)
         self.qkv = layers.linear(width, 3 * width, dtype, rngs)
-        if text_width:
-            self.text_kv = layers.linear(text_width, 2 * width, dtype, rngs)
+        if config.text_width:
+            self.text_kv = layers.linear(config.text_width, 2 * width, dtype, rngs)
         self.proj = layers.linear(width, width, dtype, rngs, zero=True)
 
     def text_keys_values(self, text: Array) -> KeysValues:

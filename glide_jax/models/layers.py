@@ -1,4 +1,4 @@
-"""The small layers: what PyTorch calls Linear, Conv2d, GroupNorm(32), LayerNorm, at its epsilons.
+"""The small layers: what PyTorch calls Linear, Conv2d, GroupNorm, LayerNorm, at its epsilons.
 
 Weights are float32. Matrix products and convolutions run in the module's dtype; norms in
 float32 whatever the dtype.
@@ -13,7 +13,6 @@ from flax import nnx
 
 from glide_jax.types import Array
 
-NUM_GROUPS = 32
 NORM_EPSILON = 1e-5
 
 # Uniform in ±1/sqrt(fan_in), the initialisation the published models were trained from.
@@ -50,31 +49,32 @@ def conv(
 
 
 class GroupNorm(nnx.Module):
-    """Group normalisation with 32 groups over [b … c] (Wu & He 2018), in float32."""
+    """Group normalisation over [b … c] (Wu & He 2018), in float32."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, num_groups: int):
+        self.num_groups = num_groups
         self.scale = nnx.Param(jnp.ones(width))
         self.bias = nnx.Param(jnp.zeros(width))
 
     def __call__(self, x: Array) -> Array:
         """x: [b … c] → the same shape and dtype."""
         flat = x.astype(jnp.float32).reshape(x.shape[0], -1, x.shape[-1])
-        mean = _mean_by_group(flat)
-        variance = _mean_by_group(jnp.square(flat - mean))
+        mean = _mean_by_group(flat, self.num_groups)
+        variance = _mean_by_group(jnp.square(flat - mean), self.num_groups)
         # One multiply-add per element: the group's figures are folded into the channel's first.
         scale = jax.lax.rsqrt(variance + NORM_EPSILON) * self.scale[...][None, None]
         shift = self.bias[...][None, None] - mean * scale
         return (flat * scale + shift).reshape(x.shape).astype(x.dtype)
 
 
-def _mean_by_group(x: Array) -> Array:
+def _mean_by_group(x: Array, num_groups: int) -> Array:
     """f32[b n c] → f32[b 1 c]: over n, and over the channels of each group.
 
     Over n first: the long reduction then keeps the channels last, as they lie in memory.
     """
     b, _, c = x.shape
-    groups = x.mean(1).reshape(b, NUM_GROUPS, c // NUM_GROUPS).mean(-1)
-    return jnp.repeat(groups, c // NUM_GROUPS, axis=-1)[:, None]
+    groups = x.mean(1).reshape(b, num_groups, c // num_groups).mean(-1)
+    return jnp.repeat(groups, c // num_groups, axis=-1)[:, None]
 
 
 class LayerNorm(nnx.Module):

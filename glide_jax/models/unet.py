@@ -32,11 +32,11 @@ class ResBlock(nnx.Module):
         self.resample = resample
         self.dropout_rate = config.dropout
         self.scale_shift_norm = config.scale_shift_norm
-        self.in_norm = layers.GroupNorm(width_in)
+        self.in_norm = layers.GroupNorm(width_in, config.norm_groups)
         self.in_conv = layers.conv(width_in, width_out, 3, dtype, rngs)
         emb_out = 2 * width_out if config.scale_shift_norm else width_out
         self.emb_proj = layers.linear(emb_width, emb_out, dtype, rngs)
-        self.out_norm = layers.GroupNorm(width_out)
+        self.out_norm = layers.GroupNorm(width_out, config.norm_groups)
         self.out_conv = layers.conv(width_out, width_out, 3, dtype, rngs, zero=True)
         self.has_skip = width_in != width_out
         if self.has_skip:
@@ -95,7 +95,7 @@ class UNet(nnx.Module):
             return ResBlock(width_in, width_out, config, dtype, rngs, resample)
 
         def attention(width):
-            return AttentionBlock(width, config.head_channels, config.text_width, dtype, rngs)
+            return AttentionBlock(width, config, dtype, rngs)
 
         def with_attention(block: nnx.Module, width: int, size: int) -> list[nnx.Module]:
             return [block, attention(width)] if size in config.attention_resolutions else [block]
@@ -137,7 +137,7 @@ class UNet(nnx.Module):
         self.input_blocks = nnx.List(nnx.List(stage) for stage in down)
         self.middle_block = nnx.List(middle)
         self.output_blocks = nnx.List(nnx.List(stage) for stage in up)
-        self.out_norm = layers.GroupNorm(width)
+        self.out_norm = layers.GroupNorm(width, config.norm_groups)
         self.out_conv = layers.conv(width, out_channels, 3, float32, rngs, zero=True)
 
     def _stages(self) -> Iterator[nnx.List]:
