@@ -4,7 +4,8 @@
 
 Hardware: two CPU cores, 6 GiB of memory. Time: a quarter of an hour. It makes its data set
 (captioned coloured shapes), trains both models one after the other, and draws prompts that
-training never showed.
+training never showed. To expect, for now: the right background (98.7 % on `test`, guidance 3), and
+blobs for objects; docs/quickstart.md says what was tried.
 """
 
 import ml_collections
@@ -27,7 +28,7 @@ def get_config():
             # Linear betas are noisier for longer than a cosine: that is where a picture of so few
             # pixels is decided, and where the caption has something to say.
             diffusion=diffusion("linear"),
-            training=training(batch_size=32, num_steps=1500, low_res_noise=0.0),
+            training=training(batch_size=32, num_steps=1300, low_res_noise=0.0),
             sampling=sampling(steps="20", guidance_scale=3.0),
             # Each shows a shape in a colour, or two shapes in an order, that training never does.
             prompts=(

@@ -24,8 +24,9 @@ class Packing:
     """
 
     def __init__(self, shapes: Mapping[str, mesh.Shaped]):
+        # Sorted: the order must be the same in every run that goes on from a checkpoint.
         self._small = {
-            path: s.shape for path, s in shapes.items() if math.prod(s.shape) <= mesh.SMALL
+            path: s.shape for path, s in sorted(shapes.items()) if math.prod(s.shape) <= mesh.SMALL
         }
 
     def pack(self, tree: Params) -> Params:

@@ -46,7 +46,7 @@ def state_sharding(mesh: jax.sharding.Mesh, state: TrainState) -> Any:
 
     def of_moment(path, _):
         # optax keeps a moment under its weight's own key, and counters under none.
-        return packed.get(getattr(path[-1], "key", None), everywhere)
+        return packed.get(getattr(path[-1], "key", ""), everywhere)
 
     opt_state = jax.tree_util.tree_map_with_path(of_moment, state.opt_state)
     # A TrainState of shardings: the same tree, whatever its fields are declared as.
