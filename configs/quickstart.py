@@ -2,10 +2,10 @@
 
     python -m glide_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
 
-Hardware: two CPU cores, 6 GiB of memory. Time: a quarter of an hour. It makes its data set
+Hardware: two CPU cores, 6 GiB of memory. Time: about a quarter of an hour. It makes its data set
 (captioned coloured shapes), trains both models one after the other, and draws prompts that
-training never showed. To expect, for now: the right background (98.7 % on `test`, guidance 3), and
-blobs for objects; docs/quickstart.md says what was tried.
+training never showed. To expect, for now: the right background (98.7 % on `test`, guidance 3, after
+1,500 steps), and blobs for objects; docs/quickstart.md says what was tried.
 """
 
 import ml_collections
