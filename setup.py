@@ -25,14 +25,25 @@ DEPENDENCIES = [
     "optax>=0.2.8,<0.3",
     "orbax-checkpoint>=0.12.8,<0.13",
     "pillow>=12,<14",
+    "safetensors>=0.8,<0.9",
     "scipy>=1.17,<2",
     "sentencepiece>=0.2.3,<0.3",
     "tensorboardX>=2.6.5,<3",
     "tensorflow-datasets>=4.9.10,<5",
+    "tqdm>=4.70,<5",
+]
+
+# GLIDE's tokenizer and its CLIP's.
+GLIDE = [
+    "ftfy>=6.3,<7",
+    "regex",
+    "tiktoken>=0.14,<0.15",
+    "tokenizers>=0.23,<0.24",
 ]
 
 EXTRAS = {
     "test": [
+        *GLIDE,
         "pre-commit>=4.7,<5",
         # With Node from PyPI: nothing is downloaded beyond pip.
         "pyright[nodejs]>=1.1.414,<2",
@@ -40,7 +51,9 @@ EXTRAS = {
         "ruff>=0.17.5,<0.18",
     ],
     "cuda12": ["jax[cuda12]"],
+    "glide": GLIDE,
     "tpu": ["jax[tpu]"],
+    # To read and write .pt; gigabytes where pip takes the build for CUDA, so tests do without.
     "torch": ["torch>=2.13,<3"],
 }
 
@@ -50,7 +63,10 @@ setup(
     description="GLIDE, text-guided diffusion, in JAX",
     license="MIT",
     license_files=["LICENSE"],
-    packages=find_packages(include=["glide_jax", "glide_jax.*"]),
+    # The configs are part of the package, where `glide-jax import` finds them.
+    packages=[*find_packages(include=["glide_jax", "glide_jax.*"]), "glide_jax.configs"],
+    package_dir={"glide_jax.configs": "configs"},
+    entry_points={"console_scripts": ["glide-jax = glide_jax.cli:main"]},
     python_requires=">=3.11,<3.14",
     install_requires=DEPENDENCIES,
     extras_require=EXTRAS,

@@ -24,6 +24,7 @@ def get_config():
             # GLIDE's number of tokens; captions of few words give fewer.
             text=dict(tokenizer="sentencepiece", vocab_size=50_257, length=128),
             model=dict(
+                family="glide",
                 image_size=64,
                 low_res_size=0,
                 inpaint=False,
@@ -78,7 +79,7 @@ def get_config():
             ),
             prompts=(
                 "a red circle above a blue square",
-                "a small green triangle on a black background",
+                "a small green triangle on a mint background",
                 "a red star",
                 "a yellow square to the left of a cyan star",
             ),

@@ -23,6 +23,7 @@ def get_config():
             data=dict(source="emoji/64", path="", split="train", workers=2),
             text=dict(tokenizer="sentencepiece", vocab_size=2048, length=32),
             model=dict(
+                family="glide",
                 image_size=64,
                 low_res_size=0,
                 inpaint=False,

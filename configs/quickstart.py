@@ -64,6 +64,7 @@ def get_config():
 
 def model(**sizes):
     return dict(
+        family="glide",
         inpaint=False,
         norm_groups=8,
         head_channels=32,

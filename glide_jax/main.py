@@ -13,10 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from glide_jax import config
-from glide_jax.errors import Interrupted, UserError
-
-BAD_INPUT = 2
-STOPPED = 130
+from glide_jax.entry import Parser, status_of
+from glide_jax.errors import UserError
 
 _CACHE = "~/.cache/glide_jax/compiled"
 _CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
@@ -28,18 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the command line's words after the program's name; sys.argv's where None.
     """
-    try:
-        _run(sys.argv[1:] if argv is None else argv)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except Interrupted as stop:
-        print(f"\n{stop}", file=sys.stderr)
-        return STOPPED
-    except KeyboardInterrupt:
-        print("stopped; what was saved before is whole", file=sys.stderr)
-        return STOPPED
-    return 0
+    return status_of(lambda: _run(sys.argv[1:] if argv is None else argv))
 
 
 def _run(argv: Sequence[str]) -> None:
@@ -72,7 +59,7 @@ def _run(argv: Sequence[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m glide_jax.main",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -89,13 +76,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed, other pictures")
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse, its complaints in one line like all others."""
-
-    def error(self, message: str):
-        raise UserError(f"{message}; see --help")
 
 
 def _show_notes() -> None:

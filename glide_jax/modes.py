@@ -16,7 +16,7 @@ from glide_jax import config, data, text
 from glide_jax.config import Experiment
 from glide_jax.data.source import Source
 from glide_jax.evaluation import prompt_truth
-from glide_jax.pipelines.cascade import Stage, draw_pictures, make_stage
+from glide_jax.pipelines.cascade import Stage, draw_pictures, make_stage, needs_picture
 from glide_jax.pipelines.drawing import plan
 from glide_jax.pipelines.grid import grid, save_picture
 from glide_jax.text import Tokenizer, tokenize
@@ -42,6 +42,7 @@ def train(experiment: Experiment, workdir: Path) -> None:
     """
     start = time.perf_counter()
     for name, stage in experiment.stages.items():
+        loop.check_family(stage.model)
         loop.check_batch(name, stage, jax.device_count())
         plan(stage.diffusion, stage.sampling)
         refuse_another_run(_checkpoints(workdir, name), experiment)
@@ -65,14 +66,14 @@ def train(experiment: Experiment, workdir: Path) -> None:
     with Interrupt() as interrupt:
         for job in jobs:
             stages.append(_train_stage(job, stages, interrupt))
-    _draw_prompts(stages, experiment.prompts, experiment.seed, workdir / "samples")
-    figures: dict[str, Any] = {}
-    if prompt_truth.has_scorer(experiment.data.source):
-        figures["scores"] = prompt_truth.evaluate(stages, experiment, print)
+    figures = {} if needs_picture(stages) else _draw_and_score(stages, experiment, workdir)
     seconds = time.perf_counter() - start
     figures |= {"seconds": round(seconds, 1), "peak_rss_gib": round(_peak_rss_gib(), 2)}
     _summarise(workdir, figures)
     print(f"done in {cost.duration(seconds)}, at most {figures['peak_rss_gib']} GiB of memory")
+    if needs_picture(stages):
+        print(f"an upsampler draws no prompts without a base model; figures: {workdir / SUMMARY}")
+        return
     print(f"pictures of prompts it never saw: {workdir / 'samples.png'}; figures: {SUMMARY} there")
     print(f'draw your own: python -m glide_jax.main --mode=sample --workdir={workdir} --prompt="…"')
 
@@ -124,6 +125,7 @@ def load_stages(workdir: Path, overrides: Sequence[str]) -> tuple[Experiment, li
     )
     stages = []
     for name, stage in experiment.stages.items():
+        loop.check_family(stage.model)
         checkpoint = open_checkpoint(_checkpoints(workdir, name))
         tokenizer = text.from_dict(checkpoint.tokenizer)
         model = loop.build_model(stage, experiment, tokenizer)
@@ -144,7 +146,18 @@ def _train_stage(job: loop.Job, before: list[Stage], interrupt: Interrupt) -> St
         save_picture(grid(pictures, prompts), job.directory / "samples" / f"{step:08d}.png")
         return pictures
 
-    return dataclasses.replace(stage, params=loop.train(job, interrupt, sampled))
+    draws = None if needs_picture([*before, stage]) else sampled
+    return dataclasses.replace(stage, params=loop.train(job, interrupt, draws))
+
+
+def _draw_and_score(
+    stages: Sequence[Stage], experiment: Experiment, workdir: Path
+) -> dict[str, Any]:
+    """Draw the experiment's prompts; the figures of its data set's scorer, if it has one."""
+    _draw_prompts(stages, experiment.prompts, experiment.seed, workdir / "samples")
+    if not prompt_truth.has_scorer(experiment.data.source):
+        return {}
+    return {"scores": prompt_truth.evaluate(stages, experiment, print)}
 
 
 def _tokenizer(experiment: Experiment, source: Source, workdir: Path) -> Tokenizer:

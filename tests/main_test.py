@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from glide_jax import main
+from glide_jax import entry, main
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = str(tiny.CONFIGS / "quickstart.py")
@@ -44,7 +44,7 @@ def words(*more):
 def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
-    assert main.main(arguments) == main.BAD_INPUT
+    assert main.main(arguments) == entry.BAD_INPUT
     error = capfd.readouterr().err.strip().splitlines()
     assert len(error) == 1
     assert error[0].startswith("error: ")
@@ -53,7 +53,7 @@ def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, monkey
 
 def test_a_workdir_that_can_t_be_written_is_refused(tmp_path, monkeypatch, capfd):
     (tmp_path / "file").write_text("")
-    assert main.main(words(f"--workdir={tmp_path}/file/inside")) == main.BAD_INPUT
+    assert main.main(words(f"--workdir={tmp_path}/file/inside")) == entry.BAD_INPUT
     assert "can't write to" in capfd.readouterr().err
 
 
@@ -136,7 +136,7 @@ def test_another_experiment_s_workdir_is_refused_and_left_alone(trained):
     workdir, _ = trained
     before = sorted(str(p) for p in workdir.rglob("*"))
     status, output = run(*words(f"--workdir={workdir}", "--config.seed=5"))
-    assert status == main.BAD_INPUT
+    assert status == entry.BAD_INPUT
     assert "holds another experiment's checkpoints" in output
     assert sorted(str(p) for p in workdir.rglob("*")) == before
 

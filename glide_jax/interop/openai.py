@@ -1,88 +1,99 @@
-"""OpenAI's released models: their option names and state dicts ↔ our configs and params."""
+"""OpenAI's released models: their state dicts and option names ↔ our models and weights."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from glide_jax.config import ModelConfig
 from glide_jax.errors import UserError
-from glide_jax.interop import tables
-from glide_jax.models.glide import Model, glide
+from glide_jax.interop import families, tables
 from glide_jax.types import Params
 
-_DEFAULT_CHANNEL_MULT = {64: "1,2,3,4", 128: "1,1,2,3,4", 256: "1,1,2,2,4,4"}
-_UPSAMPLING = 4
-_NORM_GROUPS = 32
-_GLIDE_RULES = tables.rules(tables.GLIDE)
 
+class WrongKeysError(UserError):
+    """A state dict is not the model's. The message names every key that is wrong.
 
-def glide_config(options: Mapping[str, Any]) -> ModelConfig:
-    """The reference's option dict (as in its `model_and_diffusion_defaults`) → ModelConfig."""
-    size = options["image_size"]
-    mult = options["channel_mult"] or _DEFAULT_CHANNEL_MULT[size]
-    return ModelConfig(
-        image_size=size,
-        low_res_size=size // _UPSAMPLING if options["super_res"] else 0,
-        inpaint=options["inpaint"],
-        channels=options["num_channels"],
-        channel_mult=tuple(int(m) for m in mult.split(",")),
-        num_res_blocks=options["num_res_blocks"],
-        attention_resolutions=tuple(int(r) for r in options["attention_resolutions"].split(",")),
-        head_channels=options["num_head_channels"],
-        norm_groups=_NORM_GROUPS,
-        dropout=options["dropout"],
-        scale_shift_norm=options["use_scale_shift_norm"],
-        resblock_updown=options["resblock_updown"],
-        text_width=options["xf_width"],
-        text_layers=options["xf_layers"],
-        text_heads=options["xf_heads"],
-        text_padding=options["xf_padding"],
-        text_final_norm=options["xf_final_ln"],
-        dtype="float32",
-    )
+    Attributes:
+        wrong: what is wrong, a few words a key.
+    """
+
+    def __init__(self, wrong: list[str]):
+        super().__init__("the state dict is not this model's: " + "; ".join(wrong))
+        self.wrong = wrong
 
 
 def from_state_dict(
     state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]
-) -> tuple[Model, Params]:
-    """A released checkpoint's arrays → our model and its weights.
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """A released checkpoint's arrays → our model and its weights, in float32.
 
     Args:
-        state_dict: float arrays by PyTorch key, PyTorch layout.
+        state_dict: float arrays by PyTorch key, PyTorch layout; the model family is told from
+            the keys.
         options: the reference's option dict.
 
     Raises:
-        UserError: keys are missing, extra or of another shape; it names them all.
+        UserError: no family has such keys, or the options are another's.
+        WrongKeysError: keys are missing, extra or of another shape; it names them all.
     """
-    model = glide(
-        glide_config(options),
-        vocab_size=len(state_dict["token_embedding.weight"]),
-        text_length=options["text_ctx"],
-        learn_variance=True,
-    )
-    params: dict[str, Any] = {}
-    wrong, left = [], set(state_dict)
-    for path, expected in model.shapes.items():
-        key, rule = tables.match(path, _GLIDE_RULES)
-        if key not in state_dict:
-            wrong.append(f"missing {key}")
-            continue
-        left.discard(key)
-        params[path] = rule.from_torch(np.asarray(state_dict[key], dtype=np.float32))
-        if params[path].shape != expected.shape:
-            want = rule.to_torch(np.empty(expected.shape, np.bool_)).shape
-            wrong.append(f"{key} is {tuple(state_dict[key].shape)}, not {want}")
-    wrong += [f"unknown {key}" for key in sorted(left)]
+    model = build(state_dict, options)
+    return model, params_of(model, state_dict)
+
+
+def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> Any:
+    """The model of `from_state_dict`, without its weights: only keys and shapes are looked at.
+
+    Raises:
+        UserError: no family has such keys, or the options are another's.
+    """
+    family = families.of_keys(state_dict.keys())
+    try:
+        return family.build(state_dict, options)
+    except KeyError as error:
+        raise UserError(
+            f"the keys are those of the family {family.NAME!r}, whose option {error} is not among "
+            "the options: they are another model's"
+        ) from error
+
+
+def params_of(model: Any, state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights of one of our models from a state dict: float32, each array its own memory.
+
+    Raises:
+        WrongKeysError: keys are missing, extra or of another shape; it names them all.
+    """
+    places = _places(model)
+    wrong = [f"missing {key}" for key in places if key not in state_dict]
+    wrong += [f"unknown {key}" for key in sorted(state_dict.keys() - places.keys())]
+    for key, (path, rule) in places.items():
+        want = rule.to_torch(np.empty(model.shapes[path].shape, np.bool_)).shape
+        if key in state_dict and np.shape(state_dict[key]) != want:
+            wrong.append(f"{key} is {np.shape(state_dict[key])}, not {want}")
     if wrong:
-        raise UserError("the state dict is not this model's: " + "; ".join(wrong))
-    return model, params
+        raise WrongKeysError(wrong)
+    return {
+        path: np.array(rule.from_torch(np.asarray(state_dict[key])), np.float32, order="C")
+        for key, (path, rule) in places.items()
+    }
 
 
-def to_state_dict(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def to_state_dict(model: Any, params: Params | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Our weights → arrays by PyTorch key, PyTorch layout; the inverse of `from_state_dict`."""
-    state_dict = {}
-    for path, array in params.items():
-        key, rule = tables.match(path, _GLIDE_RULES)
-        state_dict[key] = rule.to_torch(np.asarray(array))
-    return state_dict
+    return {
+        key: rule.to_torch(np.asarray(params[path])) for key, (path, rule) in _places(model).items()
+    }
+
+
+def options(model: Any) -> dict[str, Any]:
+    """The reference's options of a model, by its names: those that make the model."""
+    return families.of_model(model).options(model)
+
+
+def _places(model: Any) -> dict[str, tuple[str, tables.Rule]]:
+    """PyTorch's key → our path, and the rule that turns the array."""
+    rules = families.of_model(model).rules(model)
+    places = {}
+    for path in model.shapes:
+        key, rule = tables.match(path, rules)
+        places[key] = (path, rule)
+    return places

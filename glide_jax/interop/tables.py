@@ -1,17 +1,22 @@
-"""One table a model family: our parameter paths ↔ the public PyTorch names and layouts.
+"""How a table of our parameter paths ↔ the public PyTorch names and layouts is read.
 
-A row is (our path, PyTorch's path, kind). `{}` stands for a run of block numbers, kept as it is.
-The kind says how a leaf's array is laid out on the other side; the tables are read in both
-directions, so a layout is written once.
+There is one table a model family, in `families/`; here is what they share. A row is (our path,
+PyTorch's path, kind). `{}` stands for a run of block numbers, kept as it is. The kind says how a
+leaf's array is laid out on the other side; the tables are read in both directions, so a layout is
+written once.
 """
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+import einops
 import numpy as np
 
 _NUMBERS = r"((?:input_blocks|output_blocks|middle_block)(?:\.\d+)+|\d+)"
+
+_BY_HEAD = "(heads qkv d) ..."
+_BY_ROLE = "(qkv heads d) ..."
 
 # kind → ((our leaf, their leaf, axes from ours to theirs, axes added at their end), …)
 _LEAVES = {
@@ -21,9 +26,13 @@ _LEAVES = {
     "conv2d": (("kernel", "weight", (3, 2, 0, 1), 0), ("bias", "bias", (0,), 0)),
     "array": (("", "", (0, 1), 0),),
     "embedding": (("", "weight", (0, 1), 0),),
+    "turned_array": (("", "", (1, 0), 0),),
+    "clip_norm": (("scale", "g", (0,), 0), ("bias", "b", (0,), 0)),
+    "clip_linear": (("kernel", "w", (1, 0), 0), ("bias", "b", (0,), 0)),
+    "clip_conv2d": (("kernel", "", (3, 2, 0, 1), 0),),
 }
 
-_UNET = (
+UNET = (
     ("unet.time_in", "time_embed.0", "linear"),
     ("unet.time_out", "time_embed.2", "linear"),
     ("unet.{}.in_norm", "{}.in_layers.0", "norm"),
@@ -42,40 +51,41 @@ _UNET = (
     ("unet.out_norm", "out.0", "norm"),
     ("unet.out_conv", "out.2", "conv2d"),
 )
-
-GLIDE = (
-    *_UNET,
-    ("text.token_embedding", "token_embedding", "embedding"),
-    ("text.positional_embedding", "positional_embedding", "array"),
-    ("text.padding_embedding", "padding_embedding", "array"),
-    ("text.blocks.{}.attention_norm", "transformer.resblocks.{}.ln_1", "norm"),
-    ("text.blocks.{}.qkv", "transformer.resblocks.{}.attn.c_qkv", "linear"),
-    ("text.blocks.{}.proj", "transformer.resblocks.{}.attn.c_proj", "linear"),
-    ("text.blocks.{}.mlp_norm", "transformer.resblocks.{}.ln_2", "norm"),
-    ("text.blocks.{}.mlp_in", "transformer.resblocks.{}.mlp.c_fc", "linear"),
-    ("text.blocks.{}.mlp_out", "transformer.resblocks.{}.mlp.c_proj", "linear"),
-    ("text.final_norm", "final_ln", "norm"),
-    ("text.pooled", "transformer_proj", "linear"),
-)
+"""The rows of every U-Net."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """Where one of our arrays stands in a PyTorch state dict, and how it is turned."""
+    """Where one of our arrays stands in a PyTorch state dict, and how it is turned.
+
+    Attributes:
+        ours: our path.
+        theirs: PyTorch's key, `{}` for each group of `ours`.
+        axes: of ours, in PyTorch's order.
+        added: axes of length 1 that PyTorch's array has at its end.
+        heads: of an attention whose queries, keys and values PyTorch's array has one after the
+            other, each of all heads, where ours has each head's three together: {"heads": how
+            many} or {"d": channels of one}. None for every other array.
+    """
 
     ours: re.Pattern
     theirs: str
     axes: tuple[int, ...]
     added: int
+    heads: Mapping[str, int] | None = None
 
     def to_torch(self, array: np.ndarray) -> np.ndarray:
         """Our layout → PyTorch's."""
         turned = np.transpose(array, self.axes)
+        if self.heads is not None:
+            turned = einops.rearrange(turned, f"{_BY_HEAD} -> {_BY_ROLE}", qkv=3, **self.heads)
         return np.ascontiguousarray(turned.reshape(turned.shape + (1,) * self.added))
 
     def from_torch(self, array: np.ndarray) -> np.ndarray:
         """PyTorch's layout → ours."""
         squeezed = array.reshape(array.shape[: array.ndim - self.added])
+        if self.heads is not None:
+            squeezed = einops.rearrange(squeezed, f"{_BY_ROLE} -> {_BY_HEAD}", qkv=3, **self.heads)
         return np.ascontiguousarray(np.transpose(squeezed, np.argsort(self.axes)))
 
 
@@ -88,6 +98,20 @@ def rules(table: Iterable[tuple[str, str, str]]) -> list[Rule]:
             target = ".".join(filter(None, (theirs, their_leaf)))
             made.append(Rule(re.compile(pattern), target, axes, added))
     return made
+
+
+def by_role(made: Iterable[Rule], layer: str, heads: Mapping[str, int]) -> list[Rule]:
+    """The rules, with one layer's queries, keys and values one after the other on their side.
+
+    Args:
+        made: rules of a table.
+        layer: PyTorch's path of the layer, as its row in the table has it.
+        heads: see `Rule`.
+    """
+    return [
+        dataclasses.replace(rule, heads=heads) if rule.theirs.startswith(f"{layer}.") else rule
+        for rule in made
+    ]
 
 
 def match(path: str, table_rules: Iterable[Rule]) -> tuple[str, Rule]:

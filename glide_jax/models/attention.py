@@ -1,11 +1,11 @@
-"""Attention over pixels, with the caption's tokens among the keys."""
+"""Attention over pixels, with the caption's tokens among the keys where there is one."""
 
 import einops
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from glide_jax.config import ModelConfig
+from glide_jax.config import UNetConfig
 from glide_jax.models import layers
 from glide_jax.types import Array
 
@@ -29,12 +29,15 @@ def attend(query: Array, keys: Array, values: Array) -> Array:
 class AttentionBlock(nnx.Module):
     """x + proj(attention(norm(x))); keys and values are the caption's, then the pixels' own."""
 
-    def __init__(self, width: int, config: ModelConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
-        self.num_heads = width // config.head_channels
+    def __init__(
+        self, width: int, config: UNetConfig, text_width: int, dtype: jnp.dtype, rngs: nnx.Rngs
+    ):
+        """`text_width`: channels of the caption's tokens; 0: there is no caption."""
+        self.num_heads = config.num_heads_of(width)
         self.norm = layers.GroupNorm(width, config.norm_groups)
         self.qkv = layers.linear(width, 3 * width, dtype, rngs)
-        if config.text_width:
-            self.text_kv = layers.linear(config.text_width, 2 * width, dtype, rngs)
+        if text_width:
+            self.text_kv = layers.linear(text_width, 2 * width, dtype, rngs)
         self.proj = layers.linear(width, width, dtype, rngs, zero=True)
 
     def text_keys_values(self, text: Array) -> KeysValues:

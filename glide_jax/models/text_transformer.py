@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from glide_jax.config import ModelConfig
+from glide_jax.config import GlideConfig
 from glide_jax.models import layers
 from glide_jax.models.attention import attend
 from glide_jax.types import Array
@@ -40,19 +40,24 @@ class TextTransformer(nnx.Module):
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: GlideConfig,
         text_shape: tuple[int, int],
         pooled_width: int,
         dtype: jnp.dtype,
         rngs: nnx.Rngs,
     ):
         (vocab_size, length), width = text_shape, config.text_width
-        normal = nnx.initializers.normal(0.02)
+
+        def embedding(std: float, rows: int) -> nnx.Param:
+            return nnx.Param(nnx.initializers.normal(std)(rngs.params(), (rows, width)))
+
         self.dtype = dtype
-        self.token_embedding = nnx.Param(normal(rngs.params(), (vocab_size, width)))
-        self.positional_embedding = nnx.Param(normal(rngs.params(), (length, width)))
+        # What a word says must outweigh where it stands, and padding says nothing: with 0.02 for
+        # all three a small model does not start to listen (docs/quickstart.md).
+        self.token_embedding = embedding(1.0, vocab_size)
+        self.positional_embedding = embedding(0.3, length)
         if config.text_padding:
-            self.padding_embedding = nnx.Param(normal(rngs.params(), (length, width)))
+            self.padding_embedding = embedding(0.01, length)
         self.blocks = nnx.List(
             TransformerBlock(width, config.text_heads, dtype, rngs)
             for _ in range(config.text_layers)

@@ -2,158 +2,177 @@
 
 x ── conv ─┬─ [res (+ attention)] × n ─┬─ down ─┬─ … ─ res, attention, res ─ … ─ up ─ conv
            └─────────── each feeds the block of its own resolution on the way up ──┘
+
+`UNetEncoder` ends in the middle.
 """
 
+import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from glide_jax.config import ModelConfig
+from glide_jax.config import UNetConfig
 from glide_jax.models import layers
 from glide_jax.models.attention import AttentionBlock, KeysValues
+from glide_jax.models.blocks import Resample, ResBlock
 from glide_jax.types import Array
 
 
-class ResBlock(nnx.Module):
-    """Two normed convolutions around the timestep's embedding; may halve or double h and w."""
+@dataclasses.dataclass(frozen=True)
+class _Builder:
+    """Makes the blocks, in the order in which the net runs them.
 
-    def __init__(
-        self,
-        width_in: int,
-        width_out: int,
-        config: ModelConfig,
-        dtype: jnp.dtype,
-        rngs: nnx.Rngs,
-        resample=None,
-    ):
-        emb_width = 4 * config.channels
-        self.resample = resample
-        self.dropout_rate = config.dropout
-        self.scale_shift_norm = config.scale_shift_norm
-        self.in_norm = layers.GroupNorm(width_in, config.norm_groups)
-        self.in_conv = layers.conv(width_in, width_out, 3, dtype, rngs)
-        emb_out = 2 * width_out if config.scale_shift_norm else width_out
-        self.emb_proj = layers.linear(emb_width, emb_out, dtype, rngs)
-        self.out_norm = layers.GroupNorm(width_out, config.norm_groups)
-        self.out_conv = layers.conv(width_out, width_out, 3, dtype, rngs, zero=True)
-        self.has_skip = width_in != width_out
-        if self.has_skip:
-            self.skip = layers.conv(width_in, width_out, 1, dtype, rngs)
+    A stage is a list of blocks between two skips.
+    """
 
-    def __call__(self, x: Array, emb: Array, key: Array | None) -> Array:
-        """x: [b h w c], emb: f32[b 4·channels] → [b h' w' c']."""
-        h = jax.nn.silu(self.in_norm(x))
-        if self.resample is not None:
-            h, x = self.resample(h), self.resample(x)
-        h = self.in_conv(h)
-        emb_out = self.emb_proj(jax.nn.silu(emb))[:, None, None]
-        if self.scale_shift_norm:
-            scale, shift = jnp.split(emb_out, 2, axis=-1)
-            h = self.out_norm(h) * (1 + scale) + shift
-        else:
-            h = self.out_norm(h + emb_out)
-        h = self.out_conv(layers.dropout(jax.nn.silu(h), self.dropout_rate, key))
-        return (self.skip(x) if self.has_skip else x) + h
+    config: UNetConfig
+    text_width: int
+    dtype: jnp.dtype
+    rngs: nnx.Rngs
 
+    @property
+    def widths(self) -> list[int]:
+        """Channels of each level."""
+        return [self.config.channels * mult for mult in self.config.channel_mult]
 
-class Resample(nnx.Module):
-    """A convolution that halves h and w, or one after doubling them."""
+    @property
+    def skip_widths(self) -> list[int]:
+        """Channels of what each stage on the way down hands across."""
+        *others, last = self.widths
+        count = self.config.num_res_blocks
+        repeated = [width for width in others for _ in range(count + 1)]
+        return [self.widths[0], *repeated, *[last] * count]
 
-    def __init__(self, width: int, dtype: jnp.dtype, rngs: nnx.Rngs, *, up: bool):
-        if up:
-            self.up = layers.conv(width, width, 3, dtype, rngs)
-        else:
-            self.down = layers.conv(width, width, 3, dtype, rngs, stride=2)
-        self.doubles = up
-
-    def __call__(self, x: Array) -> Array:
-        """x: [b h w c] → [b 2h 2w c] or [b h/2 w/2 c]."""
-        return self.up(layers.upsample_nearest(x)) if self.doubles else self.down(x)
-
-
-class UNet(nnx.Module):
-    """[b h w c] → [b h w c'], told the timestep and, in the attention blocks, the caption."""
-
-    def __init__(
-        self,
-        config: ModelConfig,
-        in_channels: int,
-        out_channels: int,
-        dtype: jnp.dtype,
-        rngs: nnx.Rngs,
-    ):
-        self.dtype = dtype
-        self.channels = config.channels
-        widths = [config.channels * mult for mult in config.channel_mult]
-        float32 = jnp.dtype(jnp.float32)
-        self.time_in = layers.linear(config.channels, 4 * config.channels, float32, rngs)
-        self.time_out = layers.linear(4 * config.channels, 4 * config.channels, float32, rngs)
-
-        def res(width_in, width_out, resample=None):
-            return ResBlock(width_in, width_out, config, dtype, rngs, resample)
-
-        def attention(width):
-            return AttentionBlock(width, config, dtype, rngs)
-
-        def with_attention(block: nnx.Module, width: int, size: int) -> list[nnx.Module]:
-            return [block, attention(width)] if size in config.attention_resolutions else [block]
-
-        def halve(width):
-            if config.resblock_updown:
-                return res(width, width, layers.downsample_mean)
-            return Resample(width, dtype, rngs, up=False)
-
-        def double(width):
-            if config.resblock_updown:
-                return res(width, width, layers.upsample_nearest)
-            return Resample(width, dtype, rngs, up=True)
-
-        size, width = config.image_size, widths[0]
-        down: list[list[nnx.Module]] = [[layers.conv(in_channels, width, 3, dtype, rngs)]]
-        skips = [width]
-        for level, level_width in enumerate(widths):
-            for _ in range(config.num_res_blocks):
-                down.append(with_attention(res(width, level_width), level_width, size))
+    def down(self, in_channels: int) -> list[list[nnx.Module]]:
+        width = self.widths[0]
+        stages: list[list[nnx.Module]] = [
+            [layers.conv(in_channels, width, 3, self.dtype, self.rngs)]
+        ]
+        for level, level_width in enumerate(self.widths):
+            for _ in range(self.config.num_res_blocks):
+                stages.append(self._stage(width, level_width, level))
                 width = level_width
-                skips.append(width)
-            if level != len(widths) - 1:
-                down.append([halve(width)])
-                skips.append(width)
-                size //= 2
-        middle: list[nnx.Module] = [res(width, width), attention(width), res(width, width)]
-        up: list[list[nnx.Module]] = []
-        for level, level_width in reversed(list(enumerate(widths))):
-            for i in range(config.num_res_blocks + 1):
-                block = res(width + skips.pop(), level_width)
+            if level != len(self.widths) - 1:
+                stages.append([self._halve(width)])
+        return stages
+
+    def middle(self) -> list[nnx.Module]:
+        width = self.widths[-1]
+        return [self._res(width, width), self._attention(width), self._res(width, width)]
+
+    def up(self) -> list[list[nnx.Module]]:
+        width, skips, stages = self.widths[-1], self.skip_widths, []
+        for level, level_width in reversed(list(enumerate(self.widths))):
+            for i in range(self.config.num_res_blocks + 1):
+                stage = self._stage(width + skips.pop(), level_width, level)
                 width = level_width
-                stage = with_attention(block, width, size)
-                if level and i == config.num_res_blocks:
-                    stage.append(double(width))
-                    size *= 2
-                up.append(stage)
+                if level and i == self.config.num_res_blocks:
+                    stage.append(self._double(width))
+                stages.append(stage)
+        return stages
 
-        self.input_blocks = nnx.List(nnx.List(stage) for stage in down)
-        self.middle_block = nnx.List(middle)
-        self.output_blocks = nnx.List(nnx.List(stage) for stage in up)
-        self.out_norm = layers.GroupNorm(width, config.norm_groups)
-        self.out_conv = layers.conv(width, out_channels, 3, float32, rngs, zero=True)
+    def _stage(self, width_in: int, width_out: int, level: int) -> list[nnx.Module]:
+        res = self._res(width_in, width_out)
+        attends = self.config.image_size >> level in self.config.attention_resolutions
+        return [res, self._attention(width_out)] if attends else [res]
 
-    def _stages(self) -> Iterator[nnx.List]:
-        yield from self.input_blocks
-        yield self.middle_block
-        yield from self.output_blocks
+    def _res(self, width_in: int, width_out: int, resample=None) -> ResBlock:
+        return ResBlock(width_in, width_out, self.config, self.dtype, self.rngs, resample)
 
-    def text_keys_values(self, text: Array) -> tuple[KeysValues, ...]:
-        """Every attention block's keys and values of the caption. text: [b l text_width]."""
-        blocks = (b for stage in self._stages() for b in stage if isinstance(b, AttentionBlock))
-        return tuple(block.text_keys_values(text) for block in blocks)
+    def _attention(self, width: int) -> AttentionBlock:
+        return AttentionBlock(width, self.config, self.text_width, self.dtype, self.rngs)
+
+    def _halve(self, width: int) -> nnx.Module:
+        if self.config.resblock_updown:
+            return self._res(width, width, layers.downsample_mean)
+        return Resample(width, self.dtype, self.rngs, up=False)
+
+    def _double(self, width: int) -> nnx.Module:
+        if self.config.resblock_updown:
+            return self._res(width, width, layers.upsample_nearest)
+        return Resample(width, self.dtype, self.rngs, up=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """What one pass through the net hands to its blocks, one after the other."""
+
+    emb: Array
+    texts: Iterator[KeysValues | None]
+    keys: Iterator[Array | None]
+
+    def __call__(self, stage: nnx.List, h: Array) -> Array:
+        for block in stage:
+            if isinstance(block, ResBlock):
+                h = block(h, self.emb, next(self.keys))
+            elif isinstance(block, AttentionBlock):
+                h = block(h, next(self.texts))
+            else:
+                h = block(h)
+        return h
+
+
+def _run(emb: Array, text: tuple[KeysValues, ...] | None, key: Array | None) -> _Run:
+    texts = itertools.repeat(None) if text is None else iter(text)
+    if key is None:
+        return _Run(emb, texts, itertools.repeat(None))
+    return _Run(emb, texts, (jax.random.fold_in(key, i) for i in itertools.count()))
+
+
+class _Trunk(nnx.Module):
+    """The timestep's embedding, the way down and the middle."""
+
+    def __init__(self, build: _Builder, in_channels: int):
+        channels, float32 = build.config.channels, jnp.dtype(jnp.float32)
+        self.dtype = build.dtype
+        self.channels = channels
+        self.time_in = layers.linear(channels, 4 * channels, float32, build.rngs)
+        self.time_out = layers.linear(4 * channels, 4 * channels, float32, build.rngs)
+        self.input_blocks = nnx.List(nnx.List(stage) for stage in build.down(in_channels))
+        self.middle_block = nnx.List(build.middle())
 
     def time_embedding(self, t: Array) -> Array:
         """t: i32[b] → f32[b 4·channels]."""
         h = self.time_in(layers.timestep_embedding(t, self.channels))
         return self.time_out(jax.nn.silu(h))
+
+    def _down(self, x: Array, run: _Run) -> tuple[Array, list[Array]]:
+        """x: [b h w in_channels] → the middle's output, and what each stage hands across."""
+        h, skips = x.astype(self.dtype), []
+        for stage in self.input_blocks:
+            h = run(stage, h)
+            skips.append(h)
+        return run(self.middle_block, h), skips
+
+
+class UNet(_Trunk):
+    """[b h w c] → [b h w c'], told the timestep and, in the attention blocks, the caption."""
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        in_channels: int,
+        out_channels: int,
+        rngs: nnx.Rngs,
+        *,
+        text_width: int = 0,
+    ):
+        """`text_width`: channels of the caption's tokens; 0: there is no caption."""
+        build = _Builder(config, text_width, jnp.dtype(config.dtype), rngs)
+        super().__init__(build, in_channels)
+        self.output_blocks = nnx.List(nnx.List(stage) for stage in build.up())
+        width, float32 = build.widths[0], jnp.dtype(jnp.float32)
+        self.out_norm = layers.GroupNorm(width, config.norm_groups)
+        self.out_conv = layers.conv(width, out_channels, 3, float32, rngs, zero=True)
+
+    def text_keys_values(self, text: Array) -> tuple[KeysValues, ...]:
+        """Every attention block's keys and values of the caption. text: [b l text_width]."""
+        stages = (*self.input_blocks, self.middle_block, *self.output_blocks)
+        blocks = (b for stage in stages for b in stage if isinstance(b, AttentionBlock))
+        return tuple(block.text_keys_values(text) for block in blocks)
 
     def __call__(
         self,
@@ -173,26 +192,29 @@ class UNet(nnx.Module):
         Returns:
             f32[b h w out_channels].
         """
-        texts = iter(text) if text is not None else None
-        count = 0
-
-        def run(stage, h):
-            nonlocal count
-            for layer in stage:
-                if isinstance(layer, ResBlock):
-                    block_key = None if key is None else jax.random.fold_in(key, count)
-                    h, count = layer(h, emb, block_key), count + 1
-                elif isinstance(layer, AttentionBlock):
-                    h = layer(h, None if texts is None else next(texts))
-                else:
-                    h = layer(h)
-            return h
-
-        h, skips = x.astype(self.dtype), []
-        for stage in self.input_blocks:
-            h = run(stage, h)
-            skips.append(h)
-        h = run(self.middle_block, h)
+        run = _run(emb, text, key)
+        h, skips = self._down(x, run)
         for stage in self.output_blocks:
             h = run(stage, jnp.concatenate([h, skips.pop()], axis=-1))
         return self.out_conv(jax.nn.silu(self.out_norm(h.astype(jnp.float32))))
+
+
+class UNetEncoder(_Trunk):
+    """[b h w c] → [b h' w' c'], the way down alone, h and w as at the last level."""
+
+    def __init__(self, config: UNetConfig, in_channels: int, rngs: nnx.Rngs):
+        super().__init__(_Builder(config, 0, jnp.dtype(config.dtype), rngs), in_channels)
+
+    def __call__(self, x: Array, emb: Array, key: Array | None = None) -> Array:
+        """Run the net.
+
+        Args:
+            x: [b h w in_channels].
+            emb: f32[b 4·channels], the timestep's embedding.
+            key: for dropout; None for none.
+
+        Returns:
+            f32[b h/2ⁿ w/2ⁿ c'], for n halvings.
+        """
+        h, _ = self._down(x, _run(emb, None, key))
+        return h.astype(jnp.float32)

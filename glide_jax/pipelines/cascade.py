@@ -9,7 +9,8 @@ import numpy as np
 
 from glide_jax.config import StageConfig
 from glide_jax.diffusion.sample import picture_keys
-from glide_jax.models.glide import Model
+from glide_jax.errors import UserError
+from glide_jax.models.model import Model
 from glide_jax.pipelines.drawing import Draw, drawer
 from glide_jax.text import Tokenizer, tokenize
 from glide_jax.types import Array, Condition, Params
@@ -31,8 +32,13 @@ def make_stage(
     config: StageConfig, model: Model, params: Params, tokenizer: Tokenizer, text_length: int
 ) -> Stage:
     """A stage ready to draw. Raises UserError where its sampling config makes no sense."""
-    draw = drawer(model, config.model.image_size, config.diffusion, config.sampling)
+    draw = drawer(model, model.config.image_size, config.diffusion, config.sampling)
     return Stage(config, model, params, tokenizer, text_length, draw)
+
+
+def needs_picture(stages: Sequence[Stage]) -> bool:
+    """Whether the first stage is an upsampler, so that prompts alone can't be drawn."""
+    return stages[0].model.config.low_res_size != 0
 
 
 def draw_pictures(
@@ -54,7 +60,16 @@ def draw_pictures(
 
     Returns:
         uint8[n s s 3] for each stage, s its size.
+
+    Raises:
+        UserError: the first stage enlarges a picture, and there is none.
     """
+    if needs_picture(stages):
+        raise UserError(
+            "the first model is an upsampler: it needs a picture to enlarge, "
+            f"{stages[0].model.config.low_res_size} pixels a side, and a prompt gives none; "
+            "put a base model before it"
+        )
     pictures: list[np.ndarray] = []
     for place, stage in enumerate(stages):
         scale = stage.config.sampling.guidance_scale

@@ -13,7 +13,7 @@ from glide_jax.diffusion.sample import initial_noise, sample
 from glide_jax.diffusion.samplers import SAMPLERS, Sampler
 from glide_jax.diffusion.schedule import BETAS, Schedule, kept_timesteps, make_schedule
 from glide_jax.errors import unknown_name
-from glide_jax.models.glide import IMAGE_CHANNELS, Model
+from glide_jax.models.model import IMAGE_CHANNELS, Model
 from glide_jax.types import Array, Condition, Params
 
 Draw = Callable[[Params, Condition, Condition | None, Array, Array, Array, Array], Array]

@@ -26,6 +26,9 @@ class SentencePieceTokenizer:
         model: the bytes of its .model file.
     """
 
+    start_ids: tuple[int, ...] = ()
+    end_ids: tuple[int, ...] = ()
+
     def __init__(self, model: bytes):
         self._model = model
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from glide_jax.config import ModelConfig, StageConfig
-from glide_jax.models.glide import IMAGE_CHANNELS, Model
+from glide_jax.config import StageConfig
+from glide_jax.models.model import IMAGE_CHANNELS, Model
 from glide_jax.types import Condition
 
 BACKWARD_FACTOR = 3
@@ -50,9 +50,9 @@ class Cost:
 def estimate(model: Model, stage: StageConfig, text_length: int) -> Cost:
     """Count the operations of a step and time the devices' matrix product; takes seconds."""
     parameters = sum(s.size for s in model.shapes.values())
-    flops = forward_flops(model, stage.model, text_length)
+    flops = forward_flops(model, text_length)
     per_step = BACKWARD_FACTOR * flops * stage.training.batch_size
-    speed = matmul_flops_per_second(stage.model.dtype) * jax.device_count()
+    speed = matmul_flops_per_second(model.config.dtype) * jax.device_count()
     copies = 5  # weights, their average, two moments, gradients; float32 each
     return Cost(
         parameters,
@@ -62,7 +62,7 @@ def estimate(model: Model, stage: StageConfig, text_length: int) -> Cost:
     )
 
 
-def forward_flops(model: Model, config: ModelConfig, text_length: int) -> float:
+def forward_flops(model: Model, text_length: int) -> float:
     """Operations of one forward pass over one picture and its caption, as XLA counts them."""
 
     def forward(params, x_t, t, condition):
@@ -71,6 +71,7 @@ def forward_flops(model: Model, config: ModelConfig, text_length: int) -> float:
     def picture(size: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((1, size, size, IMAGE_CHANNELS), jnp.float32)
 
+    config = model.config
     shapes: dict[str, Any] = {
         "tokens": jax.ShapeDtypeStruct((1, text_length), jnp.int32),
         "mask": jax.ShapeDtypeStruct((1, text_length), jnp.bool_),

@@ -8,13 +8,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from glide_jax.config import Experiment, StageConfig
+from glide_jax.config import Experiment, ModelConfig, StageConfig
 from glide_jax.data.pipeline import Batches, batches
 from glide_jax.data.source import Source
 from glide_jax.errors import Interrupted, UserError
-from glide_jax.models.glide import Model, glide
+from glide_jax.models.glide import glide
+from glide_jax.models.model import Model
 from glide_jax.parallel.mesh import batch_sharding, make_mesh, replicated
-from glide_jax.text import Tokenizer
+from glide_jax.text import Tokenizer, tokenize
 from glide_jax.training.checkpoints import Checkpoint, Checkpoints
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.metrics import Metrics
@@ -27,6 +28,9 @@ from glide_jax.types import Params
 
 Sampled = Callable[[Params, int], np.ndarray]
 """(averaged weights, step) → uint8[n s s 3], drawn from the experiment's prompts."""
+
+FROM_CAPTIONS: dict[str, Callable[..., Model]] = {"glide": glide}
+"""The model families that are told a caption, and so can be trained here: each one's factory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +57,9 @@ class Job:
 
 
 def build_model(stage: StageConfig, experiment: Experiment, tokenizer: Tokenizer) -> Model:
-    """The stage's model for this tokenizer's vocabulary."""
-    return glide(
+    """The stage's model for this tokenizer's vocabulary. Raises UserError as `check_family`."""
+    check_family(stage.model)
+    return FROM_CAPTIONS[stage.model.family](
         stage.model,
         vocab_size=tokenizer.vocab_size,
         text_length=experiment.text.length,
@@ -62,13 +67,22 @@ def build_model(stage: StageConfig, experiment: Experiment, tokenizer: Tokenizer
     )
 
 
-def train(job: Job, interrupt: Interrupt, sampled: Sampled) -> Params:
+def check_family(model: ModelConfig) -> None:
+    """Raises UserError for a model that is not told a caption."""
+    if model.family not in FROM_CAPTIONS:
+        raise UserError(
+            f"a model of family {model.family!r} is not told a caption: it can't be trained on "
+            f"captions, nor draw them; those that can: {', '.join(FROM_CAPTIONS)}"
+        )
+
+
+def train(job: Job, interrupt: Interrupt, sampled: Sampled | None) -> Params:
     """Train until the stage's last step, from its newest checkpoint if it has one.
 
     Args:
         job: what to train.
         interrupt: asked to stop, the run saves and raises Interrupted.
-        sampled: draws the grid that is written every `sample_every_steps`.
+        sampled: draws the grid that is written every `sample_every_steps`; None: there is none.
 
     Returns:
         The averaged weights.
@@ -132,6 +146,11 @@ def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     placed = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
     )
+    if not checkpoint.is_of_a_run:
+        print(f"{job.name}: starting from the weights of {checkpoint.path}")
+        params = checkpoint.restore({"ema_params": placed.ema_params})["ema_params"]
+        begin = jax.jit(lambda params: fresh_state(params, optimizer), out_shardings=shardings)
+        return begin(params), None
     print(f"{job.name}: going on from step {checkpoint.step} of {checkpoint.path.parent}")
     return checkpoint.restore(placed), checkpoint.data_state
 
@@ -140,7 +159,7 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
     data = batches(
         job.source,
         job.tokenizer,
-        image_size=job.stage.model.image_size,
+        image_size=job.model.config.image_size,
         text_length=job.experiment.text.length,
         batch_size=job.stage.training.batch_size,
         seed=job.experiment.seed,
@@ -156,7 +175,9 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
 
 def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") -> TrainState:
     config = job.stage.training
-    loss = text_to_image_loss(job.model, job.stage, job.tokenizer.pad_id)
+    loss = text_to_image_loss(
+        job.model, job.stage, tokenize(job.tokenizer, [""], job.experiment.text.length)
+    )
     step_function = train_step(loss, adamw(config), config, mesh, state)
     seed_key = jax.device_put(jax.random.key(job.experiment.seed + 1), replicated(mesh))
     sharding = batch_sharding(mesh)
@@ -184,7 +205,7 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") 
                 f"stopped after step {step} of {config.num_steps} of {job.name}, saved in "
                 f"{tools.checkpoints.directory}; the same command goes on from there"
             )
-        if step % config.sample_every_steps == 0 and not last:
+        if tools.sampled and step % config.sample_every_steps == 0 and not last:
             with tools.progress.paused():
                 tools.metrics.picture(step, "samples", tools.sampled(state.ema_params, step))
     return state
@@ -199,7 +220,7 @@ class _Tools:
     metrics: Metrics
     progress: Progress
     interrupt: Interrupt
-    sampled: Sampled
+    sampled: Sampled | None
 
 
 def _means(pending: list, step: int, checkpoints: Checkpoints) -> dict[str, float]:

@@ -7,18 +7,24 @@ import jax.numpy as jnp
 from glide_jax.config import StageConfig
 from glide_jax.diffusion.losses import loss_terms
 from glide_jax.diffusion.schedule import BETAS, make_schedule
-from glide_jax.models.glide import Model
+from glide_jax.models.model import Model
+from glide_jax.text import TokenBatch
 from glide_jax.training.step import Batch, Loss
 from glide_jax.types import Array, Condition, Params
 
 
-def text_to_image_loss(model: Model, stage: StageConfig, null_token: int) -> Loss:
+def text_to_image_loss(model: Model, stage: StageConfig, null: TokenBatch) -> Loss:
     """The loss of a base model or, where the model has a low_res_size, of an upsampler.
 
     The caption is dropped to the null caption with `training.caption_dropout`, for
     classifier-free guidance (Ho & Salimans 2021); an upsampler's low-res picture is the mean
     over blocks, with noise of a random strength so that it forgives a base model's flaws
     (conditioning augmentation, Ho et al. 2021).
+
+    Args:
+        model: what to train.
+        stage: its noising process, and what is done to its conditions.
+        null: the null caption, i32[1 l] and bool[1 l]: `tokenize(tokenizer, [""], l)`.
     """
     schedule = make_schedule(BETAS[stage.diffusion.schedule](stage.diffusion.num_steps))
 
@@ -27,8 +33,7 @@ def text_to_image_loss(model: Model, stage: StageConfig, null_token: int) -> Los
         x_0 = batch["image"]
         t = draw.integers("t", stage.diffusion.num_steps)
         noise = draw.normal("noise", x_0.shape[1:])
-        condition = _condition(batch, x_0, draw, stage, null_token)
-        condition = _condition(batch, x_0, draw, stage, null_token)
+        condition = _condition(batch, draw, stage, model.config.low_res_size, null)
         encoded = model.encode(params, condition)
         dropout_key = draw.shared("dropout")
 
@@ -45,13 +50,15 @@ def text_to_image_loss(model: Model, stage: StageConfig, null_token: int) -> Los
     return loss
 
 
-def _condition(batch: Batch, x_0: Array, draw, stage: StageConfig, null_token: int) -> Condition:
-    drop = draw.uniform("caption") < stage.training.caption_dropout
-    tokens = jnp.where(drop[:, None], null_token, batch["tokens"])
-    mask = batch["mask"] & ~drop[:, None]
-    if not stage.model.low_res_size:
+def _condition(
+    batch: Batch, draw: "_Draws", stage: StageConfig, low_res_size: int, null: TokenBatch
+) -> Condition:
+    drop = (draw.uniform("caption") < stage.training.caption_dropout)[:, None]
+    tokens = jnp.where(drop, null.tokens, batch["tokens"])
+    mask = jnp.where(drop, null.mask, batch["mask"])
+    if not low_res_size:
         return Condition(tokens=tokens, mask=mask)
-    low_res = mean_blocks(x_0, stage.model.low_res_size)
+    low_res = mean_blocks(batch["image"], low_res_size)
     strength = stage.training.low_res_noise * draw.uniform("low_res_strength")
     low_res += strength[:, None, None, None] * draw.normal("low_res_noise", low_res.shape[1:])
     return Condition(tokens=tokens, mask=mask, low_res=low_res)

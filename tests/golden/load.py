@@ -9,11 +9,13 @@ from golden.formula import weight
 from glide_jax.interop import openai
 
 HERE = Path(__file__).parent
+SHARED = HERE.parents[2] / "shared" / "golden"
+"""Where the models of released size lie, if they do."""
 
 
-def load(name):
+def load(name, folder=HERE):
     """(manifest, state dict, model, params) of one of the golden models."""
-    manifest = json.loads((HERE / f"{name}.manifest.json").read_text())
+    manifest = json.loads((folder / f"{name}.manifest.json").read_text())
     state_dict = {k: weight(k, tuple(shape)) for k, shape in manifest["state_dict"].items()}
     return manifest, state_dict, *openai.from_state_dict(state_dict, manifest["options"])
 

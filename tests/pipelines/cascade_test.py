@@ -13,6 +13,7 @@ from glide_jax.diffusion.guidance import classifier_free, clip_x_0
 from glide_jax.diffusion.sample import sample
 from glide_jax.diffusion.samplers import ddpm
 from glide_jax.diffusion.schedule import kept_timesteps, make_schedule, squared_cosine_betas
+from glide_jax.errors import UserError
 from glide_jax.pipelines.cascade import draw_pictures, make_stage
 from glide_jax.pipelines.drawing import plan
 from glide_jax.training.loop import build_model
@@ -98,6 +99,11 @@ def test_the_text_is_encoded_outside_of_the_loop(stages):
     assert any(len(shape) == 4 and shape[:2] == (4, 6) for shape in shapes)
 
 
+def test_an_upsampler_alone_says_that_it_needs_a_picture(stages):
+    with pytest.raises(UserError, match=r"upsampler: it needs a picture to enlarge, 8 pixels"):
+        draw_pictures(stages[1:], PROMPTS, seed=0)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -108,7 +114,7 @@ def test_the_text_is_encoded_outside_of_the_loop(stages):
 )
 def test_steps_that_can_t_be_taken_are_refused(overrides, message):
     experiment = tiny.experiment(*overrides)
-    with pytest.raises(config.UserError, match=message):
+    with pytest.raises(UserError, match=message):
         plan(experiment.diffusion, experiment.sampling)
 
 

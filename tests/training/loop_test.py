@@ -1,5 +1,6 @@
 """A run that is stopped and taken up again is the run that never was."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import tiny
 
+from glide_jax.config import AdmConfig, DenoiserConfig
 from glide_jax.errors import Interrupted, UserError
 from glide_jax.training import loop
 from glide_jax.training.checkpoints import open_checkpoint
@@ -73,10 +75,19 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_step(tmp
     def apply(params, x_t, t, encoded, key=None):
         return broken.model.apply(nan, x_t, t, encoded, key)
 
-    model = loop.dataclasses.replace(broken.model, apply=apply)
+    model = dataclasses.replace(broken.model, apply=apply)
     with pytest.raises(UserError, match=r"the loss is nan at step \d; the last good .* step 2"):
-        loop.train(loop.dataclasses.replace(broken, model=model), Interrupt(), no_pictures)
+        loop.train(dataclasses.replace(broken, model=model), Interrupt(), no_pictures)
     assert open_checkpoint(tmp_path / "checkpoints").step == 2
+
+
+def test_a_model_that_is_not_told_a_caption_is_refused():
+    experiment = tiny.experiment()
+    shared = {f.name: getattr(experiment.model, f.name) for f in dataclasses.fields(DenoiserConfig)}
+    adm = AdmConfig(**shared | {"family": "adm", "num_heads": 0, "num_classes": 3})
+    stage = dataclasses.replace(experiment.stages["base"], model=adm)
+    with pytest.raises(UserError, match=r"family 'adm' is not told a caption.* can: glide"):
+        loop.build_model(stage, experiment, tiny.tokenizer())
 
 
 @pytest.mark.parametrize(

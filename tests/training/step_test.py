@@ -9,6 +9,7 @@ from jax.sharding import AxisType
 
 from glide_jax.parallel import mesh
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
+from glide_jax.text import tokenize
 from glide_jax.training.loop import build_model
 from glide_jax.training.optimizer import adamw, learning_rate
 from glide_jax.training.packing import Packing
@@ -31,6 +32,10 @@ def batch_of(size):
     return {"image": images.astype(np.float32), "tokens": tokens, "mask": mask}
 
 
+def null_of(tokenizer):
+    return tokenize(tokenizer, [""], 6)
+
+
 def run(devices, experiment, steps=3):
     """The state after some steps, and the losses."""
     stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
@@ -43,7 +48,7 @@ def run(devices, experiment, steps=3):
     key = jax.random.key(0)
     shardings = state_sharding(devices, jax.eval_shape(fresh, key))
     state = jax.jit(fresh, out_shardings=shardings)(key)
-    loss = text_to_image_loss(model, stage, tokenizer.pad_id)
+    loss = text_to_image_loss(model, stage, null_of(tokenizer))
     step = train_step(loss, optimizer, stage.training, devices, state)
     batch = jax.device_put(batch_of(stage.training.batch_size), batch_sharding(devices))
     losses = []
@@ -102,7 +107,7 @@ def test_a_picture_s_noise_is_its_own():
     experiment = tiny.experiment("model.dropout=0.0")
     stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
     model = build_model(stage, experiment, tokenizer)
-    loss = jax.jit(text_to_image_loss(model, stage, tokenizer.pad_id))
+    loss = jax.jit(text_to_image_loss(model, stage, null_of(tokenizer)))
     params, key = model.init(jax.random.key(0)), jax.random.key(1)
     batch = batch_of(8) | {"index": jnp.arange(8)}
     halves = [jax.tree.map(lambda x, h=h: x[h::2], batch) for h in (0, 1)]

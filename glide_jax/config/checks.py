@@ -1,0 +1,46 @@
+"""Whether values make sense. A complaint begins with the key; `reading` puts the path before."""
+
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from glide_jax.errors import UserError
+
+
+def require(holds: bool, config: Any, name: str, what: str) -> None:
+    """Raises UserError, `NAME must be WHAT, not …`, unless `holds`."""
+    if not holds:
+        raise UserError(f"{name} must be {what}, not {getattr(config, name)!r}")
+
+
+def at_least(low: int, config: Any, *names: str) -> None:
+    """Raises UserError where a field is below `low`."""
+    for name in names:
+        require(getattr(config, name) >= low, config, name, f"{low} or more")
+
+
+def between(low: int, high: int, config: Any, *names: str) -> None:
+    """Raises UserError where a field is outside of [low, high]."""
+    for name in names:
+        require(low <= getattr(config, name) <= high, config, name, f"from {low} to {high}")
+
+
+def one_of(options: Sequence[str], config: Any, name: str) -> None:
+    """Raises UserError where a field is none of the options."""
+    require(getattr(config, name) in options, config, name, f"one of {', '.join(options)}")
+
+
+def divisible(config: Any, name: str, by: str) -> None:
+    """Raises UserError where the field `name` is no multiple of the field `by`."""
+    divisor = getattr(config, by)
+    require(getattr(config, name) % divisor == 0, config, name, f"divisible by {by}, {divisor}")
+
+
+def family_of(kind: type) -> str:
+    """The family that a model's dataclass describes: the one value its `family` may have."""
+    return typing.get_args(typing.get_type_hints(kind)["family"])[0]
+
+
+def own_family(config: Any) -> None:
+    """Raises UserError where `family` names another dataclass than this one."""
+    one_of((family_of(type(config)),), config, "family")

@@ -1,0 +1,74 @@
+"""The noised CLIP that guides GLIDE (Nichol et al. 2021, sec. 2.4): two encoders."""
+
+import dataclasses
+from typing import Literal
+
+from glide_jax.config.checks import at_least, divisible, one_of, own_family
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipImageConfig:
+    """A vision transformer that is told how noisy its picture is.
+
+    Attributes:
+        image_size: pixels a side.
+        patch_size: pixels a side of the patches that the picture is cut into.
+        width: channels of the transformer.
+        layers: its layers.
+        heads: its attention heads.
+        num_timesteps: steps of the noising process it knows.
+    """
+
+    image_size: int
+    patch_size: int
+    width: int
+    layers: int
+    heads: int
+    num_timesteps: int
+
+    def __post_init__(self):
+        at_least(1, self, "image_size", "patch_size", "width", "layers", "heads", "num_timesteps")
+        divisible(self, "image_size", by="patch_size")
+        divisible(self, "width", by="heads")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipTextConfig:
+    """A causal transformer over the caption.
+
+    Attributes:
+        width: channels of the transformer.
+        layers: its layers.
+        heads: its attention heads.
+    """
+
+    width: int
+    layers: int
+    heads: int
+
+    def __post_init__(self):
+        at_least(1, self, "width", "layers", "heads")
+        divisible(self, "width", by="heads")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipConfig:
+    """Both encoders, into one space.
+
+    Attributes:
+        family: which of `FAMILIES` it is.
+        image, text: the encoders.
+        embedding_width: numbers in the features of either.
+        dtype: what activations are computed in; weights are always float32.
+    """
+
+    family: Literal["clip"]
+    image: ClipImageConfig
+    text: ClipTextConfig
+    embedding_width: int
+    dtype: str
+
+    def __post_init__(self):
+        own_family(self)
+        at_least(1, self, "embedding_width")
+        one_of(("float32", "bfloat16"), self, "dtype")

@@ -1,0 +1,165 @@
+"""The sections of an experiment, its models apart."""
+
+import dataclasses
+
+from glide_jax.config.checks import at_least, between, one_of, require
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where pictures and captions come from.
+
+    Attributes:
+        source: a name of `glide_jax.data.SOURCES`, such as `shapes/64` or `folder`.
+        path: the folder (source `folder`) or font; empty: the source knows its own place.
+        split: the part to train on, such as `train`.
+        workers: processes that decode pictures; 0: the training process does.
+    """
+
+    source: str
+    path: str
+    split: str
+    workers: int
+
+    def __post_init__(self):
+        at_least(0, self, "workers")
+
+
+@dataclasses.dataclass(frozen=True)
+class TextConfig:
+    """How a caption becomes tokens.
+
+    Attributes:
+        tokenizer: a kind of `glide_jax.text`, such as `sentencepiece`.
+        vocab_size: number of token ids, padding included.
+        length: tokens a caption is padded or cut to.
+    """
+
+    tokenizer: str
+    vocab_size: int
+    length: int
+
+    def __post_init__(self):
+        at_least(2, self, "vocab_size")
+        at_least(1, self, "length")
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusionConfig:
+    """The noising process and what the model learns of it.
+
+    Attributes:
+        schedule: `squared_cosine` or `linear` betas.
+        num_steps: steps of the noising process.
+        prediction: what the model's output means: `eps`, `x_0` or `v`.
+        learn_variance: the model also predicts the variance of p(x_{t-1}|x_t).
+        vlb_weight: weight of L_vlb beside L_simple (Improved DDPM, λ of eq. 16).
+    """
+
+    schedule: str
+    num_steps: int
+    prediction: str
+    learn_variance: bool
+    vlb_weight: float
+
+    def __post_init__(self):
+        one_of(("squared_cosine", "linear"), self, "schedule")
+        one_of(("eps", "x_0", "v"), self, "prediction")
+        at_least(1, self, "num_steps")
+        at_least(0, self, "vlb_weight")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How the weights are found, and what is written on the way.
+
+    Attributes:
+        batch_size: pictures an optimizer step, over all devices.
+        microbatch_size: pictures a device sees at once, the gradients of several such being
+            averaged; 0: its whole share of the batch.
+        num_steps: optimizer steps.
+        learning_rate: AdamW's, after the warm-up.
+        lr_warmup_steps: steps of linear warm-up from 0 to it.
+        lr_decay: `constant`, or `cosine` to 0 at the last step.
+        weight_decay: AdamW's, decoupled.
+        clip_norm: gradients with a larger global norm are scaled down to it.
+        ema_decay: of the moving average of the weights, a step.
+        caption_dropout: probability that a caption is replaced by the null caption.
+        low_res_noise: standard deviation of the noise on low_res, on the scale of [-1, 1].
+        fsdp: devices that share one copy of the weights; 1: each holds a whole copy.
+        log_every_steps: steps between two lines of metrics.
+        checkpoint_every_steps: steps between two checkpoints.
+        keep_checkpoints: checkpoints kept, the newest.
+        sample_every_steps: steps between two sample grids.
+    """
+
+    batch_size: int
+    microbatch_size: int
+    num_steps: int
+    learning_rate: float
+    lr_warmup_steps: int
+    lr_decay: str
+    weight_decay: float
+    clip_norm: float
+    ema_decay: float
+    caption_dropout: float
+    low_res_noise: float
+    fsdp: int
+    log_every_steps: int
+    checkpoint_every_steps: int
+    keep_checkpoints: int
+    sample_every_steps: int
+
+    def __post_init__(self):
+        at_least(1, self, "batch_size", "num_steps", "fsdp")
+        at_least(1, self, "log_every_steps", "checkpoint_every_steps", "sample_every_steps")
+        at_least(1, self, "keep_checkpoints")
+        at_least(0, self, "microbatch_size", "lr_warmup_steps", "weight_decay", "low_res_noise")
+        one_of(("constant", "cosine"), self, "lr_decay")
+        between(0, 1, self, "caption_dropout", "ema_decay")
+        require(self.learning_rate > 0, self, "learning_rate", "above 0")
+        require(self.clip_norm > 0, self, "clip_norm", "above 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingConfig:
+    """How pictures are drawn from a trained model.
+
+    Attributes:
+        sampler: a name of `glide_jax.diffusion.samplers`, such as `ddpm` or `ddim`.
+        steps: which steps of the schedule are taken, such as `100`, `10,10,3,2,2` or `fast27`.
+        eta: DDIM's stochasticity: 0 deterministic, 1 as DDPM.
+        guidance_scale: s of uncond + s (cond - uncond); 1: no guidance.
+        temperature: standard deviation of the noise that the sampler starts from.
+        batch_size: pictures drawn at once.
+    """
+
+    sampler: str
+    steps: str
+    eta: float
+    guidance_scale: float
+    temperature: float
+    batch_size: int
+
+    def __post_init__(self):
+        between(0, 1, self, "eta")
+        at_least(0, self, "guidance_scale", "temperature")
+        at_least(1, self, "batch_size")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """What `--mode=evaluate` measures.
+
+    Attributes:
+        splits: parts of the data set whose captions are drawn and scored.
+        guidance_scales: each caption is drawn once with each.
+        num_captions: captions a split.
+    """
+
+    splits: tuple[str, ...]
+    guidance_scales: tuple[float, ...]
+    num_captions: int
+
+    def __post_init__(self):
+        at_least(1, self, "num_captions")

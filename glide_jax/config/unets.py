@@ -1,0 +1,188 @@
+"""The model families that are U-Nets (ADM, Dhariwal & Nichol 2021; GLIDE, Nichol et al. 2021)."""
+
+import dataclasses
+from typing import Literal
+
+from glide_jax.config.checks import at_least, between, divisible, one_of, own_family, require
+
+
+@dataclasses.dataclass(frozen=True)
+class UNetConfig:
+    """What every U-Net has; each family is a dataclass of its own.
+
+    Attributes:
+        family: which of `FAMILIES` it is.
+        image_size: pixels a side.
+        channels: channels at full resolution.
+        channel_mult: one level of the U-Net each, half the pixels a side of the one before; it
+            has `channels` times this many channels.
+        num_res_blocks: residual blocks a level.
+        attention_resolutions: the levels that attend, by their pixels a side.
+        head_channels: channels of one attention head.
+        norm_groups: groups of GroupNorm, a divisor of channels. As many groups as channels would
+            take every channel's mean away, and with it the colour.
+        dropout: probability that a residual block's activation is dropped.
+        scale_shift_norm: time scales and shifts the norm, rather than being added before it.
+        resblock_updown: residual blocks change the resolution, rather than plain convolutions.
+        dtype: what activations are computed in; weights are always float32.
+    """
+
+    family: str
+    image_size: int
+    channels: int
+    channel_mult: tuple[int, ...]
+    num_res_blocks: int
+    attention_resolutions: tuple[int, ...]
+    head_channels: int
+    norm_groups: int
+    dropout: float
+    scale_shift_norm: bool
+    resblock_updown: bool
+    dtype: str
+
+    def num_heads_of(self, width: int) -> int:
+        """The heads of an attention block of this many channels."""
+        return width // self.head_channels
+
+    def __post_init__(self):
+        own_family(self)
+        at_least(1, self, "image_size", "channels", "num_res_blocks", "norm_groups")
+        between(0, 1, self, "dropout")
+        one_of(("float32", "bfloat16"), self, "dtype")
+        require(self.channels % 2 == 0, self, "channels", "even")
+        divides = self.channels % self.norm_groups == 0
+        require(divides, self, "norm_groups", f"a divisor of channels, {self.channels}")
+        require(
+            len(self.channel_mult) > 0 and min(self.channel_mult) > 0,
+            self,
+            "channel_mult",
+            "one or more positive numbers",
+        )
+        halvings = 2 ** (len(self.channel_mult) - 1)
+        require(
+            self.image_size % halvings == 0,
+            self,
+            "image_size",
+            f"divisible by {halvings}, as channel_mult has {len(self.channel_mult)} levels",
+        )
+        self._check_attention()
+
+    def _check_attention(self):
+        sizes = [self.image_size >> level for level in range(len(self.channel_mult))]
+        require(
+            set(self.attention_resolutions) <= set(sizes),
+            self,
+            "attention_resolutions",
+            f"among the levels' sizes, {sizes}",
+        )
+        # The middle block attends as well, at the last level's size.
+        attending = {*self.attention_resolutions, sizes[-1]}
+        widths = {
+            size: self.channels * mult
+            for size, mult in zip(sizes, self.channel_mult, strict=True)
+            if size in attending
+        }
+        self._check_heads(widths)
+
+    def _check_heads(self, widths: dict[int, int]):
+        """Of each level that attends, pixels a side → channels."""
+        at_least(1, self, "head_channels")
+        _divides_all(self, "head_channels", widths)
+
+
+@dataclasses.dataclass(frozen=True)
+class DenoiserConfig(UNetConfig):
+    """A U-Net that learns to take the noise off a picture.
+
+    Attributes:
+        low_res_size: pixels a side of the picture that is upsampled; 0: no upsampler.
+    """
+
+    low_res_size: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        low = self.low_res_size
+        require(
+            low == 0 or (0 < low < self.image_size and self.image_size % low == 0),
+            self,
+            "low_res_size",
+            f"0 or a proper divisor of image_size, {self.image_size}",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class GlideConfig(DenoiserConfig):
+    """GLIDE: the U-Net and its text transformer.
+
+    Attributes:
+        inpaint: whether the model also sees a partly masked picture.
+        text_width: channels of the text transformer.
+        text_layers: its layers.
+        text_heads: its attention heads.
+        text_padding: a learned embedding in the place of padding.
+        text_final_norm: a LayerNorm after its last layer.
+    """
+
+    family: Literal["glide"]
+    inpaint: bool
+    text_width: int
+    text_layers: int
+    text_heads: int
+    text_padding: bool
+    text_final_norm: bool
+
+    def __post_init__(self):
+        super().__post_init__()
+        at_least(1, self, "text_width", "text_layers", "text_heads")
+        divisible(self, "text_width", by="text_heads")
+
+
+@dataclasses.dataclass(frozen=True)
+class AdmConfig(DenoiserConfig):
+    """ADM: class → picture.
+
+    Attributes:
+        num_heads: of every attention block; 0: as many as head_channels gives. One of the two is 0.
+        num_classes: how many classes there are to ask for; 0: none, pictures come as they may.
+    """
+
+    family: Literal["adm"]
+    num_heads: int
+    num_classes: int
+
+    def num_heads_of(self, width: int) -> int:
+        """The heads of an attention block of this many channels."""
+        return self.num_heads or super().num_heads_of(width)
+
+    def __post_init__(self):
+        at_least(0, self, "num_heads", "num_classes")
+        super().__post_init__()
+
+    def _check_heads(self, widths: dict[int, int]):
+        if not self.num_heads:
+            return super()._check_heads(widths)
+        require(self.head_channels == 0, self, "head_channels", "0 where num_heads is not")
+        _divides_all(self, "num_heads", widths)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierConfig(UNetConfig):
+    """ADM's classifier of noisy pictures: the way down of a U-Net, pooled by attention.
+
+    Attributes:
+        num_classes: how many classes it tells apart.
+    """
+
+    family: Literal["classifier"]
+    num_classes: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        at_least(2, self, "num_classes")
+
+
+def _divides_all(config: UNetConfig, name: str, widths: dict[int, int]) -> None:
+    for size, width in widths.items():
+        divides = width % getattr(config, name) == 0
+        require(divides, config, name, f"a divisor of level {size}'s {width} channels")

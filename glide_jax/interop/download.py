@@ -1,0 +1,116 @@
+"""Public files in the cache folder: fetched once, checked once; there only when they are whole."""
+
+import contextlib
+import fcntl
+import hashlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from glide_jax.errors import UserError
+from glide_jax.interop import contents, released
+from glide_jax.interop.fetch import disk, fetch
+from glide_jax.interop.released import PublicFile
+from glide_jax.text.vocabulary import cache_folder
+
+
+def download(what: str, *, cache: Path | None = None, progress: bool = True) -> Path:
+    """Return the path of a public file, fetched and checked, or already there.
+
+    A file that somebody put there by hand is checked, and then as good. Of several processes one
+    fetches and the others wait.
+
+    Args:
+        what: a name in `released.FILES`, or an http address.
+        cache: the folder for it; None: the one that `cache_folder` gives.
+        progress: whether stderr shows how far it is.
+
+    Raises:
+        UserError: it can't be had (the message says what to fetch elsewhere, and where to put it),
+            the file there is not the right one, or the disk is full (what has arrived is kept).
+    """
+    file = _public_file(what)
+    path = (cache or cache_folder()) / _file_name(file)
+    if not path.exists():
+        with disk(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _lock(path):
+                if not path.exists():
+                    fetch(file, path, progress)
+                    _mark(path)
+    if not _is_marked(path):
+        _check(file, path)
+        with contextlib.suppress(OSError):  # A folder that others fill may be read-only.
+            _mark(path)
+    return path
+
+
+def _public_file(what: str) -> PublicFile:
+    if "://" not in what:
+        first, *others = released.find(what)
+        if others:
+            names = ", ".join(file.name for file in (first, *others))
+            raise UserError(f"{what} is several files: fetch each of {names}")
+        return first
+    if not what.startswith(("http://", "https://")):
+        raise UserError(f"{what} can't be fetched: give a name, or an address that begins https://")
+    return next((f for f in released.FILES.values() if f.url == what), PublicFile(what, what))
+
+
+def _file_name(file: PublicFile) -> str:
+    """As in its address; with a hash before it where another file might have the same name."""
+    name = file.url.rpartition("/")[2]
+    if file.name in released.FILES:
+        return name
+    name = re.sub(r"[^\w.-]", "_", re.split("[?#]", name)[0])
+    return f"{hashlib.sha256(file.url.encode()).hexdigest()[:8]}-{name}"
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; it goes with the process, however that ends."""
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{path.name}: another process is fetching it; waiting", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _check(file: PublicFile, path: Path) -> None:
+    """Raise UserError for a file that is not the published one."""
+    try:
+        flaw = contents.flaw(path, path.name, file.size, file.digest)
+    except OSError as error:
+        raise UserError(
+            f"{path} can't be read ({error.strerror}): delete it and try again"
+        ) from error
+    if flaw:
+        raise UserError(
+            f"{path} is not {file.name} as published ({flaw}): delete it and run again, or put "
+            f"there what {file.url} gives"
+        )
+
+
+def _mark(path: Path) -> None:
+    """Note that a file was checked, so that gigabytes are not read for it again."""
+    _marker(path).write_text(_stamp(path), encoding="utf-8")
+
+
+def _is_marked(path: Path) -> bool:
+    """Whether the file was checked, and is still that one."""
+    try:
+        return _marker(path).read_text(encoding="utf-8") == _stamp(path)
+    except OSError:
+        return False
+
+
+def _marker(path: Path) -> Path:
+    return path.with_name(f".{path.name}.checked")
+
+
+def _stamp(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"

@@ -1,0 +1,122 @@
+"""GLIDE: base models, upsamplers, and both for inpainting."""
+
+import typing
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from glide_jax.config import GlideConfig
+from glide_jax.interop import tables
+from glide_jax.interop.families import guided_diffusion as reference
+from glide_jax.models.glide import glide
+from glide_jax.models.model import Model
+
+NAME = "glide"
+
+TABLE = (
+    *tables.UNET,
+    ("text.token_embedding", "token_embedding", "embedding"),
+    ("text.positional_embedding", "positional_embedding", "array"),
+    ("text.padding_embedding", "padding_embedding", "array"),
+    ("text.blocks.{}.attention_norm", "transformer.resblocks.{}.ln_1", "norm"),
+    ("text.blocks.{}.qkv", "transformer.resblocks.{}.attn.c_qkv", "linear"),
+    ("text.blocks.{}.proj", "transformer.resblocks.{}.attn.c_proj", "linear"),
+    ("text.blocks.{}.mlp_norm", "transformer.resblocks.{}.ln_2", "norm"),
+    ("text.blocks.{}.mlp_in", "transformer.resblocks.{}.mlp.c_fc", "linear"),
+    ("text.blocks.{}.mlp_out", "transformer.resblocks.{}.mlp.c_proj", "linear"),
+    ("text.final_norm", "final_ln", "norm"),
+    ("text.pooled", "transformer_proj", "linear"),
+)
+
+VOCAB_SIZE = 50_257
+"""The reference's own: its tokenizer is no option."""
+
+_UPSAMPLING = 4
+_RULES = tables.rules(TABLE)
+
+
+def is_mine(keys: Collection[str]) -> bool:
+    """Whether a state dict with these keys is a GLIDE model's."""
+    return any(key.startswith(("transformer.", "transformer_proj.")) for key in keys)
+
+
+def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> Model:
+    """The model that the options ask for; the vocabulary is the state dict's."""
+    embedding = state_dict.get("token_embedding.weight")
+    return glide(
+        _config(options),
+        vocab_size=VOCAB_SIZE if embedding is None else len(embedding),
+        text_length=options["text_ctx"],
+        learn_variance=True,
+    )
+
+
+def rules(model: Model) -> list[tables.Rule]:
+    """The same for every GLIDE model."""
+    return _RULES
+
+
+def options(model: Model) -> dict[str, Any]:
+    """The model's part of the reference's `model_and_diffusion_defaults`."""
+    config = typing.cast(GlideConfig, model.config)
+    size, mult = config.image_size, config.channel_mult
+    return {
+        "image_size": size,
+        "num_channels": config.channels,
+        "num_res_blocks": config.num_res_blocks,
+        "channel_mult": "" if reference.CHANNEL_MULT.get(size) == mult else _listed(mult),
+        # The reference reads these two only without num_head_channels.
+        "num_heads": 1,
+        "num_heads_upsample": -1,
+        "num_head_channels": config.head_channels,
+        "attention_resolutions": reference.attention_option(config),
+        "dropout": config.dropout,
+        "text_ctx": model.shapes["text.positional_embedding"].shape[0],
+        "xf_width": config.text_width,
+        "xf_layers": config.text_layers,
+        "xf_heads": config.text_heads,
+        "xf_final_ln": config.text_final_norm,
+        "xf_padding": config.text_padding,
+        "use_scale_shift_norm": config.scale_shift_norm,
+        "resblock_updown": config.resblock_updown,
+        "cache_text_emb": False,
+        "inpaint": config.inpaint,
+        "super_res": config.low_res_size != 0,
+    }
+
+
+def _config(options: Mapping[str, Any]) -> GlideConfig:
+    size = options["image_size"]
+    listed = options["channel_mult"]
+    if listed:
+        mult = reference.numbers("channel_mult", listed)
+    else:
+        mult = reference.own_channel_mult(size, reference.CHANNEL_MULT)
+    return GlideConfig(
+        family=NAME,
+        image_size=size,
+        low_res_size=size // _UPSAMPLING if options["super_res"] else 0,
+        inpaint=options["inpaint"],
+        channels=options["num_channels"],
+        channel_mult=mult,
+        num_res_blocks=options["num_res_blocks"],
+        attention_resolutions=reference.attending(
+            options["attention_resolutions"], size, len(mult)
+        ),
+        head_channels=options["num_head_channels"],
+        norm_groups=reference.NORM_GROUPS,
+        dropout=options["dropout"],
+        scale_shift_norm=options["use_scale_shift_norm"],
+        resblock_updown=options["resblock_updown"],
+        text_width=options["xf_width"],
+        text_layers=options["xf_layers"],
+        text_heads=options["xf_heads"],
+        text_padding=options["xf_padding"],
+        text_final_norm=options["xf_final_ln"],
+        dtype="float32",
+    )
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ",".join(map(str, numbers))

@@ -1,0 +1,65 @@
+"""What the options of guided-diffusion's models have in common, and what it leaves no choice of."""
+
+from glide_jax.config import UNetConfig
+from glide_jax.errors import UserError
+
+NUM_CLASSES = 1000
+NORM_GROUPS = 32
+
+CHANNEL_MULT = {256: (1, 1, 2, 2, 4, 4), 128: (1, 1, 2, 3, 4), 64: (1, 2, 3, 4)}
+"""Of models and classifiers, by pixels a side."""
+
+UPSAMPLER_CHANNEL_MULT = {512: (1, 1, 2, 2, 4, 4), 256: (1, 1, 2, 2, 4, 4), 64: (1, 2, 3, 4)}
+
+
+def own_channel_mult(size: int, known: dict[int, tuple[int, ...]]) -> tuple[int, ...]:
+    """The reference's own channel_mult for a size. Raises UserError: it has none, or one of ½."""
+    if size not in known:
+        sizes = ", ".join(map(str, sorted(known)))
+        raise UserError(
+            f"options: models of {size} pixels without a channel_mult are not supported; "
+            f"known sizes: {sizes}"
+        )
+    return known[size]
+
+
+def numbers(name: str, listed: str) -> tuple[int, ...]:
+    """An option `"32,16,8"` → (32, 16, 8). Raises UserError: it lists no positive numbers."""
+    try:
+        found = tuple(int(number) for number in listed.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise UserError(f"options: {name} must be such as '32,16,8', not {listed!r}")
+    return found
+
+
+def attending(listed: str, size: int, num_levels: int) -> tuple[int, ...]:
+    """The levels that attend, by their pixels a side; other numbers in the list mean nothing."""
+    rates = {size // resolution for resolution in numbers("attention_resolutions", listed)}
+    return tuple(size >> level for level in range(num_levels) if 1 << level in rates)
+
+
+def attention_option(config: UNetConfig) -> str:
+    """The inverse of `attending`. The reference can't read an empty list."""
+    nowhere = 2 * config.image_size
+    return ",".join(map(str, config.attention_resolutions or (nowhere,)))
+
+
+def require_norm_groups(config: UNetConfig) -> None:
+    """Raises UserError unless the groups are the reference's: it would load, and draw otherwise."""
+    require(config.norm_groups == NORM_GROUPS, f"norm_groups={config.norm_groups}")
+
+
+def require_channel_mult(config: UNetConfig, known: dict[int, tuple[int, ...]]) -> None:
+    """Raises UserError unless channel_mult is the reference's own for the size."""
+    size, mult = config.image_size, config.channel_mult
+    require(known.get(size) == mult, f"channel_mult={mult} at {size} pixels")
+
+
+def require(holds: bool, what: str) -> None:
+    """Raises UserError, that the reference can't be told to build `what`, unless `holds`."""
+    if not holds:
+        raise UserError(
+            f"guided-diffusion can't build a model with {what}; it has no option for it"
+        )

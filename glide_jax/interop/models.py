@@ -1,0 +1,32 @@
+"""The model of any stage, as its config describes it; training and drawing know fewer families."""
+
+from collections.abc import Callable
+from typing import Any
+
+from glide_jax.config import StageConfig
+from glide_jax.models.adm import adm
+from glide_jax.models.classifier import classifier
+from glide_jax.models.clip import clip
+from glide_jax.models.glide import glide
+
+
+def model_of(stage: StageConfig, *, vocab_size: int, text_length: int) -> Any:
+    """Build a stage's model, of whatever family; no weight is made.
+
+    Args:
+        stage: its config.
+        vocab_size: rows of its token embedding; not read where it has none.
+        text_length: tokens of a caption; likewise.
+    """
+    text = {"vocab_size": vocab_size, "text_length": text_length}
+    return _FACTORIES[stage.model.family](stage, text)
+
+
+_FACTORIES: dict[str, Callable[[Any, dict[str, int]], Any]] = {
+    "glide": lambda stage, text: glide(
+        stage.model, **text, learn_variance=stage.diffusion.learn_variance
+    ),
+    "adm": lambda stage, text: adm(stage.model, learn_variance=stage.diffusion.learn_variance),
+    "classifier": lambda stage, text: classifier(stage.model),
+    "clip": lambda stage, text: clip(stage.model, **text),
+}

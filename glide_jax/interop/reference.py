@@ -1,0 +1,68 @@
+"""A model as the reference is told of it, and what of it the reference has no option for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from glide_jax.config import GlideConfig, StageConfig
+from glide_jax.errors import UserError
+from glide_jax.interop import families, openai
+from glide_jax.interop.families import glide, guided_diffusion
+from glide_jax.interop.noising import noising_options
+
+_PREDICTIONS = {"glide": ("eps",), "adm": ("eps", "x_0")}
+"""Family → what its reference can take a model's output for."""
+
+_HOW_IT_RUNS = {"glide": {"use_fp16": False}}
+"""Family → what is no part of the model, and yet its reference asks for it."""
+
+
+def reference_options(model: Any, stage: StageConfig) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The reference's option dict, and where the reference, given it, is not this model.
+
+    Args:
+        model: of any family, or one of CLIP's encoders.
+        stage: its config and its noising process.
+
+    Returns:
+        The options, {} where none make anything like the model; a line for each difference.
+    """
+    name = families.of_model(model).NAME
+    try:
+        options = openai.options(model) | noising_options(name, stage.diffusion)
+        options |= _HOW_IT_RUNS.get(name, {})
+    except UserError as error:
+        return {}, (str(error),)
+    return options, tuple(_differences(model, stage, name))
+
+
+def _differences(model: Any, stage: StageConfig, family: str) -> Iterator[str]:
+    prediction = stage.diffusion.prediction
+    if prediction not in _PREDICTIONS.get(family, (prediction,)):
+        yield (
+            f"the output means {prediction}, for the reference eps: it loads the weights and "
+            "draws something else"
+        )
+    if isinstance(stage.model, GlideConfig):
+        yield from _of_glide(stage.model, model, stage.diffusion.learn_variance)
+
+
+def _of_glide(config: GlideConfig, model: Any, learn_variance: bool) -> Iterator[str]:
+    if config.norm_groups != guided_diffusion.NORM_GROUPS:
+        yield (
+            f"norm_groups is {config.norm_groups}, the reference's {guided_diffusion.NORM_GROUPS}: "
+            "it loads the weights and computes something else"
+        )
+    vocab_size = model.shapes["text.token_embedding"].shape[0]
+    if vocab_size != glide.VOCAB_SIZE:
+        yield (
+            f"the vocabulary is {vocab_size} tokens, the reference's {glide.VOCAB_SIZE}: give its "
+            f"Text2ImUNet a tokenizer with n_vocab={vocab_size}"
+        )
+    if not learn_variance:
+        yield "no variance is learned: give the reference's Text2ImUNet out_channels=3"
+    levels, size = len(config.channel_mult), config.image_size
+    if 2 ** (levels + 2) != size and config.channel_mult != guided_diffusion.CHANNEL_MULT.get(size):
+        yield (
+            f"{levels} levels at {size} pixels: the reference's create_model refuses them; call "
+            "its Text2ImUNet"
+        )

@@ -1,0 +1,61 @@
+"""What lies beside an exported file, as JSON: options for the reference, and the rest for us."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from glide_jax import config
+from glide_jax.config import Experiment
+from glide_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Sidecar:
+    """What a file of weights does not say of itself.
+
+    Attributes:
+        family: of `interop.families`.
+        options: the reference's option dict.
+        unlike: what the reference has no option for, a line each.
+        experiment: of the one stage that the weights are of.
+        tokenizer: its `to_dict`; {}: there is none.
+        vocab_size: rows of the token embedding; 0: there is none.
+    """
+
+    family: str
+    options: dict[str, Any]
+    unlike: tuple[str, ...]
+    experiment: Experiment
+    tokenizer: dict[str, Any]
+    vocab_size: int
+
+
+def sidecar_path(file: Path) -> Path:
+    """`model.pt` → `model.pt.options.json`."""
+    return file.with_name(f"{file.name}.options.json")
+
+
+def to_json(sidecar: Sidecar) -> str:
+    """The text of the file."""
+    values = dataclasses.asdict(sidecar) | {"experiment": config.to_dict(sidecar.experiment)}
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_sidecar(file: Path) -> Sidecar | None:
+    """What lies beside a file of weights; None: nothing.
+
+    Raises:
+        UserError: it can't be read, or another version of glide_jax wrote it.
+    """
+    path = sidecar_path(file)
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        experiment = config.from_dict(values["experiment"])
+        return Sidecar(**values | {"unlike": tuple(values["unlike"]), "experiment": experiment})
+    except (ValueError, KeyError, TypeError, UserError) as error:
+        raise UserError(
+            f"{path} is damaged, or of another version of glide_jax ({error}); say --as=NAME"
+        ) from error

@@ -1,0 +1,142 @@
+"""The command `glide-jax`: what it does, and what it says when it can't."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from golden.load import HERE, load
+
+from glide_jax import cli, entry
+from glide_jax.interop import download, files, released
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def small_base(tmp_path, monkeypatch):
+    """A file that stands in for the released base model, small."""
+    options = json.loads((HERE / "tiny_base.manifest.json").read_text())["options"]
+    small = dataclasses.replace(released.FILES["base"], options=options)
+    monkeypatch.setattr(released, "FILES", released.FILES | {"base": small})
+    path = tmp_path / "base.safetensors"
+    files.write(path, load("tiny_base")[1], "float32")
+    return path
+
+
+def run(*words):
+    return cli.main([str(word) for word in words])
+
+
+def said(capsys):
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "COMMAND"),
+        (["imprt"], "invalid choice: 'imprt'"),
+        (["import", "w.pt"], "--out"),
+        (["import", "--out=run"], "--as=base"),
+        (["import", "w.pt", "--as=base", "--out=run"], "no file w.pt"),
+        (["import", "w.pt", "--as=bse", "--out=run"], "did you mean 'base'"),
+        (["import", "w.ckpt", "--as=base", "--out=run"], ".pt or .safetensors"),
+        (["import", "w.pt", "--as=base", "--out=."], ". is there already"),
+        (["import", "--as=bse", "--out=run"], "did you mean 'base'"),
+        (["export", "nowhere", "--out=w.pt"], "no checkpoint in nowhere"),
+        (["export", "nowhere", "--out=w.ckpt"], ".pt or .safetensors"),
+        (["export", "nowhere", "--out=w.pt", "--format=safetensors"], "disagree"),
+        (["export", "nowhere", "--out=w.pt", "--format=onnx"], "onnx"),
+        (["export", "nowhere", "--out=w.pt", "--dtype=int8"], "int8"),
+        (["export", "nowhere"], "--out"),
+        (["download"], "NAME"),
+        (["download", "bse"], "did you mean 'base'"),
+        (["download", "ftp://host/w.pt"], "https://"),
+        (["info", "nowhere"], "there is no nowhere"),
+        (["info", "."], "no checkpoint in ."),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_one_line_and_status_2(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(*words) == entry.BAD_INPUT
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert error[0].startswith("error: ")
+    assert message in error[0]
+    assert os.listdir(tmp_path) == []
+
+
+def test_in_about_and_out_again(small_base, tmp_path, capsys):
+    workdir, out = tmp_path / "run", tmp_path / "out.safetensors"
+    assert run("import", small_base, "--as", "base", "--out", workdir) == 0
+    assert str(workdir / "base") in said(capsys)
+    assert run("info", workdir) == 0
+    about = said(capsys)
+    assert "2,483,942" in about
+    assert "gpt2, 50,257 ids, 12 a caption" in about
+    assert "text.tokenizer = 'gpt2'" in about
+    assert run("export", workdir, "--ema", "--format", "safetensors", "--out", out) == 0
+    assert "ema_params of step 0 in float32" in said(capsys)
+    assert out.read_bytes() == small_base.read_bytes()
+    assert run("info", out) == 0
+    assert "told from its keys" in said(capsys)
+
+
+def test_an_import_without_a_file_fetches_it(small_base, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def fetched(name):
+        asked.append(name)
+        return small_base
+
+    monkeypatch.setattr(download, "download", fetched)
+    assert run("import", "--as=base", f"--out={tmp_path / 'run'}") == 0
+    assert asked == ["base"]
+    assert (tmp_path / "run" / "base" / "checkpoints" / "0").is_dir()
+
+
+def test_download_takes_names_groups_and_addresses(monkeypatch, capsys):
+    monkeypatch.setattr(download, "download", lambda name: f"/cache/{name}")
+    assert run("download", "base", "clip", "https://host/w.pt") == 0
+    names = ["base", "clip-image", "clip-text", "https://host/w.pt"]
+    assert said(capsys).splitlines() == [f"/cache/{name}" for name in names]
+
+
+def python(program):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["import", "--help"], ["imprt"]], ids=str)
+def test_help_and_mistakes_are_answered_before_jax_is_loaded(words):
+    done = python(f"""
+import sys
+from glide_jax import cli
+try:
+    cli.main({words!r})
+except SystemExit:
+    pass
+sys.exit("jax" in sys.modules)
+""")
+    assert "import" in done.stdout + done.stderr
+
+
+def test_a_reader_that_stops_is_no_mistake():
+    done = python("""
+import os, sys
+from glide_jax.entry import status_of
+reader, writer = os.pipe()
+os.dup2(writer, 1)
+os.close(writer)
+os.close(reader)
+sys.exit(status_of(lambda: print("x" * 100000, flush=True)))
+""")
+    assert done.stderr == ""

@@ -1,0 +1,24 @@
+"""What can be asked for, of models so small that it takes seconds."""
+
+import json
+
+import pytest
+import tiny
+
+from glide_jax import modes
+from glide_jax.errors import UserError
+from glide_jax.training.checkpoints import open_checkpoint
+
+
+def test_an_upsampler_alone_is_trained_and_draws_no_prompts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(modes.data, "prepare", lambda source, path: None)
+    monkeypatch.setattr(modes.data, "open_source", lambda source, path, split: tiny.Swatches())
+    steps = ("training.num_steps=3", "training.sample_every_steps=1")
+    experiment = tiny.experiment("model.low_res_size=4", "upsampler=none", *steps)
+    modes.train(experiment, tmp_path)
+    assert "draws no prompts without a base model" in capsys.readouterr().out
+    assert open_checkpoint(tmp_path / "base" / "checkpoints").step == 3
+    assert set(json.loads((tmp_path / "summary.json").read_text())) == {"seconds", "peak_rss_gib"}
+    assert not list(tmp_path.rglob("*.png"))
+    with pytest.raises(UserError, match="needs a picture to enlarge"):
+        modes.sample(tmp_path, [], ["red square"], seed=0)
