@@ -1,8 +1,9 @@
 """Small arrays laid end to end, so that the optimizer sees a few large ones.
 
 A U-Net has hundreds of norms and biases. One update of each would be one kernel of each: minutes
-of compilation on a CPU, launch after launch on an accelerator. What is larger than mesh.SMALL stays
-by itself, as it may lie in pieces over the devices.
+of compilation on a CPU, launch after launch on an accelerator. Larger arrays stay by themselves:
+laying them end to end would copy most of the weights, and beyond mesh.SMALL they may lie in pieces
+over the devices.
 """
 
 import math
@@ -15,6 +16,9 @@ from glide_jax.types import Array, Params
 
 _PACKED = "packed"
 
+_SMALL = 2**14
+"""Elements of the largest array that is packed: copying 64 KiB costs no more than a launch."""
+
 
 class Packing:
     """How the weights of one model are packed.
@@ -24,9 +28,10 @@ class Packing:
     """
 
     def __init__(self, shapes: Mapping[str, mesh.Shaped]):
+        largest = min(_SMALL, mesh.SMALL)
         # Sorted: the order must be the same in every run that goes on from a checkpoint.
         self._small = {
-            path: s.shape for path, s in sorted(shapes.items()) if math.prod(s.shape) <= mesh.SMALL
+            path: s.shape for path, s in sorted(shapes.items()) if math.prod(s.shape) <= largest
         }
 
     def pack(self, tree: Params) -> Params:

@@ -102,6 +102,12 @@ def test_exactly_one_relation_holds_between_two_places():
 
 
 def test_colours_lie_far_apart():
-    palette = [*scenes.COLOURS.values(), *scenes.BACKGROUNDS.values()]
-    for one, other in itertools.combinations(palette, 2):
-        assert np.linalg.norm(np.subtract(one, other)) > 100
+    grounds = list(scenes.BACKGROUNDS.values())
+    objects = itertools.combinations(scenes.COLOURS.values(), 2)
+    shown = itertools.product(scenes.COLOURS.values(), grounds)
+    assert min(map(_distance, [*objects, *shown])) > 100
+    assert min(map(_distance, itertools.combinations(grounds, 2))) > 60
+
+
+def _distance(pair):
+    return np.linalg.norm(np.subtract(*pair))

@@ -29,7 +29,7 @@ class ShapesConfig(tfds.core.BuilderConfig):
 class Shapes(tfds.core.GeneratorBasedBuilder):
     """One or two coloured shapes on a plain ground, captioned; record i of a split is scene i."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("2.0.0")
     BUILDER_CONFIGS = [  # noqa: RUF012
         ShapesConfig(name=str(size), size=size, description=f"{size}×{size} pixels")
         for size in SIZES

@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from glide_jax.data.shapes.scene import CONVERSE, Object, Scene
+from glide_jax.data.shapes.scene import CONVERSE, PLAIN, Object, Scene
 
 _SAYS_SIZE = 0.6  # share of objects whose size is named
-_SAYS_BACKGROUND = 0.6  # share of captions that name the background
+_SAYS_PLAIN = 0.25  # share of plain grounds that are named; any other always is
 _SAYS_RELATION = 0.92  # share of captions of two objects that say how they stand
 
 _SIZE_WORDS = {"small": ("small", "small", "little"), "large": ("large", "large", "big")}
@@ -79,7 +79,8 @@ def describe(scene: Scene, rng: np.random.Generator, always_relate: bool) -> Cap
         objects, relation = objects[::-1], CONVERSE[relation]
     if not always_relate and rng.random() >= _SAYS_RELATION:
         relation = None
-    background = scene.background if rng.random() < _SAYS_BACKGROUND else None
+    says_ground = scene.background != PLAIN or rng.random() < _SAYS_PLAIN
+    background = scene.background if says_ground else None
     sizes = [o.size if rng.random() < _SAYS_SIZE else None for o in objects]
     template = _template(len(objects), relation, rng)
     said = template.format(**_words(objects, sizes, relation, rng))

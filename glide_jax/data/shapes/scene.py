@@ -19,21 +19,26 @@ COLOURS = {
     "cyan": (0, 215, 240),
     "blue": (20, 60, 225),
     "purple": (145, 25, 190),
-    "pink": (255, 120, 200),
+    "pink": (255, 105, 195),
 }
 """Objects' colours, RGB in 0..255: any two, and any one and a background, are > 100 apart."""
 
 BACKGROUNDS = {
     "white": (255, 255, 255),
-    "grey": (135, 135, 135),
-    "black": (0, 0, 0),
-    "brown": (90, 55, 25),
+    "grey": (195, 195, 195),
+    "cream": (255, 235, 185),
+    "mint": (190, 245, 210),
 }
+"""Grounds, RGB, > 60 apart. All are pale: where they differ as black and white do, they are most of
+a picture's squared error, and a small model learns their names and no other word."""
 
-SIZES = {"small": (0.27, 0.30), "large": (0.39, 0.42)}
+PLAIN = "white"
+"""The ground where a caption names none."""
+
+SIZES = {"small": (0.33, 0.36), "large": (0.43, 0.455)}
 """How far across an object is: from, to."""
 
-SIZE_LIMIT = 0.345
+SIZE_LIMIT = 0.395
 """An object is large from here on."""
 
 RELATIONS = {
@@ -49,10 +54,12 @@ CONVERSE = {"left of": "right of", "right of": "left of", "above": "below", "bel
 SPLITS = {"train": 20_000, "test": 1_000, "compositional": 1_000}
 """The pictures of each split; the order also seeds them."""
 
-_MARGIN = 0.03  # between an object and the picture's edge
-_GAP = 0.08  # between two objects, on the relation's axis: one pixel at 16×16
-_SLANT = 0.4  # how far the other axis may stray, of the distance on the relation's axis
-_ONE_OBJECT = 0.3  # share of scenes with a single object
+_MARGIN = 0.02  # between an object and the picture's edge
+_GAP = 0.05  # between two objects, on the relation's axis: three pixels at 64×64
+_OFF_CENTRE = 0.06  # how far from the middle a scene may be composed
+_STRAY = 0.04  # how far two objects may be out of line
+_ONE_OBJECT = 0.5  # share of scenes with a single object
+_PLAIN_GROUND = 0.4  # share of scenes that are on PLAIN before any ground is drawn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,9 +156,8 @@ def sample_scene(split: str, index: int) -> Scene:
 
 def _one_object(rng: np.random.Generator) -> Scene:
     shape, colour, size, across = _kind(rng)
-    x, y = (_between(rng, *_room(across)) for _ in range(2))
-    background = _choose(rng, tuple(BACKGROUNDS))
-    return Scene((Object(shape, colour, size, across, x, y),), None, background)
+    x, y = (_between(rng, *_near_middle(across)) for _ in range(2))
+    return Scene((Object(shape, colour, size, across, x, y),), None, _ground(rng))
 
 
 def _two_objects(rng: np.random.Generator) -> Scene:
@@ -161,7 +167,11 @@ def _two_objects(rng: np.random.Generator) -> Scene:
     relation = _choose(rng, tuple(RELATIONS))
     centres = _place(rng, relation, first[3], second[3])
     objects = (Object(*first, *centres[0]), Object(*second, *centres[1]))
-    return Scene(objects, relation, _choose(rng, tuple(BACKGROUNDS)))
+    return Scene(objects, relation, _ground(rng))
+
+
+def _ground(rng: np.random.Generator) -> str:
+    return PLAIN if rng.random() < _PLAIN_GROUND else _choose(rng, tuple(BACKGROUNDS))
 
 
 def _kind(rng: np.random.Generator) -> tuple[str, str, str, float]:
@@ -183,15 +193,18 @@ def _place(
         _MARGIN + leading / 2 + shares[0] * slack,
         1 - _MARGIN - trailing / 2 - (1 - shares[1]) * slack,
     )
-    low, high = _room(leading)
-    aside = _between(rng, low, high)
-    stray = _SLANT * (along[1] - along[0])
+    aside = _between(rng, *_near_middle(leading))
     low, high = _room(trailing)
-    # The nearest place that leaves the trailing object inside is never further than `stray`.
-    asides = (aside, min(max(aside + _between(rng, -stray, stray), low), high))
+    # The nearest place that leaves the trailing object inside is never further than _STRAY.
+    asides = (aside, min(max(aside + _between(rng, -_STRAY, _STRAY), low), high))
     pairs = list(zip(along, asides, strict=True))
     centres = pairs if sign_x else [(x, y) for y, x in pairs]
     return (centres[0], centres[1]) if first_leads else (centres[1], centres[0])
+
+
+def _near_middle(across: float) -> tuple[float, float]:
+    low, high = _room(across)
+    return max(low, 0.5 - _OFF_CENTRE), min(high, 0.5 + _OFF_CENTRE)
 
 
 def _room(across: float) -> tuple[float, float]:
