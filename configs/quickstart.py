@@ -4,8 +4,8 @@
 
 Hardware: two CPU cores, 6 GiB of memory. Time: about a quarter of an hour. It makes its data set
 (captioned coloured shapes), trains both models one after the other, and draws prompts that
-training never showed. To expect, for now: the right background (98.7 % on `test`, guidance 3, after
-1,500 steps), and blobs for objects; docs/quickstart.md says what was tried.
+training never showed. To expect, of 256 captions of `test` at guidance 3: the right colours in
+62 %, shapes in 18 %, relations in 23 %, grounds in 100 %, all of it in 15 %.
 """
 
 import ml_collections

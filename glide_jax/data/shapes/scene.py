@@ -29,7 +29,7 @@ BACKGROUNDS = {
     "cream": (255, 235, 185),
     "mint": (190, 245, 210),
 }
-"""Grounds, RGB, > 60 apart. All are pale: where they differ as black and white do, they are most of
+"""Grounds, RGB, > 50 apart. All are pale: where they differ as black and white do, they are most of
 a picture's squared error, and a small model learns their names and no other word."""
 
 PLAIN = "white"
