@@ -342,7 +342,7 @@ def test_what_the_reference_has_no_option_for_is_said(tmp_path):
     trained(tmp_path / "run")
     done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors")
     said = "; ".join(done.unlike)
-    for word in ("output means v", "norm_groups is 8", "vocabulary is 300", "out_channels=3"):
+    for word in ("output means x_0", "norm_groups is 8", "vocabulary is 300", "out_channels=3"):
         assert word in said
     beside = json.loads((tmp_path / "w.safetensors.options.json").read_text())
     assert tuple(beside["unlike"]) == done.unlike
