@@ -34,7 +34,7 @@ import sys
 from pathlib import Path
 import jax
 from glide_jax.config import BASE
-from glide_jax.interop.models import model_of
+from glide_jax.models.families import model_of
 from glide_jax.training.checkpoints import open_checkpoint
 checkpoint = open_checkpoint(Path(sys.argv[3]) / BASE / "checkpoints")
 experiment = checkpoint.experiment

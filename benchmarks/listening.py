@@ -9,6 +9,7 @@ every shape, was replaced by another. A model that hears a word is worse off whe
 the data set `shapes` has these words. Runs compare where they saw as many pictures.
 """
 
+import dataclasses
 import re
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from glide_jax import config, data, text
+from glide_jax import config, data
 from glide_jax.data.images import square, to_float
 from glide_jax.data.shapes.scene import COLOURS, SHAPES
 from glide_jax.diffusion.gaussian import denoiser_from, q_sample, x_0_hat_of
@@ -27,6 +28,7 @@ from glide_jax.diffusion.schedule import BETAS, make_schedule
 from glide_jax.text import tokenize
 from glide_jax.training import loop
 from glide_jax.training.interrupt import Interrupt
+from glide_jax.training.jobs import make_jobs, pretrain_text
 from glide_jax.types import Condition, Params
 
 PICTURES = 256
@@ -41,25 +43,10 @@ def main(argv: Sequence[str]) -> None:
     experiment = config.experiment_from(
         config.load_config(words[0].removeprefix("--config="), overrides)
     )
-    settings = experiment.data
-    data.prepare(settings.source, settings.path)
-    source = data.open_source(settings.source, settings.path, settings.split)
-    tokenizer = text.train(
-        experiment.text.tokenizer, list(data.captions(source)), experiment.text.vocab_size
-    )
-    stage = experiment.stages[config.BASE]
-    model = loop.build_model(stage, experiment, tokenizer)
     with tempfile.TemporaryDirectory() as directory, Interrupt() as interrupt:
-        job = loop.Job(
-            name=config.BASE,
-            experiment=experiment,
-            stage=stage,
-            model=model,
-            source=source,
-            tokenizer=tokenizer,
-            directory=Path(directory),
-        )
-        loop.train(job, interrupt, listening(job))
+        jobs = make_jobs(dataclasses.replace(experiment, upsampler=None), Path(directory))
+        (base,) = pretrain_text(jobs, interrupt)
+        loop.train(base, interrupt, listening(base))
 
 
 def listening(job: loop.Job) -> Callable[[Params, int], np.ndarray]:

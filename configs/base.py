@@ -6,11 +6,17 @@ Hardware: built for a pod or a few GPUs of 80 GB; on a laptop it runs as well, a
 start how long it would take. `--config.training.microbatch_size=N` and
 `--config.training.fsdp=N` fit it into the memory there is.
 
-Where the figures come from. GLIDE's released code: the architecture and the diffusion. Its paper
-(Nichol et al. 2021): batch size and steps, which are its 3.5 B model's, as it gives none for this
-one; a caption dropped for every fifth picture, which it fine-tuned with and is here from the
-start. ADM (Dhariwal & Nichol 2021), which it builds on: EMA, and λ = 0.001 of Improved DDPM;
-its code's defaults: learning rate and no weight decay. Warm-up and clipping are this project's.
+Where the figures come from.
+GLIDE's released code: the architecture and the diffusion; its notebook: 100 steps of sampling, and
+guidance of 3.
+GLIDE's paper (Nichol et al. 2021): 2.5 M steps of 2048 pictures, which are its 3.5 B model's, as it
+gives none for this one (sec. 4.1); a caption dropped for every fifth picture, which it fine-tuned
+with and is here from the start (sec. 4.2).
+ADM (Dhariwal & Nichol 2021), which it builds on: AdamW, EMA, and λ = 0.001 of Improved DDPM; the
+defaults of its code: a learning rate of 1e-4 that stays, and no weight decay.
+This project: warm-up, clipping, bfloat16 (GLIDE: 16 bits, the loss scaled), the pictures, the
+tokenizer (GLIDE: GPT-2's, whose vocabulary is as large), and all that `training` and `data` say of
+the machine.
 """
 
 import ml_collections
@@ -20,6 +26,7 @@ def get_config():
     return ml_collections.ConfigDict(
         dict(
             seed=0,
+            cpu_devices=1,
             data=dict(source="shapes/64", path="", split="train", workers=2),
             # GLIDE's number of tokens; captions of few words give fewer.
             text=dict(tokenizer="sentencepiece", vocab_size=50_257, length=128),
@@ -86,6 +93,7 @@ def get_config():
             evaluation=dict(
                 splits=("test", "compositional"), guidance_scales=(1.0, 3.0), num_captions=256
             ),
+            text_pretraining=None,
             upsampler=None,
         )
     )

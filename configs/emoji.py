@@ -20,6 +20,7 @@ def get_config():
     return ml_collections.ConfigDict(
         dict(
             seed=0,
+            cpu_devices=1,
             data=dict(source="emoji/64", path="", split="train", workers=2),
             text=dict(tokenizer="sentencepiece", vocab_size=2048, length=32),
             model=dict(
@@ -97,6 +98,7 @@ def get_config():
                 "an old woman with dark skin",
             ),
             evaluation=dict(splits=("test",), guidance_scales=(1.0, 3.0), num_captions=64),
+            text_pretraining=None,
             upsampler=None,
         )
     )

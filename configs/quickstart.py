@@ -2,10 +2,10 @@
 
     python -m glide_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
 
-Hardware: two CPU cores, 6 GiB of memory. Time: about a quarter of an hour. It makes its data set
-(captioned coloured shapes), trains both models one after the other, and draws prompts that
-training never showed. To expect, of 256 captions of `test` at guidance 3: the right colours in
-62 %, shapes in 18 %, relations in 23 %, grounds in 100 %, all of it in 15 %.
+Hardware: two CPU cores, 6 GiB of memory. Time: 20 minutes. It makes its data set (captioned
+coloured shapes), teaches a text transformer its words, trains both models one after the other, and
+draws prompts that training never showed. To expect, of 256 captions of `test` at guidance 3: the
+right colours in 66 %, shapes in 52 %, relations in 23 %, grounds in 100 %, all of it in 48 %.
 """
 
 import ml_collections
@@ -15,6 +15,7 @@ def get_config():
     return ml_collections.ConfigDict(
         dict(
             seed=0,
+            cpu_devices=2,
             data=dict(source="shapes/64", path="", split="train", workers=0),
             text=dict(tokenizer="sentencepiece", vocab_size=512, length=24),
             model=model(
@@ -25,9 +26,14 @@ def get_config():
                 num_res_blocks=1,
                 attention_resolutions=(8, 4),
             ),
+            text_pretraining=dict(
+                hidden_width=512,
+                training=training(batch_size=64, num_steps=1800, low_res_noise=0.0)
+                | dict(learning_rate=2e-3, caption_dropout=0.0, ema_decay=0.99),
+            ),
             diffusion=diffusion(),
             # Small batches: of the same pictures, many steps teach more than clean gradients do.
-            training=training(batch_size=8, num_steps=5000, low_res_noise=0.0),
+            training=training(batch_size=8, num_steps=6500, low_res_noise=0.0),
             sampling=sampling(steps="20", guidance_scale=3.0),
             # Each shows a shape in a colour, or two shapes in an order, that training never does.
             prompts=(

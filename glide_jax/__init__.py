@@ -1,3 +1,24 @@
-"""GLIDE, text-guided diffusion, in JAX."""
+"""GLIDE, text-guided diffusion, in JAX.
+
+from glide_jax import Pipeline
+
+pipe = Pipeline.load("runs/quickstart")
+pipe("a red circle above a blue square").images[0].show()
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from glide_jax.pipelines.pipeline import Pipeline
 
 __version__ = "0.1.0"
+__all__ = ["Pipeline", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    # Not before it is asked for: the commands answer a mistake before JAX is loaded.
+    if name != "Pipeline":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from glide_jax.pipelines.pipeline import Pipeline
+
+    return Pipeline

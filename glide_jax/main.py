@@ -7,7 +7,6 @@ python -m glide_jax.main --mode=evaluate --workdir=runs/quickstart
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +14,6 @@ from pathlib import Path
 from glide_jax import config
 from glide_jax.entry import Parser, status_of
 from glide_jax.errors import UserError
-
-_CACHE = "~/.cache/glide_jax/compiled"
-_CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,13 +30,16 @@ def _run(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(words)
     # Only now: a mistake on the command line is answered before JAX is loaded.
     from glide_jax import modes
+    from glide_jax.compile_cache import keep_compiled
+    from glide_jax.parallel.mesh import divide_cpu
 
     _show_notes()
-    _cache_compilations()
+    keep_compiled()
     if arguments.mode == "train":
         if not arguments.config:
             raise UserError("--mode=train needs --config=FILE, such as configs/quickstart.py")
         experiment = config.experiment_from(config.load_config(arguments.config, overrides))
+        divide_cpu(experiment.cpu_devices)
         default = Path("runs") / Path(arguments.config).stem
         modes.train(experiment, Path(arguments.workdir or default))
         return
@@ -84,16 +83,6 @@ def _show_notes() -> None:
     ours.setLevel(logging.INFO)
     ours.propagate = False
     ours.addHandler(logging.StreamHandler(sys.stdout))
-
-
-def _cache_compilations() -> None:
-    """Keep what XLA compiles, so that the second start is quick."""
-    import jax
-
-    if _CACHE_VARIABLE not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(Path(_CACHE).expanduser()))
-    # The default keeps only what took a second or more; a start is many smaller ones.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 if __name__ == "__main__":

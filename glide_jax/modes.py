@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import resource
 import time
 from collections.abc import Sequence
@@ -12,21 +11,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from glide_jax import config, data, text
 from glide_jax.config import Experiment
-from glide_jax.data.source import Source
 from glide_jax.evaluation import prompt_truth
-from glide_jax.pipelines.cascade import Stage, draw_pictures, make_stage, needs_picture
+from glide_jax.parallel.processes import by_first_process
+from glide_jax.pipelines.cascade import draw_pictures, needs_picture
 from glide_jax.pipelines.drawing import plan
+from glide_jax.pipelines.drawn import slug
 from glide_jax.pipelines.grid import grid, save_picture
-from glide_jax.text import Tokenizer, tokenize
+from glide_jax.pipelines.loading import load_stages
+from glide_jax.pipelines.stage import Stage, cut_prompts, make_stage
 from glide_jax.training import cost, loop
-from glide_jax.training.checkpoints import (
-    find_checkpoint,
-    open_checkpoint,
-    refuse_another_run,
-)
+from glide_jax.training.checkpoints import checkpoints_of, refuse_another_run
 from glide_jax.training.interrupt import Interrupt
+from glide_jax.training.jobs import make_jobs, pretrain_text
 from glide_jax.types import Params
 
 SUMMARY = "summary.json"
@@ -41,30 +38,16 @@ def train(experiment: Experiment, workdir: Path) -> None:
         Interrupted: stopped early; everything is saved.
     """
     start = time.perf_counter()
-    for name, stage in experiment.stages.items():
+    for name, stage in experiment.training_stages.items():
         loop.check_family(stage.model)
         loop.check_batch(name, stage, jax.device_count())
         plan(stage.diffusion, stage.sampling)
-        refuse_another_run(_checkpoints(workdir, name), experiment)
-    data.prepare(experiment.data.source, experiment.data.path)
-    source = data.open_source(experiment.data.source, experiment.data.path, experiment.data.split)
-    tokenizer = _tokenizer(experiment, source, workdir)
-    jobs = [
-        loop.Job(
-            name=name,
-            experiment=experiment,
-            stage=stage,
-            model=loop.build_model(stage, experiment, tokenizer),
-            source=source,
-            tokenizer=tokenizer,
-            directory=workdir / name,
-        )
-        for name, stage in experiment.stages.items()
-    ]
-    _say_cost(jobs, len(source), workdir)
+        refuse_another_run(checkpoints_of(workdir, name), experiment)
+    jobs = make_jobs(experiment, workdir)
+    _say_cost(jobs, workdir)
     stages: list[Stage] = []
     with Interrupt() as interrupt:
-        for job in jobs:
+        for job in pretrain_text(jobs, interrupt):
             stages.append(_train_stage(job, stages, interrupt))
     figures = {} if needs_picture(stages) else _draw_and_score(stages, experiment, workdir)
     seconds = time.perf_counter() - start
@@ -110,34 +93,10 @@ def evaluate(workdir: Path, overrides: Sequence[str]) -> None:
     _summarise(workdir, {"scores": scores, "evaluate": took})
 
 
-def load_stages(workdir: Path, overrides: Sequence[str]) -> tuple[Experiment, list[Stage]]:
-    """A workdir's newest averaged weights, ready to draw.
-
-    Args:
-        workdir: where training ran.
-        overrides: `KEY=VALUE`, such as `sampling.guidance_scale=5`.
-
-    Raises:
-        UserError: there is no model, or an override is wrong.
-    """
-    experiment = config.with_overrides(
-        open_checkpoint(_checkpoints(workdir, config.BASE)).experiment, overrides
-    )
-    stages = []
-    for name, stage in experiment.stages.items():
-        loop.check_family(stage.model)
-        checkpoint = open_checkpoint(_checkpoints(workdir, name))
-        tokenizer = text.from_dict(checkpoint.tokenizer)
-        model = loop.build_model(stage, experiment, tokenizer)
-        params = checkpoint.restore({"ema_params": model.shapes})["ema_params"]
-        stages.append(make_stage(stage, model, params, tokenizer, experiment.text.length))
-    return experiment, stages
-
-
 def _train_stage(job: loop.Job, before: list[Stage], interrupt: Interrupt) -> Stage:
     """Train one stage; the stages before it feed its sample grids."""
     length = job.experiment.text.length
-    stage = make_stage(job.stage, job.model, {}, job.tokenizer, length)
+    stage = make_stage(job.stage, job.model, {}, job.tokenizer, length, step=0)
     prompts = job.experiment.prompts
 
     def sampled(params: Params, step: int) -> np.ndarray:
@@ -160,23 +119,10 @@ def _draw_and_score(
     return {"scores": prompt_truth.evaluate(stages, experiment, print)}
 
 
-def _tokenizer(experiment: Experiment, source: Source, workdir: Path) -> Tokenizer:
-    """The tokenizer of the checkpoints there, or one made for these captions."""
-    for name in experiment.stages:
-        if found := find_checkpoint(_checkpoints(workdir, name)):
-            return text.from_dict(found.tokenizer)
-    captions = list(data.captions(source))
-    settings = experiment.text
-    tokenizer = text.train(settings.tokenizer, captions, settings.vocab_size)
-    cut = int(tokenize(tokenizer, captions, settings.length).cut.sum())
-    if cut:
-        print(f"{cut:,} captions are cut to text.length={settings.length} tokens")
-    return tokenizer
-
-
-def _say_cost(jobs: Sequence[loop.Job], num_pictures: int, workdir: Path) -> None:
+def _say_cost(jobs: Sequence[loop.Job], workdir: Path) -> None:
+    pictures = f"{len(jobs[0].source):,} pictures of {jobs[0].experiment.data.source}"
     devices = f"{jax.device_count()} × {jax.devices()[0].device_kind}"
-    print(f"{num_pictures:,} pictures of {jobs[0].experiment.data.source}; {devices}; to {workdir}")
+    print(f"{pictures}; {devices}; to {workdir}")
     for job in jobs:
         told = cost.estimate(job.model, job.stage, job.experiment.text.length)
         steps = job.stage.training.num_steps
@@ -194,8 +140,7 @@ def _say_cost(jobs: Sequence[loop.Job], num_pictures: int, workdir: Path) -> Non
 
 
 def _say_cut(prompts: Sequence[str], stage: Stage) -> None:
-    cut = tokenize(stage.tokenizer, prompts, stage.text_length).cut
-    for prompt in np.asarray(prompts)[cut]:
+    for prompt in cut_prompts(stage, prompts):
         print(f"cut to its first {stage.text_length} tokens: {prompt!r}")
 
 
@@ -206,21 +151,14 @@ def _draw_prompts(
     drawn = draw_pictures(stages, prompts, seed=seed)[-1]
     files = []
     for place, (pixels, prompt) in enumerate(zip(drawn, prompts, strict=True)):
-        files.append(directory / f"{_slug(prompt)}-{seed}-{place}.png")
+        files.append(directory / f"{slug(prompt)}-{seed}-{place}.png")
         save_picture(pixels, files[-1])
     sheet = directory.with_suffix(".png")
     save_picture(grid(drawn, prompts), sheet)
     return [*files, sheet]
 
 
-def _slug(prompt: str) -> str:
-    return re.sub(r"\W+", "-", prompt.lower()).strip("-")[:60] or "no-prompt"
-
-
-def _checkpoints(workdir: Path, stage: str) -> Path:
-    return workdir / stage / "checkpoints"
-
-
+@by_first_process
 def _summarise(workdir: Path, figures: dict[str, Any]) -> None:
     """Put figures among those that are there; another mode's stay."""
     path = workdir / SUMMARY

@@ -44,11 +44,14 @@ class Prediction(NamedTuple):
         x_0_hat: f32[b h w c] or None: the picture that eps and x_t amount to, where a transform
             has set it. Float32 can't find it again from eps while next to nothing of the picture
             is left in x_t.
+        mean_gradient: f32[b h w c] or None: ∇ log p(y | x_t) with respect to x_t, for a sampler to
+            shift the mean of p(x_{t-1} | x_t) by (Dhariwal & Nichol 2021, algorithm 1).
     """
 
     eps: Array
     variance_fraction: Array | None = None
     x_0_hat: Array | None = None
+    mean_gradient: Array | None = None
 
 
 Denoiser = Callable[[Array, Array], Prediction]

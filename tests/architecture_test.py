@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -11,10 +12,10 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("glide_jax", "configs", "launch", "tests")
 
 LAYERS = (
-    {"types", "errors", "config"},
+    {"types", "errors", "locking", "compile_cache", "config"},
     {"diffusion", "models", "text", "data", "parallel"},
     {"training", "pipelines", "evaluation", "interop"},
-    {"entry", "main", "modes", "cli"},
+    {"entry", "main", "modes", "cli", "commands"},
 )
 """A module imports from its own layer and from those above it in this list."""
 
@@ -173,3 +174,9 @@ def test_what_is_not_allowed_is_found(path, source):
 )
 def test_what_is_allowed_is_let_through(path, source):
     assert violations(PurePosixPath(path), source) == []
+
+
+def test_test_files_have_names_of_their_own():
+    """There are no packages of tests: pytest takes two files of one name for one module."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

@@ -5,14 +5,14 @@ import json
 import pytest
 import tiny
 
-from glide_jax import modes
+from glide_jax import data, modes
 from glide_jax.errors import UserError
 from glide_jax.training.checkpoints import open_checkpoint
 
 
 def test_an_upsampler_alone_is_trained_and_draws_no_prompts(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(modes.data, "prepare", lambda source, path: None)
-    monkeypatch.setattr(modes.data, "open_source", lambda source, path, split: tiny.Swatches())
+    monkeypatch.setattr(data, "prepare", lambda source, path: None)
+    monkeypatch.setattr(data, "open_source", lambda source, path, split: tiny.Swatches())
     steps = ("training.num_steps=3", "training.sample_every_steps=1")
     experiment = tiny.experiment("model.low_res_size=4", "upsampler=none", *steps)
     modes.train(experiment, tmp_path)

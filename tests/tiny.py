@@ -6,7 +6,8 @@ import numpy as np
 
 from glide_jax import config
 from glide_jax.data.source import Example
-from glide_jax.text import train
+from glide_jax.text import tokenize, train
+from glide_jax.training.text_to_image import text_to_image_loss
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (30, 60, 220)}
@@ -21,6 +22,10 @@ OVERRIDES = (
     "model.text_layers=1",
     "model.text_heads=2",
     "model.dropout=0.1",
+    "text_pretraining.hidden_width=8",
+    "text_pretraining.training.batch_size=8",
+    "text_pretraining.training.num_steps=3",
+    "text_pretraining.training.checkpoint_every_steps=100",
     "training.batch_size=8",
     "training.num_steps=6",
     "training.lr_warmup_steps=2",
@@ -51,9 +56,9 @@ UPSAMPLER_OVERRIDES = (
 
 
 def experiment(*overrides: str) -> config.Experiment:
-    """The quickstart, shrunk; without its upsampler."""
+    """The quickstart's base stage, shrunk."""
     loaded = config.load_config(CONFIGS / "quickstart.py", [*OVERRIDES, *overrides])
-    loaded.upsampler = None
+    loaded.text_pretraining = loaded.upsampler = None
     return config.experiment_from(loaded)
 
 
@@ -75,3 +80,8 @@ class Swatches:
 
 def tokenizer():
     return train("sentencepiece", ["red square", "green square", "blue square"], 300)
+
+
+def loss(model, stage):
+    """What a stage of `experiment` minimises."""
+    return text_to_image_loss(model, stage, tokenize(tokenizer(), [""], 6))

@@ -10,7 +10,13 @@ values; every complaint is a `UserError` that names the key by its dotted path.
 
 from glide_jax.config.clip import ClipConfig, ClipImageConfig, ClipTextConfig
 from glide_jax.config.comparing import MAY_CHANGE, MAY_CHANGE_BEFORE, conflicts, differences
-from glide_jax.config.experiment import BASE, Experiment, StageConfig
+from glide_jax.config.experiment import (
+    BASE,
+    TEXT_PRETRAINING,
+    Experiment,
+    StageConfig,
+    TextPretrainingConfig,
+)
 from glide_jax.config.families import FAMILIES, ModelConfig
 from glide_jax.config.files import experiment_from, load_config
 from glide_jax.config.overrides import OVERRIDE, split_overrides, with_overrides
@@ -37,6 +43,7 @@ __all__ = [
     "MAY_CHANGE",
     "MAY_CHANGE_BEFORE",
     "OVERRIDE",
+    "TEXT_PRETRAINING",
     "AdmConfig",
     "ClassifierConfig",
     "ClipConfig",
@@ -52,6 +59,7 @@ __all__ = [
     "SamplingConfig",
     "StageConfig",
     "TextConfig",
+    "TextPretrainingConfig",
     "TrainingConfig",
     "UNetConfig",
     "conflicts",

@@ -17,8 +17,9 @@ MAY_CHANGE = (
     "evaluation.*",
     "prompts",
     "data.workers",
+    "cpu_devices",
 )
-"""What may differ between a checkpoint and the run that goes on from it (the upsampler's alike).
+"""What may differ between a checkpoint and the run that goes on from it (the other stages' alike).
 
 Everything else decides what is learned: there the two must agree.
 """
@@ -61,7 +62,7 @@ def conflicts(
 
 
 def _matches(key: str, patterns: Sequence[str]) -> bool:
-    key = key.removeprefix("upsampler.")
+    key = key.removeprefix("upsampler.").removeprefix("text_pretraining.")
     return any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)
 
 

@@ -12,11 +12,14 @@ from glide_jax.config.sections import (
     TextConfig,
     TrainingConfig,
 )
-from glide_jax.config.unets import DenoiserConfig
+from glide_jax.config.unets import DenoiserConfig, GlideConfig
 from glide_jax.errors import UserError
 
 BASE = "base"
 """The name of the first stage."""
+
+TEXT_PRETRAINING = "text_pretraining"
+"""The name of the lesson before it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +33,34 @@ class StageConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TextPretrainingConfig:
+    """The text transformer's lesson, without a U-Net: to guess a picture from its caption.
+
+    It costs little, and the U-Nets, which begin when it is over and leave it as it is, are told
+    what a caption means from their first step.
+
+    Attributes:
+        hidden_width: channels between a caption's vector and the guess.
+        training: of this lesson.
+    """
+
+    hidden_width: int
+    training: TrainingConfig
+
+    def __post_init__(self):
+        at_least(1, self, "hidden_width")
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
     """All there is to say of a run.
 
     Attributes:
         seed: of everything random: weights, order of the data, noise.
+        cpu_devices: how many devices a CPU's cores are divided into, where there is nothing but a
+            CPU. Steps of small pictures use the cores better so; each device holds all weights.
         data, text: shared by the stages.
+        text_pretraining: what comes before the first stage, or None.
         model, diffusion, training, sampling: the first stage.
         prompts: captions of the sample grids.
         evaluation: what is measured.
@@ -43,8 +68,10 @@ class Experiment:
     """
 
     seed: int
+    cpu_devices: int
     data: DataConfig
     text: TextConfig
+    text_pretraining: TextPretrainingConfig | None
     model: ModelConfig
     diffusion: DiffusionConfig
     training: TrainingConfig
@@ -55,12 +82,27 @@ class Experiment:
 
     @property
     def stages(self) -> dict[str, StageConfig]:
-        """Every stage by its name, in the order in which they draw."""
+        """Every stage that draws by its name, in the order in which they do."""
         base = StageConfig(self.model, self.diffusion, self.training, self.sampling)
         return {BASE: base} | ({"upsampler": self.upsampler} if self.upsampler else {})
 
+    @property
+    def training_stages(self) -> dict[str, StageConfig]:
+        """Every stage that is trained by its name, in the order in which they are."""
+        if self.text_pretraining is None:
+            return self.stages
+        lesson = self.text_pretraining.training
+        first = StageConfig(self.model, self.diffusion, lesson, self.sampling)
+        return {TEXT_PRETRAINING: first} | self.stages
+
     def __post_init__(self):
         at_least(0, self, "seed")
+        at_least(1, self, "cpu_devices")
+        if self.text_pretraining is not None and not isinstance(self.model, GlideConfig):
+            raise UserError(
+                f"model.family={self.model.family} has no text transformer to train alone; "
+                "set text_pretraining=none"
+            )
         if self.upsampler is not None:
             _check_cascade(self.model, self.upsampler.model)
 

@@ -94,7 +94,8 @@ def sections(hint: Any) -> list[type]:
 def unknown_key(key: str, values: Any) -> UserError:
     """Of a key that isn't there: which one was probably meant."""
     keys = known_keys(values)
-    same_name = [name for name in keys if name.endswith(f".{key}")]
+    # The first stage's is the shortest.
+    same_name = sorted((name for name in keys if name.endswith(f".{key}")), key=len)
     near = same_name or difflib.get_close_matches(key, keys, n=1)
     section = key.rpartition(".")[0]
     known = [name for name in keys if name.rpartition(".")[0] == section]

@@ -38,7 +38,33 @@ def decode(data: bytes, name: str) -> np.ndarray:
     Raises:
         BrokenImage: not a picture, broken, cut off, or larger than MAX_PIXELS.
     """
-    return np.asarray(_guarded(lambda: _rgb(_open(io.BytesIO(data))), name))
+    return np.asarray(_guarded(lambda: _rgb(_open(io.BytesIO(data)), "white"), name))
+
+
+def to_rgb(image: Image.Image, name: str, ground: str = "white") -> np.ndarray:
+    """A Pillow picture as `decode` would give its file.
+
+    Args:
+        image: in any of Pillow's modes.
+        name: what to call it in an error.
+        ground: the colour that lies behind what is transparent.
+
+    Returns:
+        uint8[h w 3], RGB.
+
+    Raises:
+        BrokenImage: broken, or cut off.
+    """
+    return np.asarray(_guarded(lambda: _rgb(image, ground), name))
+
+
+def open_picture(path: str | os.PathLike) -> Image.Image:
+    """Open a picture file; its pixels are read when they are asked for.
+
+    Raises:
+        BrokenImage: not there, not a picture, or larger than MAX_PIXELS.
+    """
+    return _guarded(lambda: _open(path), os.fspath(path))
 
 
 def check(path: str, name: str) -> None:
@@ -100,7 +126,8 @@ def _guarded(read, name: str):
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to.
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error)
+        reason = " ".join(reason.split()) or type(error).__name__
         # Pillow's own words name the Python object that held the bytes; the file's name is said.
         reason = "not a picture file" if "cannot identify" in reason else reason
         raise BrokenImage(f"cannot read the picture {name}: {reason}") from error
@@ -113,7 +140,7 @@ def _open(file) -> Image.Image:
     return image
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image, ground: str) -> Image.Image:
     image.load()
     # A picture whose EXIF is garbage is still a picture; it stays as it lies.
     with contextlib.suppress(Exception):
@@ -124,8 +151,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         image = Image.fromarray(np.rint(levels / 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, ground), image)
     return image.convert("RGB")
 
 

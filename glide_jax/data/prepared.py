@@ -10,7 +10,10 @@ import io
 import json
 import logging
 import os
+import shutil
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +22,10 @@ import tensorflow_datasets as tfds
 from glide_jax.data import images
 from glide_jax.data.source import Example
 from glide_jax.errors import UserError, unknown_name
+from glide_jax.locking import lock
 
 FILE_FORMAT = "array_record"
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}
 _log = logging.getLogger(__name__)
 
 
@@ -53,6 +58,9 @@ def data_dir() -> str:
 def prepare(builder: tfds.core.DatasetBuilder) -> None:
     """Make the data set on disk; nothing happens if it is there.
 
+    Of several processes one makes it and the others wait. What a process that was killed left of
+    it is cleared away.
+
     Raises:
         UserError: the disk is full or may not be written, or what is there is damaged.
     """
@@ -60,15 +68,18 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
         return
     if builder.data_path.exists():
         raise UserError(f"{builder.data_path} is damaged: delete that folder, it is made again")
-    _log.info("making the data set %s in %s, once", _name(builder), builder.data_path)
     tfds.display_progress_bar(sys.stderr.isatty())
     try:
-        # TFDS prints of downloads; there are none.
-        with contextlib.redirect_stdout(io.StringIO()):
-            builder.download_and_prepare(file_format=FILE_FORMAT)
+        with _alone(builder):
+            if _is_prepared(builder):
+                return  # another process has made it meanwhile
+            _log.info("making the data set %s in %s, once", _name(builder), builder.data_path)
+            # TFDS prints of downloads; there are none.
+            with contextlib.redirect_stdout(io.StringIO()):
+                builder.download_and_prepare(file_format=FILE_FORMAT)
     except (OSError, RuntimeError) as error:
         if _is_prepared(builder):
-            return  # another process was quicker
+            return  # without a lock, another process was quicker
         # array_record tells of a full disk in words only.
         if isinstance(error, RuntimeError) and os.strerror(errno.ENOSPC) not in str(error):
             raise
@@ -131,6 +142,28 @@ class PreparedSource:
 
 def _captions(record: dict[str, Any]) -> tuple[str, ...]:
     return tuple(caption.decode() for caption in record["captions"])
+
+
+@contextlib.contextmanager
+def _alone(builder: tfds.core.DatasetBuilder) -> Iterator[None]:
+    """Keep other processes from making the data set, and clear what killed ones left of it.
+
+    Where the file system has no locks, nobody is kept out, and nothing is cleared: it could be
+    another process's, at work.
+    """
+    folder, version = builder.data_path.parent, builder.data_path.name
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = f"{_name(builder)}: another process is making it; waiting"
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock(Path(folder) / f".{version}.lock", waiting))
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        else:
+            for left in Path(folder).glob(f"incomplete.*_{version}"):
+                shutil.rmtree(left, ignore_errors=True)
+        yield
 
 
 def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:

@@ -190,7 +190,7 @@ def bits_per_dim(
 
     def term(_, per_step):
         i, given = per_step
-        eps = given_or_drawn(given, keys, i, x_0.shape[1:])
+        eps = given_or_drawn(given, keys, i, x_0.shape[1:])(0)
         return None, _bound_term(denoiser, schedule, i, x_0, eps)
 
     _, terms = jax.lax.scan(term, None, (jnp.arange(schedule.num_steps), noise))

@@ -4,17 +4,23 @@ Picture j of a batch depends on its key alone: not on its place in the batch, th
 the number of devices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.experimental import io_callback
 
-from glide_jax.diffusion.samplers import Sampler
+from glide_jax.diffusion.samplers import Noise, Sampler, one_draw
 from glide_jax.diffusion.schedule import Schedule
-from glide_jax.types import Array, Denoiser
+from glide_jax.types import Array, Denoiser, Prediction
 
-_INITIAL_NOISE = 0  # what a picture's key is folded with for x_T; step i takes i + 1
+_INITIAL_NOISE = 0  # what a picture's key is folded with for x_T; step i takes i + 1,
+_NEXT_DRAW = 2**20  # and so much more for each further draw of that step
+
+OnStep = Callable[[int, np.ndarray], object]
+"""(steps done: 1 … all, x_0_hat: f32[b h w c] as the last of them saw it) → ignored."""
 
 
 def picture_keys(seed_key: Array, indices: Array | Sequence[int]) -> Array:
@@ -43,32 +49,40 @@ def initial_noise(keys: Array, shape: tuple[int, ...]) -> Array:
     return _normal(keys, _INITIAL_NOISE, shape)
 
 
-def step_noise(keys: Array, i: Array, shape: tuple[int, ...]) -> Array:
+def step_noise(keys: Array, i: Array, shape: tuple[int, ...], k: Array | int = 0) -> Array:
     """The noise of step i: standard normal, each picture from its own key.
 
     Args:
         keys: key[b].
-        i: i32[], index into the schedule that is run.
+        i: i32[], index into the schedule that is run, below 2²⁰.
         shape: (h, w, c), of one picture.
+        k: i32[], in [0, 2048): which of the step's draws.
 
     Returns:
-        f32[b h w c], independent over steps and of initial_noise.
+        f32[b h w c], independent over steps and draws and of initial_noise.
     """
-    return _normal(keys, i + 1, shape)
+    return _normal(keys, i + 1 + k * _NEXT_DRAW, shape)
 
 
 def given_or_drawn(
     given: Array | None, keys: Array | None, i: Array, shape: tuple[int, ...]
-) -> Array:
-    """The noise of step i that was given, f32[b h w c], or else step_noise of the keys.
+) -> Noise:
+    """Step i's source of noise: the one draw that was given, or else step_noise of the keys.
+
+    Args:
+        given: f32[b h w c].
+        keys: key[b].
+        i: i32[], index into the schedule that is run.
+        shape: (h, w, c), of one picture.
 
     Raises:
-        ValueError: both are given, or neither.
+        ValueError: both are given, or neither; when called, if one draw was given and another is
+            asked for.
     """
     if given is None and keys is not None:
-        return step_noise(keys, i, shape)
+        return lambda k: step_noise(keys, i, shape, k)
     if given is not None and keys is None:
-        return given
+        return one_draw(given)
     raise ValueError("give either keys or noise")
 
 
@@ -83,6 +97,8 @@ def sample(
     x_T: Array,
     keys: Array | None = None,
     noise: Array | None = None,
+    start: Array | None = None,
+    on_step: OnStep | None = None,
 ) -> Array:
     """Pictures out of noise, from the schedule's last step to its first.
 
@@ -90,17 +106,24 @@ def sample(
         sampler: how a step is taken.
         denoiser: guidance and thresholds already around it.
         schedule: of the S steps to take, see kept_timesteps.
-        x_T: f32[b h w c], standard normal, see initial_noise.
+        x_T: f32[b h w c], standard normal, see initial_noise; with start, x_t at that step: a
+            picture that q_sample noised to it.
         keys: key[b], a picture's source of noise; or
-        noise: f32[S b h w c], noise[k] for the k-th step taken, the noisiest first.
+        noise: f32[S b h w c], noise[k] for index S - 1 - k: the noisiest step first.
+        start: i32[], in [0, S): the first step taken; those noisier are skipped, and cost nothing.
+            None: S - 1. Another start doesn't compile again.
+        on_step: called on the host after each step taken, in their order; None: the program
+            never leaves the device.
 
     Returns:
         x_0: f32[b h w c], in [-1, 1] as far as the denoiser keeps it there.
 
     Raises:
-        ValueError: both keys and noise are given, or neither.
+        ValueError: both keys and noise are given, or neither; the sampler needs several draws a
+            step, and noise has one; a gradient shifts the mean, and the sampler has none.
     """
-    return _run(sampler, denoiser, schedule, x_T, keys, noise, record=False)[0]
+    run = (sampler, denoiser, schedule, x_T, keys, noise)
+    return _run(*run, start=start, on_step=on_step, record=False)[0]
 
 
 def sample_x_0_hats(
@@ -118,7 +141,8 @@ def sample_x_0_hats(
     Returns:
         f32[S b h w c], in the order the steps were taken.
     """
-    return _run(sampler, denoiser, schedule, x_T, keys, noise, record=True)[1]
+    run = (sampler, denoiser, schedule, x_T, keys, noise)
+    return _run(*run, start=None, on_step=None, record=True)[1]
 
 
 def _run(
@@ -128,16 +152,50 @@ def _run(
     x_T: Array,
     keys: Array | None,
     noise: Array | None,
+    start: Array | None,
+    on_step: OnStep | None,
     record: bool,
 ) -> tuple[Array, Any]:
-    def step(carry, per_step):
+    denoiser = _without_mean_gradient(denoiser, sampler)
+    first = schedule.num_steps - 1 if start is None else start
+
+    def take(carry, i, given):
         x_t, state = carry
-        i, given = per_step
-        eps = given_or_drawn(given, keys, i, x_t.shape[1:])
-        x_prev, state, x_0_hat = sampler.update(denoiser, schedule, i, x_t, state, eps)
+        source = given_or_drawn(given, keys, i, x_t.shape[1:])
+        x_prev, state, x_0_hat = sampler.update(denoiser, schedule, i, x_t, state, source)
+        if on_step is not None:
+            _tell(on_step, first - i + 1, x_0_hat)
         return (x_prev, state), (x_0_hat if record else None)
 
+    def step(carry, per_step):
+        if start is None:
+            return take(carry, *per_step)
+        skip = lambda carry, i, given: (carry, None)  # noqa: E731
+        return jax.lax.cond(per_step[0] <= start, take, skip, carry, *per_step)
+
     noisiest_first = jnp.arange(schedule.num_steps - 1, -1, -1)
-    start = (x_T, sampler.init(x_T))
-    (x_0, _), x_0_hats = jax.lax.scan(step, start, (noisiest_first, noise))
+    (x_0, _), x_0_hats = jax.lax.scan(step, (x_T, sampler.init(x_T)), (noisiest_first, noise))
     return x_0, x_0_hats
+
+
+def _tell(on_step: OnStep, done: Array, x_0_hat: Array) -> None:
+    def on_host(done, x_0_hat):
+        on_step(int(done), np.asarray(x_0_hat, np.float32))
+
+    io_callback(on_host, None, done, x_0_hat, ordered=True)
+
+
+def _without_mean_gradient(denoiser: Denoiser, sampler: Sampler) -> Denoiser:
+    """The denoiser, unless it sets a gradient that this sampler would not look at."""
+    if sampler.gradient_shifts == "mean":
+        return denoiser
+
+    def checked(x_t: Array, t: Array) -> Prediction:
+        prediction = denoiser(x_t, t)
+        if prediction.mean_gradient is not None:
+            raise ValueError(
+                "this sampler has no mean that a gradient could shift; use shift_score"
+            )
+        return prediction
+
+    return checked

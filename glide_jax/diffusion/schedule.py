@@ -64,44 +64,64 @@ BETAS: dict[str, Callable[[int], np.ndarray]] = {
 """Schedule name → function from the number of steps to its betas."""
 
 
-def kept_timesteps(spec: str, num_steps: int) -> np.ndarray:
+def kept_timesteps(spec: str, betas: np.ndarray) -> np.ndarray:
     """The original steps that a respacing keeps.
 
     Args:
         spec: "100": that many, evenly spread, both ends kept. "10,10,3,2,2": cut the steps into as
             many equal sections, least noisy first, and keep so many of each. "fast27": GLIDE's
-            fast upsampling. "ddim25": every k-th from 0, k whole (Song et al. 2021). "": all.
-        num_steps: number of steps of the original schedule.
+            fast upsampling. "ddim25": every k-th from 0, k whole (Song et al. 2021). "logsnr20":
+            that many, evenly spread in log_snr as far as whole steps can be, both ends kept (Lu et
+            al. 2022, DPM-Solver). "": all.
+        betas: f64[T] in (0, 1), of the original schedule.
 
     Returns:
-        i64[S], rising, in [0, num_steps).
+        i64[S], rising, in [0, T).
 
     Raises:
-        UserError: a spec that is not one of these, or can't be had from num_steps.
+        UserError: a spec that is not one of these, or can't be had from T steps.
     """
+    num_steps = len(betas)
     if spec == "":
         return np.arange(num_steps)
     if spec.startswith("ddim"):
         return _strided(spec, num_steps)
+    if spec.startswith("logsnr"):
+        return _even_in_log_snr(spec, betas)
     if spec == "fast27":
         kept = _sectioned(spec, [10, 10, 3, 2, 2], num_steps)
         # The very last step looks at pure noise; starting two earlier leaves fewer artefacts.
         kept[-1] = num_steps - 3
         return kept
-    return _sectioned(spec, [_count(part, spec) for part in spec.split(",")], num_steps)
+    return _sectioned(spec, _counts(spec, spec, num_steps), num_steps)
 
 
-def _count(text: str, spec: str) -> int:
-    if not (text.strip().isdecimal() and int(text) > 0):
+def _counts(spec: str, numbers: str, num_steps: int) -> list[int]:
+    """The numbers with commas between them, each 1 or more, no more than num_steps together."""
+    parts = [part.strip() for part in numbers.split(",")]
+    if not all(part.isdecimal() for part in parts):
         raise UserError(
             f"respacing {spec!r} is not understood; give a number of steps ('100'), a number for "
-            "each section ('10,10,3,2,2'), 'fast27', or 'ddim' and a number ('ddim25')"
+            "each section ('10,10,3,2,2'), 'fast27', or a number after 'ddim' ('ddim25') or "
+            "'logsnr' ('logsnr20')"
         )
-    return int(text)
+    counts = [int(part) for part in parts]
+    if min(counts) == 0 or sum(counts) > num_steps:
+        wrong = "0 steps" if min(counts) == 0 else f"{sum(counts)} steps"
+        raise UserError(
+            f"respacing {spec!r} asks for {wrong} of a schedule of {num_steps}; "
+            f"take from 1 to {num_steps}"
+        )
+    return counts
+
+
+def _single_count(spec: str, number: str, num_steps: int) -> int:
+    # A comma is no digit: two numbers are not understood.
+    return _counts(spec, number.replace(",", "?"), num_steps)[0]
 
 
 def _strided(spec: str, num_steps: int) -> np.ndarray:
-    wanted = _count(spec.removeprefix("ddim"), spec)
+    wanted = _single_count(spec, spec.removeprefix("ddim"), num_steps)
     for stride in range(1, num_steps + 1):
         kept = np.arange(0, num_steps, stride)
         if len(kept) == wanted:
@@ -114,6 +134,21 @@ def _strided(spec: str, num_steps: int) -> np.ndarray:
         f"respacing {spec!r}: no whole stride over {num_steps} steps keeps {wanted}; "
         f"the nearest that one does: {', '.join(f'ddim{count}' for count in sorted(nearest))}"
     )
+
+
+def _even_in_log_snr(spec: str, betas: np.ndarray) -> np.ndarray:
+    count = _single_count(spec, spec.removeprefix("logsnr"), len(betas))
+    if count == 1:
+        raise UserError(f"respacing {spec!r} can't keep both ends; take 2 steps or more")
+    alpha_bar = np.cumprod(1 - betas)
+    log_snr = np.log(alpha_bar) - np.log1p(-alpha_bar)
+    wanted = np.linspace(log_snr[0], log_snr[-1], count)
+    nearest = np.abs(log_snr[None, :] - wanted[:, None]).argmin(axis=1)
+    # Where log_snr falls by more than the spacing from one step to the next, near the ends, several
+    # wish for the same step: the later of them take the next ones, as far as there are any.
+    place = np.arange(count)
+    pushed = np.maximum.accumulate(nearest - place)
+    return np.minimum(pushed, len(betas) - count) + place
 
 
 def _sectioned(spec: str, counts: Sequence[int], num_steps: int) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import Any
 from glide_jax import data
 from glide_jax.config import Experiment
 from glide_jax.errors import UserError
-from glide_jax.pipelines.cascade import Stage, draw_pictures
+from glide_jax.pipelines.cascade import draw_pictures
+from glide_jax.pipelines.stage import Stage
 
 SCORERS = {"shapes": "glide_jax.data.shapes.scorer"}
 """Data set → the module whose `score(picture: uint8[h w 3], facts)` gives a dataclass of True,

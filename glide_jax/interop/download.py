@@ -1,17 +1,15 @@
 """Public files in the cache folder: fetched once, checked once; there only when they are whole."""
 
 import contextlib
-import fcntl
 import hashlib
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from glide_jax.errors import UserError
 from glide_jax.interop import contents, released
 from glide_jax.interop.fetch import disk, fetch
 from glide_jax.interop.released import PublicFile
+from glide_jax.locking import lock
 from glide_jax.text.vocabulary import cache_folder
 
 
@@ -35,7 +33,8 @@ def download(what: str, *, cache: Path | None = None, progress: bool = True) -> 
     if not path.exists():
         with disk(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _lock(path):
+            waiting = f"{path.name}: another process is fetching it; waiting"
+            with lock(path.with_name(f".{path.name}.lock"), waiting):
                 if not path.exists():
                     fetch(file, path, progress)
                     _mark(path)
@@ -65,18 +64,6 @@ def _file_name(file: PublicFile) -> str:
         return name
     name = re.sub(r"[^\w.-]", "_", re.split("[?#]", name)[0])
     return f"{hashlib.sha256(file.url.encode()).hexdigest()[:8]}-{name}"
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file; it goes with the process, however that ends."""
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{path.name}: another process is fetching it; waiting", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _check(file: PublicFile, path: Path) -> None:

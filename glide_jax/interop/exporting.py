@@ -13,10 +13,10 @@ import numpy as np
 from glide_jax.config import BASE, Experiment, StageConfig
 from glide_jax.errors import UserError, unknown_name
 from glide_jax.interop import families, files, openai
-from glide_jax.interop.models import model_of
 from glide_jax.interop.reference import reference_options
 from glide_jax.interop.sidecar import Sidecar, sidecar_path, to_json
 from glide_jax.models.clip import Clip, split_params
+from glide_jax.models.families import model_of
 from glide_jax.training.checkpoints import open_checkpoint
 
 

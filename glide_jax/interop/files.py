@@ -92,32 +92,33 @@ def folder_beside(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the system refuses to write it.
     """
-    part = path.with_name(f"{path.name}.part-{os.getpid()}")
-    try:
+    with _part_beside(path) as part:
         part.mkdir(parents=True)
         yield part
-    except OSError as error:
-        raise UserError(f"can't write {path}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _written(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, renamed to it at the end; nothing stays of a failure.
+    """A file to write beside `path`, renamed to it at the end. Raises as `folder_beside`."""
+    with _part_beside(path) as part:
+        yield part
+        part.replace(path)
 
-    Raises:
-        UserError: the system refuses to write it.
-    """
+
+@contextlib.contextmanager
+def _part_beside(path: Path) -> Iterator[Path]:
+    """A name of this process's own beside `path`; whatever lies there at the end goes."""
     part = path.with_name(f"{path.name}.part-{os.getpid()}")
     try:
         yield part
-        part.replace(path)
     except OSError as error:
         raise UserError(f"can't write {path}: {error.strerror or error}") from error
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                part.unlink()
 
 
 def _cast(key: str, array: np.ndarray, dtype: str) -> np.ndarray:

@@ -15,10 +15,10 @@ import numpy as np
 from glide_jax.config import ClipConfig, Experiment
 from glide_jax.errors import UserError
 from glide_jax.interop import families, files, openai, released
-from glide_jax.interop.models import model_of
 from glide_jax.interop.shipped import released_experiment, released_tokenizer
 from glide_jax.interop.sidecar import Sidecar, read_sidecar
 from glide_jax.models.clip import clip, join_params
+from glide_jax.models.families import model_of
 
 CLIP = ("clip_image", "clip_text")
 """The families of the two files that are one model."""

@@ -35,7 +35,7 @@ class ResBlock(nnx.Module):
         if self.has_skip:
             self.skip = layers.conv(width_in, width_out, 1, dtype, rngs)
 
-    def __call__(self, x: Array, emb: Array, key: Array | None) -> Array:
+    def __call__(self, x: Array, emb: Array, keys: Array | None) -> Array:
         """x: [b h w c], emb: f32[b 4·channels] → [b h' w' c']."""
         h = jax.nn.silu(self.in_norm(x))
         if self.resample is not None:
@@ -47,7 +47,7 @@ class ResBlock(nnx.Module):
             h = self.out_norm(h) * (1 + scale) + shift
         else:
             h = self.out_norm(h + emb_out)
-        h = self.out_conv(layers.dropout(jax.nn.silu(h), self.dropout_rate, key))
+        h = self.out_conv(layers.dropout(jax.nn.silu(h), self.dropout_rate, keys))
         return (self.skip(x) if self.has_skip else x) + h
 
 

@@ -23,8 +23,8 @@ class Classifier:
         config: what it was built from.
         shapes: every weight's name, shape and dtype.
         init: key → params.
-        apply: (params, x_t: f32[b h w 3], t: i32[b], key=None) → logits: f32[b classes]; the key
-            is for dropout.
+        apply: (params, x_t: f32[b h w 3], t: i32[b], keys=None) → logits: f32[b classes]; the
+            keys, key[b], are for dropout.
     """
 
     config: ClassifierConfig
@@ -45,9 +45,9 @@ class NoisyClassifier(nnx.Module):
             width, size**2, config.num_heads_of(width), config.num_classes, rngs
         )
 
-    def __call__(self, x_t: Array, t: Array, key: Array | None) -> Array:
+    def __call__(self, x_t: Array, t: Array, keys: Array | None) -> Array:
         """See `Classifier.apply`."""
-        h = self.unet(x_t, self.unet.time_embedding(t), key)
+        h = self.unet(x_t, self.unet.time_embedding(t), keys)
         return self.pool(jax.nn.silu(self.out_norm(h)))
 
 
@@ -62,7 +62,7 @@ def classifier(config: ClassifierConfig) -> Classifier:
     """
     pure = Pure(lambda rngs: NoisyClassifier(config, rngs))
 
-    def apply(params, x_t, t, key=None):
-        return pure.bind(params)(x_t, t, key)
+    def apply(params, x_t, t, keys=None):
+        return pure.bind(params)(x_t, t, keys)
 
     return Classifier(config, pure.shapes, pure.init, apply)

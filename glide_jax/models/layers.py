@@ -94,11 +94,17 @@ class LayerNorm(nnx.Module):
         return (normed * scale + bias).astype(x.dtype)
 
 
-def dropout(x: Array, rate: float, key: Array | None) -> Array:
-    """Zero a `rate` of x's elements and scale up the rest; no key means none (Srivastava 2014)."""
-    if key is None or rate == 0:
+def dropout(x: Array, rate: float, keys: Array | None) -> Array:
+    """Zero a `rate` of x's elements and scale up the rest (Srivastava 2014).
+
+    Args:
+        x: [b …].
+        rate: in [0, 1).
+        keys: key[b], each picture's own; None: nothing is dropped.
+    """
+    if keys is None or rate == 0:
         return x
-    keep = jax.random.bernoulli(key, 1 - rate, x.shape)
+    keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(keys)
     return jnp.where(keep, x / (1 - rate), jnp.zeros_like(x))
 
 

@@ -45,8 +45,8 @@ class Model:
         shapes: every weight's name, shape and dtype.
         init: key → params.
         encode: (params, Condition) → Encoded, once a picture.
-        apply: (params, x_t: f32[b h w 3], t: i32[b], Encoded, key=None) → f32[b h w 3 or 6],
-            in the parametrisation it was trained for; the key is for dropout.
+        apply: (params, x_t: f32[b h w 3], t: i32[b], Encoded, keys=None) → f32[b h w 3 or
+            6], in the parametrisation it was trained for; the keys, key[b], are for dropout.
     """
 
     config: DenoiserConfig
@@ -56,23 +56,31 @@ class Model:
     apply: Callable[..., Array]
 
 
-class ConditionalUNet(nnx.Module):
-    """A U-Net and whatever encodes the condition it is given; a subclass a model family."""
-
-    unet: UNet
+class Conditional(nnx.Module):
+    """Weights that take the noise off a picture, told a condition."""
 
     @abc.abstractmethod
     def encode(self, condition: Condition) -> Encoded:
         """See `Encoded`. Raises ValueError where the model needs what the condition lacks."""
 
-    def __call__(self, x_t: Array, t: Array, encoded: Encoded, key: Array | None) -> Array:
+    @abc.abstractmethod
+    def __call__(self, x_t: Array, t: Array, encoded: Encoded, keys: Array | None) -> Array:
+        """See `Model.apply`."""
+
+
+class ConditionalUNet(Conditional):
+    """A U-Net and whatever encodes the condition it is given; a subclass a model family."""
+
+    unet: UNet
+
+    def __call__(self, x_t: Array, t: Array, encoded: Encoded, keys: Array | None) -> Array:
         """See `Model.apply`."""
         emb = self.unet.time_embedding(t)
         if encoded.pooled is not None:
             emb = emb + encoded.pooled
         if encoded.picture is not None:
             x_t = jnp.concatenate([x_t, encoded.picture], axis=-1)
-        return self.unet(x_t, emb, encoded.keys_values, key)
+        return self.unet(x_t, emb, encoded.keys_values, keys)
 
 
 def out_channels(*, learn_variance: bool) -> int:
@@ -99,7 +107,7 @@ def enlarged(low_res: Array | None, size: int) -> Array:
     return jax.image.resize(low_res, shape, "bilinear")
 
 
-def from_module(config: DenoiserConfig, build: Callable[[nnx.Rngs], ConditionalUNet]) -> Model:
+def from_module(config: DenoiserConfig, build: Callable[[nnx.Rngs], Conditional]) -> Model:
     """The module as a Model; no weight is made yet.
 
     Args:
@@ -111,7 +119,7 @@ def from_module(config: DenoiserConfig, build: Callable[[nnx.Rngs], ConditionalU
     def encode(params, condition):
         return pure.bind(params).encode(condition)
 
-    def apply(params, x_t, t, encoded, key=None):
-        return pure.bind(params)(x_t, t, encoded, key)
+    def apply(params, x_t, t, encoded, keys=None):
+        return pure.bind(params)(x_t, t, encoded, keys)
 
     return Model(config, pure.shapes, pure.init, encode, apply)

@@ -52,10 +52,10 @@ class TextTransformer(nnx.Module):
             return nnx.Param(nnx.initializers.normal(std)(rngs.params(), (rows, width)))
 
         self.dtype = dtype
-        # What a word says must outweigh where it stands, and padding says nothing: with 0.02 for
-        # all three a small model does not start to listen (docs/quickstart.md).
+        # Padding says nothing. With 0.02 for all three a small model does not start to listen, with
+        # faint positions not to which word belongs to which (docs/quickstart.md).
         self.token_embedding = embedding(1.0, vocab_size)
-        self.positional_embedding = embedding(0.3, length)
+        self.positional_embedding = embedding(1.0, length)
         if config.text_padding:
             self.padding_embedding = embedding(0.01, length)
         self.blocks = nnx.List(

@@ -115,11 +115,12 @@ class _Run:
         return h
 
 
-def _run(emb: Array, text: tuple[KeysValues, ...] | None, key: Array | None) -> _Run:
+def _run(emb: Array, text: tuple[KeysValues, ...] | None, keys: Array | None) -> _Run:
     texts = itertools.repeat(None) if text is None else iter(text)
-    if key is None:
+    if keys is None:
         return _Run(emb, texts, itertools.repeat(None))
-    return _Run(emb, texts, (jax.random.fold_in(key, i) for i in itertools.count()))
+    fold = jax.vmap(jax.random.fold_in, (0, None))
+    return _Run(emb, texts, (fold(keys, i) for i in itertools.count()))
 
 
 class _Trunk(nnx.Module):
@@ -179,7 +180,7 @@ class UNet(_Trunk):
         x: Array,
         emb: Array,
         text: tuple[KeysValues, ...] | None = None,
-        key: Array | None = None,
+        keys: Array | None = None,
     ) -> Array:
         """Run the net.
 
@@ -187,12 +188,12 @@ class UNet(_Trunk):
             x: [b h w in_channels].
             emb: f32[b 4·channels], the timestep's embedding plus whatever else is global.
             text: what `text_keys_values` gave, or None for a model without text.
-            key: for dropout; None for none.
+            keys: key[b], for dropout; None for none.
 
         Returns:
             f32[b h w out_channels].
         """
-        run = _run(emb, text, key)
+        run = _run(emb, text, keys)
         h, skips = self._down(x, run)
         for stage in self.output_blocks:
             h = run(stage, jnp.concatenate([h, skips.pop()], axis=-1))
@@ -205,16 +206,16 @@ class UNetEncoder(_Trunk):
     def __init__(self, config: UNetConfig, in_channels: int, rngs: nnx.Rngs):
         super().__init__(_Builder(config, 0, jnp.dtype(config.dtype), rngs), in_channels)
 
-    def __call__(self, x: Array, emb: Array, key: Array | None = None) -> Array:
+    def __call__(self, x: Array, emb: Array, keys: Array | None = None) -> Array:
         """Run the net.
 
         Args:
             x: [b h w in_channels].
             emb: f32[b 4·channels], the timestep's embedding.
-            key: for dropout; None for none.
+            keys: key[b], for dropout; None for none.
 
         Returns:
             f32[b h/2ⁿ w/2ⁿ c'], for n halvings.
         """
-        h, _ = self._down(x, _run(emb, None, key))
+        h, _ = self._down(x, _run(emb, None, keys))
         return h.astype(jnp.float32)

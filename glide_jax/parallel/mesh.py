@@ -4,7 +4,9 @@ Two axes: `data` splits the batch; `fsdp` splits the batch and the weights too (
 et al. 2020). XLA puts in the collectives.
 """
 
+import contextlib
 import math
+import os
 import re
 from collections.abc import Mapping
 from typing import Protocol
@@ -52,6 +54,21 @@ def make_mesh(fsdp: int) -> Mesh:
             f"set one of {', '.join(str(d) for d in range(1, count + 1) if count % d == 0)}"
         )
     return jax.make_mesh((count // fsdp, fsdp), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+
+
+def divide_cpu(count: int) -> None:
+    """Make as many devices of the CPU, where JAX has not started and XLA_FLAGS don't say how many.
+
+    Args:
+        count: 1 or more; its cores are shared out among them.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if count == 1 or "xla_force_host_platform_device_count" in flags:
+        return
+    # A device's operations keep to its own thread: two that share one pool wait for each other.
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    with contextlib.suppress(RuntimeError):  # it has started: in a notebook, say
+        jax.config.update("jax_num_cpu_devices", count)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+
+from glide_jax.parallel.processes import by_first_process
 
 _TILE = 160
 _MARGIN = 8
@@ -41,12 +43,18 @@ def grid(pictures: np.ndarray, captions: Sequence[str]) -> Image.Image:
     return sheet
 
 
-def save_picture(picture: Image.Image | np.ndarray, path: Path) -> None:
-    """Write a PNG; whole or not at all."""
+@by_first_process
+def save_picture(
+    picture: Image.Image | np.ndarray, path: Path, info: PngImagePlugin.PngInfo | None = None
+) -> None:
+    """Write a PNG, with the text chunks of info; whole or not at all.
+
+    Of the processes of a run the first alone does.
+    """
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    image.save(part, format="PNG")
+    image.save(part, format="PNG", pnginfo=info)
     part.replace(path)
 
 

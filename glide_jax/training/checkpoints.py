@@ -258,6 +258,11 @@ class Checkpoints:
             ) from error
 
 
+def checkpoints_of(workdir: Path, stage: str) -> Path:
+    """Where the checkpoints of a workdir's stage lie."""
+    return workdir / stage / "checkpoints"
+
+
 def find_checkpoint(directory: str | Path) -> Checkpoint | None:
     """The newest whole checkpoint in a directory; None: there is none."""
     directory = Path(directory).absolute()

@@ -7,30 +7,31 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 
 from glide_jax.config import Experiment, ModelConfig, StageConfig
 from glide_jax.data.pipeline import Batches, batches
 from glide_jax.data.source import Source
 from glide_jax.errors import Interrupted, UserError
-from glide_jax.models.glide import glide
+from glide_jax.models.families import model_of
 from glide_jax.models.model import Model
 from glide_jax.parallel.mesh import batch_sharding, make_mesh, replicated
-from glide_jax.text import Tokenizer, tokenize
+from glide_jax.text import Tokenizer
 from glide_jax.training.checkpoints import Checkpoint, Checkpoints
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.metrics import Metrics
-from glide_jax.training.optimizer import adamw
+from glide_jax.training.optimizer import adamw, held_still
+from glide_jax.training.packing import Packing
 from glide_jax.training.progress import Progress
 from glide_jax.training.state import TrainState, fresh_state, state_sharding
-from glide_jax.training.step import train_step
-from glide_jax.training.text_to_image import text_to_image_loss
+from glide_jax.training.step import Loss, train_step, without_gradients
 from glide_jax.types import Params
 
 Sampled = Callable[[Params, int], np.ndarray]
 """(averaged weights, step) → uint8[n s s 3], drawn from the experiment's prompts."""
 
-FROM_CAPTIONS: dict[str, Callable[..., Model]] = {"glide": glide}
-"""The model families that are told a caption, and so can be trained here: each one's factory."""
+FROM_CAPTIONS = ("glide",)
+"""The model families that are told a caption, and so can be trained here."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Job:
         source: the pictures.
         tokenizer: of the captions.
         directory: where its checkpoints and metrics lie.
+        loss: what it minimises.
+        given: weights that were learned before, by their paths; they stay as they are.
     """
 
     name: str
@@ -54,17 +57,14 @@ class Job:
     source: Source
     tokenizer: Tokenizer
     directory: Path
+    loss: Loss
+    given: Params = dataclasses.field(default_factory=dict)
 
 
 def build_model(stage: StageConfig, experiment: Experiment, tokenizer: Tokenizer) -> Model:
     """The stage's model for this tokenizer's vocabulary. Raises UserError as `check_family`."""
     check_family(stage.model)
-    return FROM_CAPTIONS[stage.model.family](
-        stage.model,
-        vocab_size=tokenizer.vocab_size,
-        text_length=experiment.text.length,
-        learn_variance=stage.diffusion.learn_variance,
-    )
+    return model_of(stage, vocab_size=tokenizer.vocab_size, text_length=experiment.text.length)
 
 
 def check_family(model: ModelConfig) -> None:
@@ -131,28 +131,35 @@ def check_batch(name: str, stage: StageConfig, devices: int) -> None:
 
 def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     """The state to start from, laid out over the mesh, and the data's position."""
-    optimizer = adamw(job.stage.training)
+    optimizer = _optimizer(job)
 
-    def fresh(key):
-        return fresh_state(job.model.init(key), optimizer)
+    def fresh(key, given):
+        return fresh_state(job.model.init(key) | given, optimizer)
 
-    key = jax.random.key(job.experiment.seed)
-    abstract = jax.eval_shape(fresh, key)
+    begin = jax.random.key(job.experiment.seed), job.given
+    abstract = jax.eval_shape(fresh, *begin)
     shardings = state_sharding(mesh, abstract)
     if checkpoint is None:
         # Run once: XLA's CPU backend would spend longer on making it fast than on running it.
         once = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
-        return jax.jit(fresh, out_shardings=shardings, compiler_options=once)(key), None
+        return jax.jit(fresh, out_shardings=shardings, compiler_options=once)(*begin), None
     placed = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
     )
     if not checkpoint.is_of_a_run:
         print(f"{job.name}: starting from the weights of {checkpoint.path}")
         params = checkpoint.restore({"ema_params": placed.ema_params})["ema_params"]
-        begin = jax.jit(lambda params: fresh_state(params, optimizer), out_shardings=shardings)
-        return begin(params), None
+        around = jax.jit(lambda params: fresh_state(params, optimizer), out_shardings=shardings)
+        return around(params), None
     print(f"{job.name}: going on from step {checkpoint.step} of {checkpoint.path.parent}")
     return checkpoint.restore(placed), checkpoint.data_state
+
+
+def _optimizer(job: Job) -> optax.GradientTransformation:
+    optimizer = adamw(job.stage.training)
+    if not job.given:
+        return optimizer
+    return optax.chain(optimizer, held_still(tuple(job.given), Packing(job.model.shapes)))
 
 
 def _open_batches(job: Job, data_state: dict | None) -> Batches:
@@ -175,10 +182,8 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
 
 def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") -> TrainState:
     config = job.stage.training
-    loss = text_to_image_loss(
-        job.model, job.stage, tokenize(job.tokenizer, [""], job.experiment.text.length)
-    )
-    step_function = train_step(loss, adamw(config), config, mesh, state)
+    loss = without_gradients(job.loss, tuple(job.given))
+    step_function = train_step(loss, _optimizer(job), config, mesh, state)
     seed_key = jax.device_put(jax.random.key(job.experiment.seed + 1), replicated(mesh))
     sharding = batch_sharding(mesh)
     pending: list[dict[str, jax.Array]] = []

@@ -18,12 +18,14 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore
 from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore
 
 from glide_jax.errors import UserError
+from glide_jax.parallel.processes import by_first_process
 
 
 class Metrics:
     """Writes DIRECTORY/metrics.jsonl and DIRECTORY/tensorboard. A context manager.
 
-    A line is {"step": 20, "loss": 0.1, ...}; what is no finite number is null there.
+    A line is {"step": 20, "loss": 0.1, ...}; what is no finite number is null there. Of the
+    processes of a run the first alone writes.
 
     Args:
         directory: made if it is not there.
@@ -34,6 +36,7 @@ class Metrics:
         UserError: the directory can't be written to.
     """
 
+    @by_first_process
     def __init__(self, directory: str | Path, first_step: int):
         self._directory = Path(directory)
         lines, events = self._directory / "metrics.jsonl", self._directory / "tensorboard"
@@ -46,6 +49,7 @@ class Metrics:
             self._events = EventsWriter(str(events / "run"), filename_suffix=f".{first_step}")
         self._event(first_step, session_log=SessionLog(status=SessionLog.START))
 
+    @by_first_process
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Write one step's figures; UserError: the disk is full."""
         finite = {name: float(x) if math.isfinite(x) else None for name, x in values.items()}
@@ -55,6 +59,7 @@ class Metrics:
         scalars = [Summary.Value(tag=name, simple_value=x) for name, x in values.items()]
         self._event(step, summary=Summary(value=scalars))
 
+    @by_first_process
     def picture(self, step: int, name: str, pictures: np.ndarray) -> None:
         """Show pictures in TensorBoard, side by side; UserError: the disk is full.
 
@@ -72,6 +77,7 @@ class Metrics:
         )
         self._event(step, summary=Summary(value=[Summary.Value(tag=name, image=image)]))
 
+    @by_first_process
     def close(self) -> None:
         """Let go of the files; UserError: the disk is full."""
         with self._telling():

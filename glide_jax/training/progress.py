@@ -8,6 +8,39 @@ from collections.abc import Callable, Iterator
 from typing import Self, TextIO
 
 
+class Line:
+    """A line that says how far something is: rewritten on a terminal, in a file one after another.
+
+    Args:
+        stream: where it goes.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self._is_open = False
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether another line takes this one's place."""
+        return self._stream.isatty()
+
+    def show(self, line: str) -> None:
+        """Show it."""
+        if not self.is_rewritten:
+            print(line, file=self._stream, flush=True)
+            return
+        # A line that wraps could not be rewritten.
+        line = line[: shutil.get_terminal_size().columns - 1]
+        print(f"\r{line}\x1b[K", end="", file=self._stream, flush=True)
+        self._is_open = True
+
+    def end(self) -> None:
+        """Let what is printed next have its own line."""
+        if self._is_open:
+            print(file=self._stream, flush=True)
+            self._is_open = False
+
+
 class Progress:
     """The progress of one stage. A context manager: what is printed after it has its own line.
 
@@ -32,12 +65,11 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ):
         self._name, self._num_steps, self._batch_size = name, num_steps, batch_size
-        self._stream = stream or sys.stdout
+        self._shown = Line(stream or sys.stdout)
         self._clock = clock
         self._begun = clock()
         self._step = start_step
         self._compiled: tuple[int, float] | None = None  # step and time of the first update
-        self._line_is_open = False
 
     @property
     def is_first(self) -> bool:
@@ -58,13 +90,13 @@ class Progress:
         else:
             first, since = self._compiled
             speed = (step - first) * self._batch_size / max(now - since, 1e-9)
-        self._show(self._line(loss, speed, now - self._begun))
+        self._shown.show(self._line(loss, speed, now - self._begun))
         return {} if speed is None else {"pictures_per_s": speed}
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """For what is no training: the time spent inside does not count in the speed."""
-        self._end_line()
+        self._shown.end()
         before = self._clock()
         yield
         if self._compiled is not None:
@@ -75,34 +107,20 @@ class Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._end_line()
+        self._shown.end()
 
     def _line(self, loss: float, speed: float | None, elapsed_s: float) -> str:
         parts = [f"{self._name} {self._step}/{self._num_steps}", f"loss {loss:.4f}"]
         if speed:
             left_s = (self._num_steps - self._step) * self._batch_size / speed
             parts += [f"{speed:.3g} pictures/s" if speed < 100 else f"{speed:.0f} pictures/s"]
-            parts += [f"{_clock_face(elapsed_s)} elapsed", f"{_clock_face(left_s)} left"]
+            parts += [f"{clock_face(elapsed_s)} elapsed", f"{clock_face(left_s)} left"]
         else:
-            parts += [f"compiled, {_clock_face(elapsed_s)} elapsed"]
+            parts += [f"compiled, {clock_face(elapsed_s)} elapsed"]
         return "  ".join(parts)
 
-    def _show(self, line: str) -> None:
-        if not self._stream.isatty():
-            print(line, file=self._stream, flush=True)
-            return
-        # A line that wraps could not be rewritten.
-        line = line[: shutil.get_terminal_size().columns - 1]
-        print(f"\r{line}\x1b[K", end="", file=self._stream, flush=True)
-        self._line_is_open = True
 
-    def _end_line(self) -> None:
-        if self._line_is_open:
-            print(file=self._stream, flush=True)
-            self._line_is_open = False
-
-
-def _clock_face(seconds: float) -> str:
+def clock_face(seconds: float) -> str:
     """75 → 1:15; 3675 → 1:01:15; days count as hours."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -1,6 +1,6 @@
 """The one train step: loss → gradients → optimizer → moving average, jitted and donated."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,6 +18,9 @@ Batch = dict[str, Array]
 Loss = Callable[[Params, Batch, Array], tuple[Array, dict[str, Array]]]
 """(params, batch, key of the step) → (mean loss, means to report). The batch carries `index`,
 each picture's place in the global batch, so that its randomness is its own however it is cut."""
+
+Gradients = Callable[[Params, Batch, Array], tuple[Array, dict[str, Array], Params]]
+"""The loss's arguments → its value, its means to report, and its gradients, packed."""
 
 
 def train_step(
@@ -41,17 +44,24 @@ def train_step(
         the step's number inside.
     """
     pieces = num_pieces(config, mesh)
-    gradients = jax.value_and_grad(loss, has_aux=True)
     packing = Packing(state.params)
+
+    def gradients(params: Params, batch: Batch, key: Array):
+        (value, metrics), grads = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
+        return value, metrics, packing.pack(grads)
+
+    if pieces > 1:
+        mean_gradients = _over_pieces(gradients, pieces, mesh)
+    elif mesh.size > 1 and mesh.shape["fsdp"] == 1:
+        mean_gradients = _by_device(gradients, mesh)
+    else:
+        mean_gradients = gradients
 
     def step(state: TrainState, batch: Batch, seed_key: Array):
         key = jax.random.fold_in(seed_key, state.step)
         batch = batch | {"index": jnp.arange(config.batch_size)}
-        if pieces == 1:
-            (value, metrics), grads = gradients(state.params, batch, key)
-        else:
-            value, metrics, grads = _accumulate(gradients, state.params, batch, key, pieces, mesh)
-        grads, params, ema_params = map(packing.pack, (grads, state.params, state.ema_params))
+        value, metrics, grads = mean_gradients(state.params, batch, key)
+        params, ema_params = packing.pack(state.params), packing.pack(state.ema_params)
         updates, opt_state = optimizer.update(grads, state.opt_state, params)
         params: Any = optax.apply_updates(params, updates)
         # Early on the average follows closely, so that short runs are not ruled by their start.
@@ -71,14 +81,39 @@ def train_step(
     )
 
 
+def without_gradients(loss: Loss, paths: Sequence[str]) -> Loss:
+    """The same loss, as if it did not depend on the weights of these paths."""
+
+    def stopped(params: Params, batch: Batch, key: Array):
+        still = {path: jax.lax.stop_gradient(params[path]) for path in paths}
+        return loss(params | still, batch, key)
+
+    return stopped
+
+
 def num_pieces(config: TrainingConfig, mesh: Mesh) -> int:
     """How many micro-batches make a batch. microbatch_size counts pictures a device; 0: all."""
     per_device = config.batch_size // mesh.size
     return per_device // config.microbatch_size if config.microbatch_size else 1
 
 
-def _accumulate(gradients, params: Params, batch: Batch, key: Array, pieces: int, mesh: Mesh):
-    """The mean of value, metrics and gradients over micro-batches, one at a time in memory."""
+def _by_device(gradients: Gradients, mesh: Mesh) -> Gradients:
+    """The mean over the devices, each of which holds all weights and does its own pictures.
+
+    So the devices wait for each other once an array of the packed gradients. XLA's partitioner
+    would have them wait once an array of the model, hundreds of times on a CPU.
+    """
+
+    def mean(params: Params, batch: Batch, key: Array):
+        return jax.lax.pmean(gradients(params, batch, key), BATCH_AXES)
+
+    nowhere, over_batch = PartitionSpec(), PartitionSpec(BATCH_AXES)
+    specs = {"in_specs": (nowhere, over_batch, nowhere), "out_specs": nowhere}
+    return jax.shard_map(mean, mesh=mesh, check_vma=False, **specs)
+
+
+def _over_pieces(gradients: Gradients, pieces: int, mesh: Mesh) -> Gradients:
+    """The mean over micro-batches, one at a time in memory."""
 
     def cut(x: Array) -> Array:
         # Each device cuts up its own share, so that no picture moves between devices.
@@ -87,13 +122,15 @@ def _accumulate(gradients, params: Params, batch: Batch, key: Array, pieces: int
         spec = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
         return jax.lax.with_sharding_constraint(cut, spec)
 
-    def add(total, piece):
-        (value, metrics), grads = gradients(params, piece, key)
-        return jax.tree.map(jnp.add, total, (value, metrics, grads)), None
+    def mean(params: Params, batch: Batch, key: Array):
+        def add(total, piece):
+            return jax.tree.map(jnp.add, total, gradients(params, piece, key)), None
 
-    stacked = jax.tree.map(cut, batch)
-    first = jax.tree.map(lambda x: x[0], stacked)
-    (value, metrics), grads = jax.eval_shape(gradients, params, first, key)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (value, metrics, grads))
-    total, _ = jax.lax.scan(add, zeros, stacked)
-    return jax.tree.map(lambda x: x / pieces, total)
+        stacked = jax.tree.map(cut, batch)
+        first = jax.tree.map(lambda x: x[0], stacked)
+        shapes = jax.eval_shape(gradients, params, first, key)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        total, _ = jax.lax.scan(add, zeros, stacked)
+        return jax.tree.map(lambda x: x / pieces, total)
+
+    return mean

@@ -35,10 +35,10 @@ def text_to_image_loss(model: Model, stage: StageConfig, null: TokenBatch) -> Lo
         noise = draw.normal("noise", x_0.shape[1:])
         condition = _condition(batch, draw, stage, model.config.low_res_size, null)
         encoded = model.encode(params, condition)
-        dropout_key = draw.shared("dropout")
+        dropout_keys = draw.keys("dropout")
 
         def apply(x_t: Array, t: Array) -> Array:
-            return model.apply(params, x_t, t, encoded, dropout_key)
+            return model.apply(params, x_t, t, encoded, dropout_keys)
 
         diffusion = stage.diffusion
         terms = loss_terms(
@@ -78,24 +78,19 @@ class _Draws:
     def __init__(self, key: Array, index: Array):
         self._key, self._index = key, index
 
-    def shared(self, name: str) -> Array:
-        """One key for all of these pictures."""
-        return jax.random.fold_in(self._key_of(name), self._index[0])
+    def keys(self, name: str) -> Array:
+        """key[b]."""
+        key = jax.random.fold_in(self._key, self._NAMES.index(name))
+        return jax.vmap(jax.random.fold_in, (None, 0))(key, self._index)
 
     def integers(self, name: str, stop: int) -> Array:
         """i32[b] in [0, stop)."""
-        return jax.vmap(lambda k: jax.random.randint(k, (), 0, stop))(self._keys(name))
+        return jax.vmap(lambda k: jax.random.randint(k, (), 0, stop))(self.keys(name))
 
     def uniform(self, name: str) -> Array:
         """f32[b] in [0, 1)."""
-        return jax.vmap(jax.random.uniform)(self._keys(name))
+        return jax.vmap(jax.random.uniform)(self.keys(name))
 
     def normal(self, name: str, shape: tuple[int, ...]) -> Array:
         """f32[b *shape], standard normal."""
-        return jax.vmap(lambda k: jax.random.normal(k, shape))(self._keys(name))
-
-    def _key_of(self, name: str) -> Array:
-        return jax.random.fold_in(self._key, self._NAMES.index(name))
-
-    def _keys(self, name: str) -> Array:
-        return jax.vmap(jax.random.fold_in, (None, 0))(self._key_of(name), self._index)
+        return jax.vmap(lambda k: jax.random.normal(k, shape))(self.keys(name))

@@ -1,6 +1,8 @@
 """What every data set must do, whatever it is made of."""
 
 import concurrent.futures
+import errno
+import fcntl
 import os
 import pickle
 import subprocess
@@ -187,6 +189,61 @@ def test_a_damaged_data_set_is_not_taken_for_whole(tmp_path):
     (builder.data_path / "dataset_info.json").unlink()
     with pytest.raises(UserError, match="delete that folder"):
         prepared.prepare(Toy(data_dir=tmp_path))
+
+
+def _left_behind(root, version):
+    """What a kill leaves of a preparation."""
+    folder = root / "toy" / f"incomplete.ABC123_{version}"
+    folder.mkdir(parents=True)
+    (folder / "toy-train.array_record-00000-of-00001").write_bytes(b"half")
+    return folder
+
+
+def test_what_a_killed_process_left_of_a_data_set_is_cleared(tmp_path):
+    left, others = _left_behind(tmp_path, "1.0.0"), _left_behind(tmp_path, "2.0.0")
+    prepared.prepare(Toy(data_dir=tmp_path))
+    assert not left.exists()
+    assert others.exists()
+    assert len(prepared.open_split(Toy(data_dir=tmp_path), "train")) == 12
+
+
+def test_nobody_else_can_make_a_data_set_that_is_being_made(tmp_path, monkeypatch):
+    at_work = []
+
+    def watched(self):
+        (mine,) = tmp_path.rglob("incomplete.*")
+        at_work.append(mine)
+        with (tmp_path / "toy" / ".1.0.0.lock").open("w") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return iter([(0, prepared.record(next(_examples(1))))])
+
+    monkeypatch.setattr(Toy, "_generate_examples", watched)
+    prepared.prepare(Toy(data_dir=tmp_path))
+    assert len(at_work) == 1
+
+
+def test_who_waited_for_another_process_takes_what_that_one_made(tmp_path, monkeypatch):
+    late = Toy(data_dir=tmp_path)
+    lock = prepared.lock
+
+    def lock_after_another(path, waiting):
+        monkeypatch.setattr(prepared, "lock", lock)
+        prepared.prepare(Toy(data_dir=tmp_path))
+        monkeypatch.setattr(Toy, "_generate_examples", None)
+        return lock(path, waiting)
+
+    monkeypatch.setattr(prepared, "lock", lock_after_another)
+    prepared.prepare(late)
+    assert len(prepared.open_split(Toy(data_dir=tmp_path), "train")) == 12
+
+
+def test_without_locks_nothing_of_another_process_is_cleared(tmp_path, monkeypatch):
+    no_locks = OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    monkeypatch.setattr(fcntl, "flock", mock.Mock(side_effect=no_locks))
+    left = _left_behind(tmp_path, "1.0.0")
+    prepared.prepare(Toy(data_dir=tmp_path))
+    assert left.exists()
+    assert len(prepared.open_split(Toy(data_dir=tmp_path), "train")) == 12
 
 
 def test_no_room_is_a_user_error(tmp_path):

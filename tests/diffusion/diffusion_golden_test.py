@@ -9,7 +9,7 @@ import pytest
 from diffusion_toys import schedules, toy_network
 
 from glide_jax.diffusion import gaussian, losses
-from glide_jax.diffusion.guidance import clip_x_0, keep_known
+from glide_jax.diffusion.guidance import clip_x_0, keep_known, shift_mean, shift_score
 from glide_jax.diffusion.sample import sample, sample_x_0_hats
 from glide_jax.diffusion.samplers import SAMPLERS
 from glide_jax.diffusion.schedule import BETAS, kept_timesteps
@@ -43,7 +43,7 @@ def test_betas(key):
 @pytest.mark.parametrize("key", [key for key in SCHEDULES if key.startswith("timesteps_")])
 def test_kept_timesteps(key):
     spec = key.removeprefix("timesteps_").replace("_", ",")
-    np.testing.assert_array_equal(kept_timesteps(spec, 1000), SCHEDULES[key])
+    np.testing.assert_array_equal(kept_timesteps(spec, BETAS["linear"](1000)), SCHEDULES[key])
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +114,21 @@ def test_bits_per_dim(one_step):
     close(bits["total"], one_step["bpd_linear20_total"])
 
 
+def toy_gradient(x_t, t):
+    return 0.3 * jnp.cos(2 * x_t) * (1 + t.reshape(-1, 1, 1, 1) / 1000)
+
+
 @pytest.mark.parametrize(
-    "name", ["ddpm_100", "ddpm_27_linear_noclip", "ddim_fast27", "ddim_eta", "ddpm_inpaint"]
+    "name",
+    [
+        "ddpm_100",
+        "ddpm_27_linear_noclip",
+        "ddim_fast27",
+        "ddim_eta",
+        "ddpm_inpaint",
+        "ddpm_cond_mean",
+        "ddim_cond_score",
+    ],
 )
 def test_loop(name):
     figures = load(f"loop_{name}")
@@ -126,6 +139,10 @@ def test_loop(name):
         denoiser = keep_known(denoiser, full, known, mask)
     if figures["clip_denoised"]:
         denoiser = clip_x_0(denoiser, full)
+    if name.endswith("cond_mean"):
+        denoiser = shift_mean(denoiser, toy_gradient)
+    if name.endswith("cond_score"):
+        denoiser = shift_score(denoiser, full, toy_gradient)
     sampler = SAMPLERS[name.split("_")[0]](float(figures["eta"]))
 
     @jax.jit

@@ -11,7 +11,7 @@ from glide_jax.types import Prediction
 def schedules(name="squared_cosine", respacing="", num_steps=1000):
     """The whole schedule, and the respaced one."""
     betas = BETAS[name](num_steps)
-    return make_schedule(betas), make_schedule(betas, kept_timesteps(respacing, num_steps))
+    return make_schedule(betas), make_schedule(betas, kept_timesteps(respacing, betas))
 
 
 def pictures(batch=2, size=4, seed=0):

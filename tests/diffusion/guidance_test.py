@@ -5,7 +5,14 @@ import pytest
 from diffusion_toys import normal, perfect, pictures, schedules
 
 from glide_jax.diffusion.gaussian import x_0_from_eps
-from glide_jax.diffusion.guidance import classifier_free, clip_x_0, dynamic_threshold, keep_known
+from glide_jax.diffusion.guidance import (
+    classifier_free,
+    clip_x_0,
+    dynamic_threshold,
+    guidance_interval,
+    keep_known,
+    shift_mean,
+)
 from glide_jax.types import Prediction
 
 FULL, _ = schedules()
@@ -55,6 +62,53 @@ def test_guidance_calls_the_model_once_and_needs_no_variance():
     assert found.variance_fraction is None
 
 
+def guided_between(low, high, calls):
+    """Guidance with scale 3 in the interval; calls gets the batch of every call computed."""
+
+    def model(condition):
+        def denoiser(x_t, t):
+            batch = x_t.shape[0]
+            jax.debug.callback(lambda t: calls.append(batch), t[0])
+            return conditional(condition)(x_t, t)
+
+        return denoiser
+
+    both = jnp.concatenate([CAPTIONS, 0 * CAPTIONS])
+    guided = classifier_free(model(both), 3.0)
+    return guidance_interval(guided, model(CAPTIONS), jnp.array([low, high]), 1000)
+
+
+@pytest.mark.parametrize(
+    ("t", "low", "high", "inside"),
+    [
+        (400, 0.0, 1.0, True),
+        (400, 0.3, 0.5, True),
+        (400, 0.4, 0.5, True),
+        (400, 0.3, 0.4, False),
+        (0, 0.0, 1.0, True),
+        (999, 0.0, 1.0, True),
+        (999, 0.2, 0.8, False),
+        (0, 0.2, 0.8, False),
+    ],
+)
+def test_outside_the_interval_the_conditional_alone_is_computed(t, low, high, inside):
+    calls = []
+    t = jnp.full(3, t)
+    found = jax.jit(guided_between(low, high, calls))(X_T, t)
+    jax.effects_barrier()
+    assert calls == [6 if inside else 3]
+    plain = conditional(CAPTIONS)(X_T, t)
+    expected = classifier_free(STACKED, 3.0)(X_T, t) if inside else plain
+    np.testing.assert_allclose(found.eps, expected.eps, atol=1e-6)
+    np.testing.assert_allclose(found.variance_fraction, plain.variance_fraction, atol=1e-6)
+
+
+def test_a_gradient_inside_of_guidance_is_not_lost_unsaid():
+    inside = shift_mean(STACKED, lambda x_t, t: x_t)
+    with pytest.raises(ValueError, match="put shift_mean around it"):
+        classifier_free(inside, 3.0)(X_T, T)
+
+
 def hat(denoiser, t=T, x_t=X_T):
     return x_0_from_eps(FULL, t, x_t, denoiser(x_t, t).eps)
 
@@ -77,6 +131,22 @@ def test_dynamic_threshold_divides_by_each_pictures_quantile():
     for picture, before in zip(found, np.asarray(x_0_hat), strict=True):
         s = max(1.0, np.quantile(np.abs(before), 0.9))
         np.testing.assert_allclose(picture, np.clip(before, -s, s) / s, atol=2e-4)
+
+
+def test_another_quantile_or_limit_compiles_nothing():
+    x_0_hat = 3 * normal(X_T.shape, 5)
+
+    @jax.jit
+    def both(quantile, limit):
+        inner = clip_x_0(said(x_0_hat), FULL, limit)
+        return hat(inner), hat(dynamic_threshold(inner, FULL, quantile))
+
+    for quantile, limit in [(0.5, 4.0), (0.99, 2.0)]:
+        clipped, divided = both(jnp.float32(quantile), jnp.float32(limit))
+        np.testing.assert_allclose(clipped, np.clip(x_0_hat, -limit, limit), atol=2e-4)
+        s = np.maximum(np.quantile(np.abs(clipped), quantile, axis=(1, 2, 3), keepdims=True), 1)
+        np.testing.assert_allclose(divided, np.clip(clipped, -s, s) / s, atol=5e-4)
+    assert both._cache_size() == 1
 
 
 def test_thresholds_leave_a_picture_within_range_alone_bit_for_bit():

@@ -13,7 +13,7 @@ from glide_jax.diffusion.sample import (
     sample_x_0_hats,
     step_noise,
 )
-from glide_jax.diffusion.samplers import Sampler, ddpm
+from glide_jax.diffusion.samplers import Sampler, ddim, ddpm
 
 SHAPE = (4, 4, 3)
 FULL, KEPT = schedules(respacing="10")
@@ -28,19 +28,20 @@ def test_a_pictures_key_is_its_seed_and_number():
     assert len(np.unique(data(picture_keys(seed, range(20))), axis=0)) == 20
 
 
-def test_noise_is_standard_normal_and_new_for_every_step_and_picture():
+def test_noise_is_standard_normal_and_new_for_every_step_draw_and_picture():
     shape = (32, 32, 3)
-    steps = [step_noise(KEYS, jnp.array(i), shape) for i in range(4)]
-    flat = np.stack([initial_noise(KEYS, shape), *steps]).reshape(10, -1)
+    draws = [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (0, 2)]
+    steps = [step_noise(KEYS, jnp.array(i), shape, k) for i, k in draws]
+    flat = np.stack([initial_noise(KEYS, shape), *steps]).reshape(14, -1)
     # 3,072 pixels a row: a correlation's own deviation is 0.018.
-    np.testing.assert_allclose(np.corrcoef(flat), np.eye(10), atol=0.08)
+    np.testing.assert_allclose(np.corrcoef(flat), np.eye(14), atol=0.08)
     np.testing.assert_allclose(flat.mean(), 0, atol=0.02)
     np.testing.assert_allclose(flat.std(), 1, atol=0.02)
 
 
 def test_a_pictures_run_depends_on_its_key_alone():
     def run(keys):
-        return sample(ddpm(), TOY, KEPT, initial_noise(keys, SHAPE), keys)
+        return sample(ddpm("posterior"), TOY, KEPT, initial_noise(keys, SHAPE), keys)
 
     seed = jax.random.key(0)
     four, one = run(picture_keys(seed, [4, 5, 6, 7])), run(picture_keys(seed, [6]))
@@ -51,8 +52,8 @@ def test_a_pictures_run_depends_on_its_key_alone():
 def test_given_noise_is_used_noisiest_step_first():
     x_T = initial_noise(KEYS, SHAPE)
     noise = jnp.stack([step_noise(KEYS, jnp.array(i), SHAPE) for i in range(9, -1, -1)])
-    drawn = sample(ddpm(), TOY, KEPT, x_T, keys=KEYS)
-    given = sample(ddpm(), TOY, KEPT, x_T, noise=noise)
+    drawn = sample(ddpm("posterior"), TOY, KEPT, x_T, keys=KEYS)
+    given = sample(ddpm("posterior"), TOY, KEPT, x_T, noise=noise)
     np.testing.assert_allclose(drawn, given, atol=1e-5)
 
 
@@ -67,17 +68,9 @@ def test_the_denoiser_is_told_original_steps_from_the_last_to_the_first():
         state = state.at[i].set(denoiser(x_t, t).variance_fraction[0, 0, 0, 0])
         return jnp.broadcast_to(state.sum(), x_t.shape), state, x_t
 
-    recorder = Sampler(lambda x_T: jnp.zeros(KEPT.num_steps), update)
+    recorder = Sampler(lambda x_T: jnp.zeros(KEPT.num_steps), update, "score")
     found = sample(recorder, told, KEPT, normal((2, *SHAPE)), keys=KEYS)
     np.testing.assert_array_equal(found, float(KEPT.timesteps.sum()))
-
-
-def test_x_0_hats_end_in_the_picture():
-    x_T = initial_noise(KEYS, SHAPE)
-    noise = normal((10, 2, *SHAPE))
-    hats = sample_x_0_hats(ddpm(), TOY, KEPT, x_T, noise=noise)
-    assert hats.shape == (10, 2, *SHAPE)
-    np.testing.assert_allclose(hats[-1], sample(ddpm(), TOY, KEPT, x_T, noise=noise), atol=1e-6)
 
 
 @pytest.mark.parametrize("both", [True, False])
@@ -85,4 +78,72 @@ def test_noise_must_have_one_source(both):
     x_T = normal((2, *SHAPE))
     source = {"keys": KEYS, "noise": normal((10, 2, *SHAPE))} if both else {}
     with pytest.raises(ValueError, match="either keys or noise"):
-        sample(ddpm(), TOY, KEPT, x_T, **source)
+        sample(ddpm("posterior"), TOY, KEPT, x_T, **source)
+
+
+def test_given_noise_is_one_draw_a_step():
+    def update(denoiser, schedule, i, x_t, state, noise):
+        return noise(0) + noise(1), state, x_t
+
+    greedy = Sampler(lambda x_T: (), update, "score")
+    noise = normal((10, 2, *SHAPE))
+    with pytest.raises(ValueError, match="give keys instead of noise"):
+        sample(greedy, TOY, KEPT, noise[0], noise=noise)
+    found = sample(greedy, TOY, KEPT, noise[0], keys=KEYS)
+    last = [step_noise(KEYS, jnp.array(0), SHAPE, k) for k in (0, 1)]
+    np.testing.assert_allclose(found, last[0] + last[1], atol=1e-6)
+
+
+def counting(calls):
+    """TOY, telling the list of each call that is really computed."""
+
+    def denoiser(x_t, t):
+        jax.debug.callback(lambda t: calls.append(int(t)), t[0])
+        return TOY(x_t, t)
+
+    return denoiser
+
+
+def test_steps_above_the_start_are_not_computed():
+    calls = []
+    noise = normal((10, 2, *SHAPE))
+
+    @jax.jit
+    def run(start):
+        return sample(ddim(0.0), counting(calls), KEPT, noise[0], noise=noise, start=start)
+
+    for start in (9, 3, 0):
+        calls.clear()
+        run(jnp.int32(start)).block_until_ready()
+        jax.effects_barrier()
+        assert sorted(calls) == list(KEPT.timesteps[: start + 1])
+
+
+@pytest.mark.parametrize("start", [None, 9, 4])
+def test_on_step_is_told_each_step_in_order(start):
+    told = []
+    noise = normal((10, 2, *SHAPE))
+    first = None if start is None else jnp.int32(start)
+
+    @jax.jit
+    def run(x_T, first):
+        on_step = lambda done, x_0_hat: told.append((done, x_0_hat))  # noqa: E731
+        return sample(ddim(0.0), TOY, KEPT, x_T, noise=noise, start=first, on_step=on_step)
+
+    x_0 = run(noise[0], first)
+    jax.effects_barrier()
+    taken = 10 if start is None else start + 1
+    assert [done for done, _ in told] == list(range(1, taken + 1))
+    assert all(isinstance(hat, np.ndarray) and hat.dtype == np.float32 for _, hat in told)
+    np.testing.assert_allclose(told[-1][1], x_0, atol=1e-6)
+    if taken == 10:
+        hats = sample_x_0_hats(ddim(0.0), TOY, KEPT, noise[0], noise=noise)
+        np.testing.assert_allclose(np.stack([hat for _, hat in told]), hats, atol=1e-5)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_there_is_a_callback_only_where_one_is_asked_for(asked):
+    on_step = (lambda done, x_0_hat: None) if asked else None
+    run = lambda x_T: sample(ddim(0.0), TOY, KEPT, x_T, keys=KEYS, on_step=on_step)  # noqa: E731
+    program = str(jax.make_jaxpr(run)(normal((2, *SHAPE))))
+    assert ("callback" in program) == asked

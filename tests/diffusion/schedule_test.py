@@ -7,6 +7,11 @@ from glide_jax.diffusion.schedule import BETAS, kept_timesteps, make_schedule
 from glide_jax.errors import UserError
 
 
+def some(num_steps):
+    """Betas where only their number matters."""
+    return BETAS["squared_cosine"](num_steps)
+
+
 @pytest.mark.parametrize("name", BETAS)
 def test_noise_grows_from_almost_none_to_almost_all(name):
     betas = BETAS[name](1000)
@@ -43,7 +48,7 @@ def test_respacing_keeps_alpha_bar_and_stays_a_diffusion(name, respacing):
     assert kept.alpha_bar_next[-1] == 0
 
 
-@pytest.mark.parametrize("respacing", ["", "1000", "ddim1000"])
+@pytest.mark.parametrize("respacing", ["", "1000", "ddim1000", "logsnr1000"])
 def test_respacing_to_all_steps_is_the_identity(respacing):
     full, kept = schedules(respacing=respacing)
     jax.tree.map(np.testing.assert_array_equal, full, kept)
@@ -66,7 +71,7 @@ def test_fields_agree_with_each_other_to_float32():
 @pytest.mark.parametrize("num_steps", [50, 1000, 1003])
 @pytest.mark.parametrize("spec", ["1", "2", "7", "50", "10,10,3,2,2", "5,1"])
 def test_sections_keep_their_counts_and_ends(spec, num_steps):
-    kept, counts = kept_timesteps(spec, num_steps), [int(part) for part in spec.split(",")]
+    kept, counts = kept_timesteps(spec, some(num_steps)), [int(part) for part in spec.split(",")]
     assert len(kept) == sum(counts)
     assert np.all(np.diff(kept) > 0)
     assert kept[0] == 0
@@ -77,7 +82,23 @@ def test_sections_keep_their_counts_and_ends(spec, num_steps):
 
 
 def test_ddim_keeps_every_kth():
-    assert set(np.diff(kept_timesteps("ddim25", 1000))) == {40}
+    assert set(np.diff(kept_timesteps("ddim25", some(1000)))) == {40}
+
+
+@pytest.mark.parametrize("count", [2, 3, 20, 27, 500, 999])
+@pytest.mark.parametrize("name", BETAS)
+def test_log_snr_keeps_its_count_and_both_ends(name, count):
+    kept = kept_timesteps(f"logsnr{count}", BETAS[name](1000))
+    assert len(kept) == count
+    assert np.all(np.diff(kept) > 0)
+    assert (kept[0], kept[-1]) == (0, 999)
+
+
+def test_log_snr_falls_in_equal_steps_where_there_are_steps_enough():
+    """In the middle of a fine schedule; next to the ends one step may be more than a share."""
+    _, kept = schedules("linear", "logsnr20", num_steps=100_000)
+    falls = -np.diff(kept.log_snr)[2:]
+    np.testing.assert_allclose(falls, falls.mean(), rtol=0.02)
 
 
 def test_one_step_can_be_kept():
@@ -89,20 +110,30 @@ def test_one_step_can_be_kept():
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("1001", "1001 steps of a section of 1000"),
+        ("1001", "1001 steps of a schedule of 1000; take from 1 to 1000"),
+        ("10000", "10000 steps of a schedule of 1000; take from 1 to 1000"),
+        ("0", "0 steps of a schedule of 1000; take from 1 to 1000"),
+        ("500,501", "1001 steps of a schedule of 1000; take from 1 to 1000"),
+        ("ddim1001", "1001 steps of a schedule of 1000"),
+        ("logsnr1001", "1001 steps of a schedule of 1000"),
         ("300,400,5", "400 steps of a section of 333"),
         ("ddim37", "ddim36, ddim38"),
-        ("ddim0", "not understood"),
+        ("ddim0", "0 steps of"),
+        ("logsnr0", "0 steps of"),
+        ("logsnr1", "take 2 steps or more"),
+        ("logsnr", "not understood"),
+        ("logsnr10,10", "not understood"),
+        ("logsnr-20", "not understood"),
         ("ddim", "not understood"),
         ("fast28", "not understood"),
-        ("10,0", "not understood"),
+        ("10,0", "0 steps of"),
         ("-5", "not understood"),
         ("10,,2", "not understood"),
     ],
 )
 def test_impossible_respacings_say_what_is_wrong(spec, says):
     with pytest.raises(UserError, match=says) as error:
-        kept_timesteps(spec, 1000)
+        kept_timesteps(spec, some(1000))
     assert "\n" not in str(error.value)
 
 

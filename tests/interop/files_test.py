@@ -8,8 +8,8 @@ import sys
 
 import numpy as np
 import pytest
+from refusals import refused
 
-from glide_jax.errors import UserError
 from glide_jax.interop import files
 
 FORMATS = ["pt", "safetensors"]
@@ -26,16 +26,6 @@ def torch_where_it_is_needed(request):
     values = getattr(request.node, "callspec", None)
     if values is not None and values.params.get("format_") == "pt":
         pytest.importorskip("torch")
-
-
-def refused(action, *words):
-    with pytest.raises(UserError) as caught:
-        action()
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message
-    return message
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -61,7 +61,9 @@ def test_dropout_is_its_key_s_and_off_without_one():
     small = {"channel_mult": (1,), "attention_resolutions": (8,)}
     plain, run = build(**small), build(dropout=0.5, **small)
     assert run.lower(X_T, T).as_text() == plain.lower(X_T, T).as_text()
-    first, again, other = (run(X_T, T, jax.random.key(k)) for k in (0, 0, 1))
+    first, again, other = (
+        run(X_T, T, jax.random.split(jax.random.key(k), len(T))) for k in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert jnp.abs(first - other).max() > 1e-3
 

@@ -96,7 +96,8 @@ def test_dropout_is_its_key_s_and_off_without_one():
     x_t, t, condition = inputs(1)
     plain = run(model, params, x_t, t, condition)
     first, again, other = (
-        run(model, params, x_t, t, condition, jax.random.key(k)) for k in (0, 0, 1)
+        run(model, params, x_t, t, condition, jax.random.split(jax.random.key(k), 1))
+        for k in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
     assert jnp.abs(first - other).max() > 1e-3

@@ -21,7 +21,16 @@ def job(directory, experiment):
     tokenizer = tiny.tokenizer()
     stage = experiment.stages["base"]
     model = loop.build_model(stage, experiment, tokenizer)
-    return loop.Job("base", experiment, stage, model, tiny.Swatches(), tokenizer, directory)
+    return loop.Job(
+        "base",
+        experiment,
+        stage,
+        model,
+        tiny.Swatches(),
+        tokenizer,
+        directory,
+        tiny.loss(model, stage),
+    )
 
 
 def no_pictures(params, step):
@@ -77,7 +86,11 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_step(tmp
 
     model = dataclasses.replace(broken.model, apply=apply)
     with pytest.raises(UserError, match=r"the loss is nan at step \d; the last good .* step 2"):
-        loop.train(dataclasses.replace(broken, model=model), Interrupt(), no_pictures)
+        loop.train(
+            dataclasses.replace(broken, model=model, loss=tiny.loss(model, broken.stage)),
+            Interrupt(),
+            no_pictures,
+        )
     assert open_checkpoint(tmp_path / "checkpoints").step == 2
 
 

@@ -95,16 +95,11 @@ def _own_options(model: Model, config: AdmConfig) -> dict[str, Any]:
     if not config.low_res_size:
         return {
             "image_size": config.image_size,
-            "channel_mult": _channel_mult_option(config),
+            "channel_mult": reference.channel_mult_option(config),
             "use_new_attention_order": isinstance(model, NewOrder),
         }
     reference.require_channel_mult(config, reference.UPSAMPLER_CHANNEL_MULT)
     return {"large_size": config.image_size, "small_size": config.low_res_size}
-
-
-def _channel_mult_option(config: AdmConfig) -> str:
-    own = reference.CHANNEL_MULT.get(config.image_size)
-    return "" if config.channel_mult == own else ",".join(map(str, config.channel_mult))
 
 
 def _learns_variance(model: Model) -> bool:
@@ -114,7 +109,10 @@ def _learns_variance(model: Model) -> bool:
 def _config(options: Mapping[str, Any], num_classes: int) -> AdmConfig:
     upsampler = "large_size" in options
     size = options["large_size" if upsampler else "image_size"]
-    mult = _channel_mult(options, size, upsampler)
+    if upsampler:
+        mult = reference.own_channel_mult(size, reference.UPSAMPLER_CHANNEL_MULT)
+    else:
+        mult = reference.channel_mult(options["channel_mult"], size)
     return AdmConfig(
         family=NAME,
         image_size=size,
@@ -133,14 +131,6 @@ def _config(options: Mapping[str, Any], num_classes: int) -> AdmConfig:
         num_classes=num_classes,
         dtype="float32",
     )
-
-
-def _channel_mult(options: Mapping[str, Any], size: int, upsampler: bool) -> tuple[int, ...]:
-    if upsampler:
-        return reference.own_channel_mult(size, reference.UPSAMPLER_CHANNEL_MULT)
-    if options["channel_mult"]:
-        return reference.numbers("channel_mult", options["channel_mult"])
-    return reference.own_channel_mult(size, reference.CHANNEL_MULT)
 
 
 def _heads(options: Mapping[str, Any]) -> dict[str, int]:

@@ -60,12 +60,11 @@ def rules(model: Model) -> list[tables.Rule]:
 def options(model: Model) -> dict[str, Any]:
     """The model's part of the reference's `model_and_diffusion_defaults`."""
     config = typing.cast(GlideConfig, model.config)
-    size, mult = config.image_size, config.channel_mult
     return {
-        "image_size": size,
+        "image_size": config.image_size,
         "num_channels": config.channels,
         "num_res_blocks": config.num_res_blocks,
-        "channel_mult": "" if reference.CHANNEL_MULT.get(size) == mult else _listed(mult),
+        "channel_mult": reference.channel_mult_option(config),
         # The reference reads these two only without num_head_channels.
         "num_heads": 1,
         "num_heads_upsample": -1,
@@ -88,11 +87,7 @@ def options(model: Model) -> dict[str, Any]:
 
 def _config(options: Mapping[str, Any]) -> GlideConfig:
     size = options["image_size"]
-    listed = options["channel_mult"]
-    if listed:
-        mult = reference.numbers("channel_mult", listed)
-    else:
-        mult = reference.own_channel_mult(size, reference.CHANNEL_MULT)
+    mult = reference.channel_mult(options["channel_mult"], size)
     return GlideConfig(
         family=NAME,
         image_size=size,
@@ -116,7 +111,3 @@ def _config(options: Mapping[str, Any]) -> GlideConfig:
         text_final_norm=options["xf_final_ln"],
         dtype="float32",
     )
-
-
-def _listed(numbers: tuple[int, ...]) -> str:
-    return ",".join(map(str, numbers))

@@ -23,6 +23,21 @@ def own_channel_mult(size: int, known: dict[int, tuple[int, ...]]) -> tuple[int,
     return known[size]
 
 
+def channel_mult(listed: str, size: int) -> tuple[int, ...]:
+    """An option `"1,2,3,4"`, or `""` for the reference's own at that size.
+
+    Raises:
+        UserError: as `numbers`, or as `own_channel_mult`.
+    """
+    return numbers("channel_mult", listed) if listed else own_channel_mult(size, CHANNEL_MULT)
+
+
+def channel_mult_option(config: UNetConfig) -> str:
+    """The inverse of `channel_mult`."""
+    own = CHANNEL_MULT.get(config.image_size)
+    return "" if config.channel_mult == own else _listed(config.channel_mult)
+
+
 def numbers(name: str, listed: str) -> tuple[int, ...]:
     """An option `"32,16,8"` → (32, 16, 8). Raises UserError: it lists no positive numbers."""
     try:
@@ -43,7 +58,7 @@ def attending(listed: str, size: int, num_levels: int) -> tuple[int, ...]:
 def attention_option(config: UNetConfig) -> str:
     """The inverse of `attending`. The reference can't read an empty list."""
     nowhere = 2 * config.image_size
-    return ",".join(map(str, config.attention_resolutions or (nowhere,)))
+    return _listed(config.attention_resolutions or (nowhere,))
 
 
 def require_norm_groups(config: UNetConfig) -> None:
@@ -63,3 +78,7 @@ def require(holds: bool, what: str) -> None:
         raise UserError(
             f"guided-diffusion can't build a model with {what}; it has no option for it"
         )
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ",".join(map(str, numbers))

@@ -1,4 +1,4 @@
-"""The model of any stage, as its config describes it; training and drawing know fewer families."""
+"""The model of any stage, of whatever family, as its config describes it."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,0 +1,16 @@
+"""The commands of `glide-jax`, a file each."""
+
+from glide_jax.commands import download, edit, export, import_, info, inpaint, sample, upsample
+from glide_jax.commands.command import Add
+
+COMMANDS: dict[str, Add] = {
+    "sample": sample.add,
+    "inpaint": inpaint.add,
+    "edit": edit.add,
+    "upsample": upsample.add,
+    "download": download.add,
+    "import": import_.add,
+    "export": export.add,
+    "info": info.add,
+}
+"""Name → what adds its words."""

@@ -1,0 +1,45 @@
+"""`glide-jax export`."""
+
+import argparse
+from pathlib import Path
+
+from glide_jax.commands.command import Run
+from glide_jax.entry import Parser
+from glide_jax.errors import UserError
+
+
+def add(parser: Parser) -> Run:
+    """Write weights under the public PyTorch names, with the reference's options beside them."""
+    parser.add_argument("workdir", type=Path, metavar="DIR", help="of training or of import")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a new file")
+    parser.add_argument(
+        "--format", choices=("pt", "safetensors"), help="as FILE's ending says where left out"
+    )
+    parser.add_argument(
+        "--ema",
+        action="store_true",
+        help="the moving average of the weights, which sampling draws with; without it the "
+        "weights themselves. An imported model that was not trained on has one set of weights",
+    )
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
+    parser.add_argument("--stage", default="base", metavar="STAGE", help="base or upsampler")
+
+    def run(arguments: argparse.Namespace) -> None:
+        from glide_jax.interop import exporting, files
+
+        format_ = files.format_of(arguments.out)
+        if arguments.format not in (None, format_):
+            raise UserError(f"--format={arguments.format} and --out={arguments.out} disagree")
+        done = exporting.export_checkpoint(
+            arguments.workdir,
+            arguments.out,
+            stage_name=arguments.stage,
+            ema=arguments.ema,
+            dtype=arguments.dtype,
+        )
+        for file in done.files:
+            print(f"{file}: {done.weights} of step {done.step} in {arguments.dtype}")
+        for line in done.unlike:
+            print(f"not the reference's: {line}")
+
+    return run

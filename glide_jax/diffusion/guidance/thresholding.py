@@ -1,0 +1,36 @@
+"""Keeping x_0_hat where pictures are."""
+
+import jax.numpy as jnp
+
+from glide_jax.diffusion.guidance.on_x_0_hat import on_x_0_hat
+from glide_jax.diffusion.schedule import Schedule
+from glide_jax.types import Array, Denoiser
+
+
+def clip_x_0(denoiser: Denoiser, schedule: Schedule, limit: Array | float = 1.0) -> Denoiser:
+    """Static thresholding: x_0_hat cut to [-limit, limit].
+
+    Args:
+        denoiser: any.
+        schedule: the one it was trained on, every step.
+        limit: f32[] > 0; pictures are in [-1, 1].
+    """
+    return on_x_0_hat(denoiser, schedule, lambda x_0_hat: jnp.clip(x_0_hat, -limit, limit))
+
+
+def dynamic_threshold(denoiser: Denoiser, schedule: Schedule, quantile: Array | float) -> Denoiser:
+    """x_0_hat cut to [-s, s] and divided by s (Saharia et al. 2022, Imagen, sec. 2.3).
+
+    Args:
+        denoiser: any.
+        schedule: the one it was trained on, every step.
+        quantile: f32[] in [0, 1]; s is this quantile of a picture's |x_0_hat|, but at least 1.
+    """
+
+    def threshold(x_0_hat: Array) -> Array:
+        axes = tuple(range(1, x_0_hat.ndim))
+        s = jnp.quantile(jnp.abs(x_0_hat), quantile, axis=axes, keepdims=True)
+        s = jnp.maximum(s, 1.0)
+        return jnp.clip(x_0_hat, -s, s) / s
+
+    return on_x_0_hat(denoiser, schedule, threshold)

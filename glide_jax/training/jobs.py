@@ -1,0 +1,101 @@
+"""From an experiment to its jobs: the data made ready, the tokenizer, each stage's model."""
+
+import dataclasses
+from pathlib import Path
+
+from glide_jax import data, text
+from glide_jax.config import TEXT_PRETRAINING, Experiment, GlideConfig, StageConfig
+from glide_jax.data.source import Source
+from glide_jax.models.caption_guess import caption_guess
+from glide_jax.models.model import Model
+from glide_jax.text import Tokenizer, tokenize
+from glide_jax.training.caption_to_picture import caption_to_picture_loss
+from glide_jax.training.checkpoints import checkpoints_of, find_checkpoint
+from glide_jax.training.interrupt import Interrupt
+from glide_jax.training.loop import Job, build_model, train
+from glide_jax.training.step import Loss
+from glide_jax.training.text_to_image import text_to_image_loss
+
+
+def make_jobs(experiment: Experiment, workdir: Path) -> list[Job]:
+    """All that there is to train, one job a stage; nothing is trained yet.
+
+    Args:
+        experiment: what to train.
+        workdir: where it is trained, a folder a stage. The tokenizer of checkpoints that are there
+            already is used again.
+
+    Raises:
+        UserError: the data can't be made or opened, or a stage's model can't be trained.
+    """
+    settings = experiment.data
+    data.prepare(settings.source, settings.path)
+    source = data.open_source(settings.source, settings.path, settings.split)
+    tokenizer = _tokenizer(experiment, source, workdir)
+    jobs = []
+    for name, stage in experiment.training_stages.items():
+        model, loss = _model_and_loss(name, stage, experiment, tokenizer)
+        directory = workdir / name
+        jobs.append(Job(name, experiment, stage, model, source, tokenizer, directory, loss))
+    return jobs
+
+
+def pretrain_text(jobs: list[Job], interrupt: Interrupt) -> list[Job]:
+    """Train the first job if it is the text transformer's lesson; the other jobs, told of it.
+
+    Args:
+        jobs: as `make_jobs` gives them.
+        interrupt: see `loop.train`.
+
+    Returns:
+        The jobs that draw. Weights that the lesson has under the same name and in the same shape
+        are given to them: their text transformer is not trained any more.
+
+    Raises:
+        UserError, Interrupted: see `loop.train`.
+    """
+    first, *rest = jobs
+    if first.name != TEXT_PRETRAINING:
+        return jobs
+    learned = train(first, interrupt, None)
+    return [
+        dataclasses.replace(
+            job,
+            given={
+                path: weights
+                for path, weights in learned.items()
+                if path in job.model.shapes and job.model.shapes[path].shape == weights.shape
+            },
+        )
+        for job in rest
+    ]
+
+
+def _model_and_loss(
+    name: str, stage: StageConfig, experiment: Experiment, tokenizer: Tokenizer
+) -> tuple[Model, Loss]:
+    length, lesson = experiment.text.length, experiment.text_pretraining
+    if name != TEXT_PRETRAINING or lesson is None or not isinstance(stage.model, GlideConfig):
+        model = build_model(stage, experiment, tokenizer)
+        return model, text_to_image_loss(model, stage, tokenize(tokenizer, [""], length))
+    model = caption_guess(
+        stage.model,
+        hidden_width=lesson.hidden_width,
+        vocab_size=tokenizer.vocab_size,
+        text_length=length,
+    )
+    return model, caption_to_picture_loss(model)
+
+
+def _tokenizer(experiment: Experiment, source: Source, workdir: Path) -> Tokenizer:
+    """The tokenizer of the checkpoints there, or one made for these captions."""
+    for name in experiment.training_stages:
+        if found := find_checkpoint(checkpoints_of(workdir, name)):
+            return text.from_dict(found.tokenizer)
+    captions = list(data.captions(source))
+    settings = experiment.text
+    tokenizer = text.train(settings.tokenizer, captions, settings.vocab_size)
+    cut = int(tokenize(tokenizer, captions, settings.length).cut.sum())
+    if cut:
+        print(f"{cut:,} captions are cut to text.length={settings.length} tokens")
+    return tokenizer

@@ -1,0 +1,69 @@
+"""The picture guessed from a caption depends on it alone, and is learned to be its mean."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny
+
+from glide_jax.models.caption_guess import caption_guess
+from glide_jax.models.glide import glide
+from glide_jax.training.caption_to_picture import caption_to_picture_loss
+from glide_jax.types import Condition
+
+CONFIG = tiny.experiment().model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return caption_guess(CONFIG, hidden_width=8, vocab_size=10, text_length=6)
+
+
+def condition(tokens):
+    tokens = jnp.asarray(tokens, jnp.int32)
+    return Condition(tokens=tokens, mask=jnp.ones(tokens.shape, bool))
+
+
+def test_its_text_transformer_is_glides(model):
+    whole = glide(CONFIG, vocab_size=10, text_length=6, learn_variance=False)
+    text = {path: s for path, s in whole.shapes.items() if path.startswith("text.")}
+    assert {path: s for path, s in model.shapes.items() if path.startswith("text.")} == text
+
+
+def test_it_does_not_look_at_the_picture(model):
+    params = {path: x + 0.1 for path, x in model.init(jax.random.key(0)).items()}
+    encoded = model.encode(params, condition([[1, 2, 3, 0, 0, 0], [4, 2, 3, 0, 0, 0]]))
+    x = jax.random.normal(jax.random.key(1), (2, 2, 8, 8, 3))
+    a, b = (model.apply(params, x[i], jnp.full(2, i), encoded) for i in range(2))
+    assert a.shape == (2, 2, 8, 8, 3)
+    np.testing.assert_array_equal(a, b)
+    for guess in a:
+        assert np.abs(guess[0] - guess[1]).max() > 1e-3
+
+
+def test_both_guesses_learn_the_mean_of_a_captions_pictures(model):
+    captions = condition([[1, 2, 0, 0, 0, 0], [2, 1, 0, 0, 0, 0]] * 4)
+    own = jnp.where(jnp.arange(8) % 2 == 0, 0.5, -0.5)[:, None, None, None]
+    pictures = own + 0.2 * jax.random.normal(jax.random.key(2), (8, 8, 8, 3))
+    batch = {"image": pictures, "tokens": captions.tokens, "mask": captions.mask}
+    optimizer, loss = optax.adam(3e-3), caption_to_picture_loss(model)
+
+    @jax.jit
+    def step(params, state):
+        grads = jax.grad(loss, has_aux=True)(params, batch, jax.random.key(0))[0]
+        updates, state = optimizer.update(grads, state)
+        return optax.apply_updates(params, updates), state
+
+    params = model.init(jax.random.key(0))
+    state = optimizer.init(params)
+    for _ in range(150):
+        params, state = step(params, state)
+    value, parts = loss(params, batch, jax.random.key(0))
+    np.testing.assert_allclose(value, parts["mse_of_pooled"] + parts["mse_of_tokens"], rtol=1e-6)
+    guesses = model.apply(params, pictures, jnp.zeros(8), model.encode(params, captions))
+    for guess in guesses:
+        for i in range(2):
+            mean = pictures[i::2].mean(0)
+            assert abs(float(guess[i].mean() - mean.mean())) < 0.05
+            assert np.square(guess[i] - mean).mean() < 0.02

@@ -1,0 +1,20 @@
+"""Every family of models that a config may name can be built."""
+
+import pytest
+import tiny
+
+from glide_jax import config
+from glide_jax.models.families import model_of
+
+SHIPPED = {
+    "glide": "base.py",
+    "adm": "adm_imagenet64.py",
+    "classifier": "classifier.py",
+    "clip": "clip.py",
+}
+
+
+@pytest.mark.parametrize("family", config.FAMILIES)
+def test_every_family_is_built_as_its_config_says(family):
+    stage = config.experiment_from(config.load_config(tiny.CONFIGS / SHIPPED[family]))
+    assert model_of(stage, vocab_size=300, text_length=6).config == stage.model

@@ -1,0 +1,160 @@
+"""A stage's program: what is in its loop, and what makes another program of it."""
+
+import dataclasses
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.extend.core import jaxprs_in_params
+from pipelines import pipeline_toys
+
+from glide_jax.pipelines.inputs import Inputs, Towards, Way
+from glide_jax.pipelines.pipeline import Pipeline
+from glide_jax.pipelines.stage import make_stage
+from glide_jax.types import Condition
+
+PICTURE = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
+
+
+def flops(jaxpr):
+    """Multiplications and additions of matrix products and convolutions."""
+    total = 0
+    for equation in jaxpr.eqns:
+        shapes = [v.aval.shape for v in equation.invars]
+        out = np.prod(equation.outvars[0].aval.shape)
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            total += 2 * out * np.prod([shapes[0][axis] for axis in contracted])
+        if equation.primitive.name == "conv_general_dilated":
+            total += 2 * out * np.prod(shapes[1]) / shapes[1][-1]
+        total += sum(map(flops, jaxprs_in_params(equation.params)))
+    return total
+
+
+def loops(jaxpr):
+    """The bodies of the scans in it."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            yield equation.params["jaxpr"].jaxpr
+        else:
+            for inner in jaxprs_in_params(equation.params):
+                yield from loops(inner)
+
+
+def condition(rows):
+    return Condition(jnp.zeros((rows, 6), jnp.int32), jnp.zeros((rows, 6), bool))
+
+
+def test_the_loop_is_the_model_and_no_more():
+    """Text and its keys are computed outside of it, and the null caption's once for all."""
+    stage, b = pipeline_toys.stages()[0], 4
+    model, params = stage.model, stage.params
+    inputs = Inputs(
+        seed_key=jax.random.key(0),
+        indices=jnp.arange(b),
+        condition=condition(b),
+        towards=Towards(condition(1), jnp.ones(b), None),
+        quantile=None,
+        eta=jnp.float32(0),
+        temperature=jnp.float32(1),
+        known=None,
+        begin=None,
+        log_probabilities=(),
+    )
+    program = stage.draw(Way("ddim", "3", None, False, None)).jitted
+    whole = jax.make_jaxpr(program)(params, inputs).jaxpr
+    (body,) = loops(whole)
+
+    def encoding(rows):
+        return flops(jax.make_jaxpr(model.encode)(params, condition(rows)).jaxpr)
+
+    x_t, t = jnp.zeros((2 * b, 8, 8, 3)), jnp.zeros(2 * b, jnp.int32)
+    encoded = jax.eval_shape(model.encode, params, condition(2 * b))
+    once = flops(jax.make_jaxpr(model.apply)(params, x_t, t, encoded).jaxpr)
+    assert once > 0
+    assert flops(body) == once
+    assert flops(whole) - flops(body) == encoding(b) + encoding(1)
+
+
+@pytest.fixture
+def counted():
+    """A base model's pipeline, and what counts how often it was traced."""
+    (stage, *_), traces = pipeline_toys.stages(), itertools.count()
+
+    def encode(params, condition):
+        next(traces)
+        return stage.model.encode(params, condition)
+
+    model = dataclasses.replace(stage.model, encode=encode)
+    made = make_stage(
+        stage.config, model, stage.params, stage.tokenizer, stage.text_length, stage.step
+    )
+    return Pipeline((made,)), lambda: int(repr(traces)[6:-1])
+
+
+def test_another_prompt_seed_or_number_compiles_nothing(counted):
+    pipe, traces = counted
+    first = pipe(["red square"] * 4, seed=0, guidance_scale=3, eta=0.1)
+    before = traces()
+    for changed in (
+        {"prompt": ["blue square"] * 4},
+        {"prompt": ["red square", "", "a", "green square, a long caption that is cut"]},
+        {"seed": 5},
+        {"guidance_scale": 7.5},
+        {"guidance_scale": [1, 2, 3, 4]},
+        {"negative_prompt": "green square"},
+        {"eta": 1.0},
+        {"temperature": 0.9},
+    ):
+        asked = {"prompt": ["red square"] * 4, "seed": 0, "guidance_scale": 3, "eta": 0.1}
+        drawn = pipe(**(asked | changed))
+        assert (drawn.arrays != first.arrays).any(), changed
+    pipe(["red square"] * 7, guidance_scale=3, eta=0.1)
+    assert traces() == before
+
+
+def test_another_threshold_interval_or_listener_compiles_nothing(counted):
+    pipe, traces = counted
+    seen = []
+    asked = {"dynamic_threshold": 0.5, "guidance_interval": (0.0, 1.0)}
+    first = pipe("red square", on_step=seen.append, **asked)
+    before = traces()
+    assert [step.step for step in seen] == [1, 2, 3]
+    again, steps = pipe("red square", on_step=lambda step: None, **asked), len(seen)
+    assert len(seen) == steps
+    np.testing.assert_array_equal(again.arrays, first.arrays)
+    for changed in ({"dynamic_threshold": 0.9}, {"guidance_interval": (0.4, 0.6)}):
+        drawn = pipe("red square", on_step=seen.append, **(asked | changed))
+        assert (drawn.arrays != first.arrays).any(), changed
+    assert traces() == before
+
+
+def test_another_strength_compiles_nothing(counted):
+    """Of the picture that it begins from, strength 1 leaves nothing, less leaves something."""
+    pipe, traces = counted
+
+    def drawn(picture, strength):
+        asked = {"strength": strength, "guidance_scale": 1}
+        return pipe.image_to_image(picture, "red square", **asked).arrays.astype(int)
+
+    some = drawn(PICTURE, 0.4)
+    before = traces()
+    assert np.abs(some - drawn(255 - PICTURE, 0.4)).max() > 20
+    np.testing.assert_allclose(drawn(PICTURE, 1), drawn(255 - PICTURE, 1), atol=1)
+    assert traces() == before
+
+
+def test_another_mask_compiles_nothing(counted):
+    pipe, traces = counted
+    before = None
+    for columns in (slice(0, 4), slice(2, 3)):
+        mask = np.zeros((8, 8), np.uint8)
+        mask[:, columns] = 255
+        drawn = pipe.inpaint(PICTURE, mask, "red square", resamples=2, guidance_scale=1)
+        kept = mask == 0
+        np.testing.assert_array_equal(drawn.arrays[0][kept], PICTURE[kept])
+        assert (drawn.arrays[0][~kept] != PICTURE[~kept]).any()
+        assert traces() == (before or traces())
+        before = traces()
