@@ -48,6 +48,8 @@ def run(*words):
         (["sample", "a"], "give --checkpoint DIR"),
         (["sample", "a", "--checkpoint", "nowhere"], "no workdir nowhere"),
         (["sample", "a", "--checkpoint", "."], "no checkpoint in"),
+        (["sample", "--checkpoint", "nowhere", "a"], "no workdir nowhere"),
+        (["sample", "a", "--checkpoint", "nowhere", "--checkpoint", "."], "no workdir nowhere"),
         (["sample", "a", "--guidance-scale", "nan", "--checkpoint", "."], "must be a number"),
         (["sample", "a", "--seed", "x"], "invalid int value"),
         (["sample", "--prompts-file", "none.txt"], "can't read none.txt"),

@@ -21,10 +21,11 @@ def add_output(parser: Parser) -> None:
     """Add the words that say which models draw, and where to."""
     parser.add_argument(
         "--checkpoint",
-        nargs="+",
+        # One value each time: with nargs="+" it would take a PROMPT that follows for a workdir.
+        action="append",
         type=Path,
         metavar="DIR",
-        help="workdirs whose stages follow each other: a base model's, then its upsampler's",
+        help="a workdir; said twice, stages follow: a base model's, then its upsampler's",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("samples"), metavar="DIR", help="where pictures are put"
