@@ -48,6 +48,7 @@ EXTRAS = {
         # With Node from PyPI: nothing is downloaded beyond pip.
         "pyright[nodejs]>=1.1.414,<2",
         "pytest>=9.2,<10",
+        "pytest-xdist>=3.8,<4",
         "ruff>=0.17.5,<0.18",
     ],
     "cuda12": ["jax[cuda12]"],

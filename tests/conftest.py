@@ -4,8 +4,14 @@ import os
 
 # Before JAX is imported: it reads them once.
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+# A test runs what it compiled for a moment only: LLVM's optimizations cost more than they give.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=8",
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+    ]
 )
 
 import jax
@@ -14,7 +20,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_configure(config):
-    """Keep what XLA compiles in pytest's own cache: the second run takes half the time."""
+    """Keep what XLA compiles in pytest's own cache: the second run takes half the time.
+
+    A folder a worker: JAX doesn't write there in one go, and the other would read half of it.
+    """
     if hasattr(config, "cache"):
-        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("xla")))
+        folder = f"xla-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir(folder)))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

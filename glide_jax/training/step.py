@@ -66,7 +66,8 @@ def train_step(
         params: Any = optax.apply_updates(params, updates)
         # Early on the average follows closely, so that short runs are not ruled by their start.
         decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
-        ema_params: Any = optax.incremental_update(params, ema_params, 1 - decay)
+        # As a step towards the weights: the average of what is held still stays it to the last bit.
+        ema_params: Any = jax.tree.map(lambda m, p: m + (1 - decay) * (p - m), ema_params, params)
         metrics = metrics | {"loss": value, "grad_norm": optax.tree.norm(grads)}
         params, ema_params = packing.unpack(params), packing.unpack(ema_params)
         return TrainState(state.step + 1, params, ema_params, opt_state), metrics
