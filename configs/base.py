@@ -59,6 +59,7 @@ def get_config():
                 vlb_weight=0.001,
             ),
             training=dict(
+                init_from="",
                 batch_size=2048,
                 microbatch_size=4,
                 num_steps=2_500_000,

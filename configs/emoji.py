@@ -52,6 +52,7 @@ def get_config():
                 vlb_weight=0.0,
             ),
             training=dict(
+                init_from="",
                 batch_size=256,
                 microbatch_size=64,
                 num_steps=20_000,

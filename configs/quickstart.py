@@ -99,6 +99,7 @@ def diffusion():
 
 def training(**length):
     return dict(
+        init_from="",
         microbatch_size=0,
         learning_rate=1e-3,
         lr_warmup_steps=100,

@@ -1,5 +1,6 @@
 """An experiment and a data set so small that tests can train on them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,8 @@ def tokenizer():
 def loss(model, stage):
     """What a stage of `experiment` minimises."""
     return text_to_image_loss(model, stage, tokenize(tokenizer(), [""], 6))
+
+
+def metrics(directory: Path) -> list[dict]:
+    """The lines that a stage's training wrote."""
+    return [json.loads(line) for line in (directory / "metrics.jsonl").open()]

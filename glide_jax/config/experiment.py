@@ -49,6 +49,11 @@ class TextPretrainingConfig:
 
     def __post_init__(self):
         at_least(1, self, "hidden_width")
+        if self.training.init_from:
+            raise UserError(
+                "training.init_from must be empty: a lesson begins from nothing; to begin from "
+                "what was learned, set text_pretraining=none and the stage's own training.init_from"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

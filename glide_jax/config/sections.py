@@ -74,6 +74,8 @@ class TrainingConfig:
     """How the weights are found, and what is written on the way.
 
     Attributes:
+        init_from: the workdir whose stage of the same name has the starting weights; empty: they
+            are random.
         batch_size: pictures an optimizer step, over all devices.
         microbatch_size: pictures a device sees at once, the gradients of several such being
             averaged; 0: its whole share of the batch.
@@ -93,6 +95,7 @@ class TrainingConfig:
         sample_every_steps: steps between two sample grids.
     """
 
+    init_from: str
     batch_size: int
     microbatch_size: int
     num_steps: int

@@ -15,7 +15,12 @@ from glide_jax.models.model import (
 )
 from glide_jax.models.text_transformer import TextTransformer
 from glide_jax.models.unet import UNet
-from glide_jax.types import Array, Condition
+from glide_jax.types import Array, Condition, Params
+
+INPAINT_CHANNELS = IMAGE_CHANNELS + 1
+"""What a model that inpaints sees beside x_t, and before a low-res picture: pixels and mask."""
+
+_INPUT_KERNEL = "unet.input_blocks.0.0.kernel"
 
 
 class Glide(ConditionalUNet):
@@ -26,7 +31,7 @@ class Glide(ConditionalUNet):
     ):
         dtype = jnp.dtype(config.dtype)
         channels_in = IMAGE_CHANNELS
-        channels_in += (IMAGE_CHANNELS + 1) if config.inpaint else 0
+        channels_in += INPAINT_CHANNELS if config.inpaint else 0
         channels_in += IMAGE_CHANNELS if config.low_res_size else 0
         self.config = config
         self.text = TextTransformer(config, text_shape, 4 * config.channels, dtype, rngs)
@@ -51,6 +56,24 @@ class Glide(ConditionalUNet):
         if self.config.low_res_size:
             channels.append(enlarged(condition.low_res, size))
         return jnp.concatenate(channels, axis=-1) if channels else None
+
+
+def with_inpainting(params: Params) -> Params:
+    """The weights of a model that inpaints, which draws as these do until it is trained.
+
+    The first layer's weights of the new input channels, the known pixels and their mask, are 0
+    (Nichol et al. 2021, sec. 4.3).
+
+    Args:
+        params: of a GLIDE model without inpainting.
+
+    Returns:
+        All of them; only the first layer's kernel is another.
+    """
+    kernel = params[_INPUT_KERNEL]
+    new = jnp.zeros((*kernel.shape[:2], INPAINT_CHANNELS, kernel.shape[3]), kernel.dtype)
+    parts = [kernel[:, :, :IMAGE_CHANNELS], new, kernel[:, :, IMAGE_CHANNELS:]]
+    return params | {_INPUT_KERNEL: jnp.concatenate(parts, axis=2)}
 
 
 def glide(config: GlideConfig, *, vocab_size: int, text_length: int, learn_variance: bool) -> Model:

@@ -13,6 +13,7 @@ from glide_jax.training.caption_to_picture import caption_to_picture_loss
 from glide_jax.training.checkpoints import checkpoints_of, find_checkpoint
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.loop import Job, build_model, train
+from glide_jax.training.starting import starting_checkpoint, starting_weights
 from glide_jax.training.step import Loss
 from glide_jax.training.text_to_image import text_to_image_loss
 
@@ -26,7 +27,8 @@ def make_jobs(experiment: Experiment, workdir: Path) -> list[Job]:
             already is used again.
 
     Raises:
-        UserError: the data can't be made or opened, or a stage's model can't be trained.
+        UserError: the data can't be made or opened, a stage's model can't be trained, or its
+            `training.init_from` holds another model.
     """
     settings = experiment.data
     data.prepare(settings.source, settings.path)
@@ -35,8 +37,11 @@ def make_jobs(experiment: Experiment, workdir: Path) -> list[Job]:
     jobs = []
     for name, stage in experiment.training_stages.items():
         model, loss = _model_and_loss(name, stage, experiment, tokenizer)
-        directory = workdir / name
-        jobs.append(Job(name, experiment, stage, model, source, tokenizer, directory, loss))
+        job = Job(name, experiment, stage, model, source, tokenizer, workdir / name, loss)
+        if name != TEXT_PRETRAINING and not find_checkpoint(checkpoints_of(workdir, name)):
+            start = starting_weights(name, experiment, model, tokenizer)
+            job = dataclasses.replace(job, start=start)
+        jobs.append(job)
     return jobs
 
 
@@ -88,9 +93,12 @@ def _model_and_loss(
 
 
 def _tokenizer(experiment: Experiment, source: Source, workdir: Path) -> Tokenizer:
-    """The tokenizer of the checkpoints there, or one made for these captions."""
+    """That of the checkpoints there, or to start from; else one made for these captions."""
     for name in experiment.training_stages:
         if found := find_checkpoint(checkpoints_of(workdir, name)):
+            return text.from_dict(found.tokenizer)
+    for name, stage in experiment.training_stages.items():
+        if found := starting_checkpoint(name, stage):
             return text.from_dict(found.tokenizer)
     captions = list(data.captions(source))
     settings = experiment.text

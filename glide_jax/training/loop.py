@@ -48,6 +48,7 @@ class Job:
         directory: where its checkpoints and metrics lie.
         loss: what it minimises.
         given: weights that were learned before, by their paths; they stay as they are.
+        start: the weights to begin with, by their paths; of those not there, random ones.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Job:
     directory: Path
     loss: Loss
     given: Params = dataclasses.field(default_factory=dict)
+    start: Params = dataclasses.field(default_factory=dict)
 
 
 def build_model(stage: StageConfig, experiment: Experiment, tokenizer: Tokenizer) -> Model:
@@ -136,7 +138,7 @@ def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     def fresh(key, given):
         return fresh_state(job.model.init(key) | given, optimizer)
 
-    begin = jax.random.key(job.experiment.seed), job.given
+    begin = jax.random.key(job.experiment.seed), job.start | job.given
     abstract = jax.eval_shape(fresh, *begin)
     shardings = state_sharding(mesh, abstract)
     if checkpoint is None:

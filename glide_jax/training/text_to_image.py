@@ -1,14 +1,17 @@
 """What GLIDE's stages minimise: noise a picture, tell the model its caption, compare."""
 
+import dataclasses
+
 import einops
 import jax
 import jax.numpy as jnp
 
-from glide_jax.config import StageConfig
+from glide_jax.config import GlideConfig, StageConfig
 from glide_jax.diffusion.losses import loss_terms
 from glide_jax.diffusion.schedule import BETAS, make_schedule
 from glide_jax.models.model import Model
 from glide_jax.text import TokenBatch
+from glide_jax.training.erasing import kept_outside_box
 from glide_jax.training.step import Batch, Loss
 from glide_jax.types import Array, Condition, Params
 
@@ -19,7 +22,8 @@ def text_to_image_loss(model: Model, stage: StageConfig, null: TokenBatch) -> Lo
     The caption is dropped to the null caption with `training.caption_dropout`, for
     classifier-free guidance (Ho & Salimans 2021); an upsampler's low-res picture is the mean
     over blocks, with noise of a random strength so that it forgives a base model's flaws
-    (conditioning augmentation, Ho et al. 2021).
+    (conditioning augmentation, Ho et al. 2021). A model that inpaints sees the picture with a box
+    of it erased, and draws all of it; an upsampler so sees the whole low-res picture.
 
     Args:
         model: what to train.
@@ -56,12 +60,17 @@ def _condition(
     drop = (draw.uniform("caption") < stage.training.caption_dropout)[:, None]
     tokens = jnp.where(drop, null.tokens, batch["tokens"])
     mask = jnp.where(drop, null.mask, batch["mask"])
+    condition = Condition(tokens=tokens, mask=mask)
+    if isinstance(stage.model, GlideConfig) and stage.model.inpaint:
+        box = [draw.uniform(f"box_{name}") for name in ("height", "width", "top", "left")]
+        kept = kept_outside_box(*box, size=stage.model.image_size)
+        condition = dataclasses.replace(condition, inpaint_image=batch["image"], inpaint_mask=kept)
     if not low_res_size:
-        return Condition(tokens=tokens, mask=mask)
+        return condition
     low_res = mean_blocks(batch["image"], low_res_size)
     strength = stage.training.low_res_noise * draw.uniform("low_res_strength")
     low_res += strength[:, None, None, None] * draw.normal("low_res_noise", low_res.shape[1:])
-    return Condition(tokens=tokens, mask=mask, low_res=low_res)
+    return dataclasses.replace(condition, low_res=low_res)
 
 
 def mean_blocks(image: Array, size: int) -> Array:
@@ -73,7 +82,10 @@ def mean_blocks(image: Array, size: int) -> Array:
 class _Draws:
     """Random numbers by picture: a picture's depend on the step's key and its index alone."""
 
-    _NAMES = ("t", "noise", "caption", "low_res_strength", "low_res_noise", "dropout")
+    _NAMES = (
+        *("t", "noise", "caption", "low_res_strength", "low_res_noise", "dropout"),
+        *("box_height", "box_width", "box_top", "box_left"),
+    )
 
     def __init__(self, key: Array, index: Array):
         self._key, self._index = key, index

@@ -1,0 +1,31 @@
+"""A base model fine-tuned on other pictures, able to be guided: every fifth caption is dropped.
+
+    python -m glide_jax.main --config=configs/finetune_cfg.py --workdir=runs/finetune_cfg
+
+Hardware: one GPU of 80 GB; the start says how long it would take. It begins from runs/base, trained
+by configs/base.py, or imported, with `--config.text.tokenizer=gpt2`. Expected: no one has run
+it at this size.
+
+Where the figures come from.
+GLIDE's paper (Nichol et al. 2021, sec. 4.2): the caption dropped for every fifth picture, which is
+configs/base.py's value already.
+This project: the batch, the steps and the learning rate, for a data set far smaller than GLIDE's.
+"""
+
+from pathlib import Path
+
+from glide_jax.config import load_config
+
+
+def get_config():
+    config = load_config(Path(__file__).with_name("base.py"))
+    config.update(
+        training=dict(
+            init_from="runs/base",
+            batch_size=128,
+            num_steps=20_000,
+            learning_rate=1e-5,
+            ema_decay=0.999,
+        ),
+    )
+    return config
