@@ -184,7 +184,7 @@ class Pipeline:
         """Draw a part of a picture anew.
 
         A model that was trained to inpaint is shown what is known, and its x_0_hat is that there
-        (Nichol et al. 2021, sec. 2.5); any other is run as RePaint says. The sampler is ddpm
+        (Nichol et al. 2021, sec. 4.3); any other is run as RePaint says. The sampler is ddpm
         unless another is asked for.
 
         Args:
