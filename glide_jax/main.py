@@ -40,6 +40,7 @@ def _run(argv: Sequence[str]) -> None:
             raise UserError("--mode=train needs --config=FILE, such as configs/quickstart.py")
         experiment = config.experiment_from(config.load_config(arguments.config, overrides))
         divide_cpu(experiment.cpu_devices)
+        _join(arguments)
         default = Path("runs") / Path(arguments.config).stem
         modes.train(experiment, Path(arguments.workdir or default))
         return
@@ -48,6 +49,8 @@ def _run(argv: Sequence[str]) -> None:
             f"--mode={arguments.mode} takes its config from the checkpoint in --workdir; "
             "leave --config out, and change keys with --config.KEY=VALUE"
         )
+    if arguments.coordinator:
+        raise UserError(f"--mode={arguments.mode} is of one process; leave --coordinator out")
     if not arguments.workdir:
         raise UserError(f"--mode={arguments.mode} needs --workdir=DIR, the one that was trained in")
     workdir = Path(arguments.workdir)
@@ -55,6 +58,17 @@ def _run(argv: Sequence[str]) -> None:
         modes.sample(workdir, overrides, arguments.prompt, arguments.seed)
     else:
         modes.evaluate(workdir, overrides)
+
+
+def _join(arguments: argparse.Namespace) -> None:
+    """Be one process of several, where the command line says so."""
+    from glide_jax.parallel.processes import join
+
+    words = arguments.coordinator, arguments.num_processes, arguments.process_id
+    if arguments.coordinator:
+        join(*words)
+    elif words != (None, None, None):
+        raise UserError("--num_processes and --process_id need --coordinator=HOST:PORT")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workdir", metavar="DIR", help="where it all lies; to train, by default runs/CONFIG"
     )
+    parser.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="train in several processes, that find each other at the first of them; auto: as "
+        "Slurm, a TPU pod, GKE or Open MPI says",
+    )
+    parser.add_argument("--num_processes", type=int, metavar="N", help="how many; not with auto")
+    parser.add_argument("--process_id", type=int, metavar="I", help="which, from 0; likewise")
     parser.add_argument("--mode", choices=("train", "sample", "evaluate"), default="train")
     parser.add_argument(
         "--prompt", action="append", metavar="TEXT", help="what to draw; may be given again"

@@ -186,7 +186,9 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") 
     config = job.stage.training
     loss = without_gradients(job.loss, tuple(job.given))
     step_function = train_step(loss, _optimizer(job), config, mesh, state)
-    seed_key = jax.device_put(jax.random.key(job.experiment.seed + 1), replicated(mesh))
+    # Made where it is needed: no key can be put on another process's devices.
+    seed = job.experiment.seed + 1
+    seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()
     sharding = batch_sharding(mesh)
     pending: list[dict[str, jax.Array]] = []
     for step in range(int(state.step) + 1, config.num_steps + 1):
@@ -196,7 +198,7 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") 
         }
         state, step_metrics = step_function(state, batch, seed_key)
         pending.append(step_metrics)
-        stopping = tools.interrupt.asked and step < config.num_steps
+        stopping = tools.interrupt.after_step() and step < config.num_steps
         last = stopping or step == config.num_steps
         saves = last or step % config.checkpoint_every_steps == 0
         if saves or step % config.log_every_steps == 0 or tools.progress.is_first:

@@ -1,0 +1,27 @@
+"""A process of a run on plain squares: COORDINATOR N I WORKDIR [KEY=VALUE …]; N of 1: alone."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+import tiny
+
+from glide_jax import data, modes
+from glide_jax.entry import status_of
+from glide_jax.parallel import mesh
+from glide_jax.parallel.processes import join
+
+
+def main(coordinator, count, process, workdir, *overrides):
+    if int(count) > 1:
+        join(coordinator, int(count), int(process))
+    data.prepare = lambda source, path: None
+    data.open_source = lambda source, path, split: tiny.Swatches()
+    mesh.SMALL = 500  # so that small weights are split as well
+    experiment = tiny.experiment("data.source=swatches", *overrides)
+    modes.train(experiment, Path(workdir))
+
+
+if __name__ == "__main__":
+    sys.exit(status_of(lambda: main(*sys.argv[1:])))

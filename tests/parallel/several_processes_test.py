@@ -1,0 +1,128 @@
+"""Two processes of four devices are one process of one: the same losses, one workdir."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+
+from glide_jax.training.checkpoints import open_checkpoint
+
+SIX = (
+    "training.log_every_steps=1",
+    "training.lr_decay=constant",
+    "training.num_steps=6",
+    "model.low_res_size=4",  # an upsampler draws no prompts: that takes longer than the rest
+)
+PROGRAM = Path(__file__).with_name("one_of_several.py")
+FLAGS = (
+    "--xla_force_host_platform_device_count={} --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true"
+)
+
+
+def start(workdir, count, devices, *overrides):
+    """The processes of a run, each with so many devices."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        coordinator = "127.0.0.1:{}".format(server.getsockname()[1])
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS.format(devices)}
+    command = [sys.executable, str(PROGRAM), coordinator, str(count)]
+    return [
+        subprocess.Popen(
+            [*command, str(i), str(workdir), *SIX, *overrides],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(count)
+    ]
+
+
+def finish(processes, status=0):
+    """What each process printed."""
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    assert [process.returncode for process in processes] == [status] * len(processes), outputs
+    return outputs
+
+
+def losses(workdir):
+    return {row["step"]: row["loss"] for row in tiny.metrics(workdir / "base")}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The losses of one process with one device."""
+    workdir = tmp_path_factory.mktemp("alone")
+    finish(start(workdir, 1, 1))
+    return losses(workdir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fsdp", [1, 8, 4], ids=["data-parallel", "fsdp", "mixed"])
+def test_two_processes_lose_what_one_does(alone, fsdp, tmp_path):
+    first, second = finish(start(tmp_path, 2, 4, f"training.fsdp={fsdp}"))
+    assert losses(tmp_path) == pytest.approx(alone, rel=1e-4)
+    assert "base 6/6" in first
+    assert "base" not in second, "only the first says how far it is"
+    assert set(json.loads((tmp_path / "summary.json").read_text())) == {"seconds", "peak_rss_gib"}
+    assert len(list((tmp_path / "base" / "tensorboard").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_other_processes_on_another_mesh(alone, tmp_path):
+    """1 × 1 device → 2 × 4, all weights split → 1 × 2: the losses are those of one run."""
+    workdirs = [(1, 1, 1), (2, 4, 8), (1, 2, 1)]
+    for steps, (count, devices, fsdp) in zip((2, 4, 6), workdirs, strict=True):
+        some = f"training.num_steps={steps}", f"training.fsdp={fsdp}"
+        output, *_ = finish(start(tmp_path, count, devices, *some))
+        assert ("going on from step" in output) == (steps > 2)
+    assert losses(tmp_path) == pytest.approx(alone, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_is_asked_to_stop_and_all_stop_after_the_same_step(number, tmp_path):
+    processes = start(tmp_path, 2, 1, "training.num_steps=100000")
+    lines, deadline = tmp_path / "base" / "metrics.jsonl", time.monotonic() + 300
+    while not (lines.exists() and lines.read_text().count("\n") > 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    processes[1].send_signal(number)
+    first, second = finish(processes, status=130)
+    step = open_checkpoint(tmp_path / "base" / "checkpoints").step
+    assert f"stopped after step {step} of 100000" in first
+    assert f"stopped after step {step} of 100000" in second
+    assert list(losses(tmp_path)) == list(range(1, step + 1))
+
+
+@pytest.mark.slow
+def test_pictures_are_drawn_by_all_and_written_by_one(tmp_path):
+    some = ("training.sample_every_steps=2", "prompts=('red square', 'blue square')")
+    finish(start(tmp_path, 2, 2, *some, "model.low_res_size=0", "training.fsdp=2"))
+    assert [f.name for f in (tmp_path / "base" / "samples").iterdir()] == ["00000002.png"]
+
+
+def test_words_that_make_no_run_are_one_line(tmp_path, capfd):
+    from glide_jax import main
+
+    config = f"--config={tiny.CONFIGS / 'quickstart.py'}"
+    port, two, which = "--coordinator=127.0.0.1:1", "--num_processes=2", "--process_id=2"
+    wrong = {
+        "must be HOST:PORT, or auto": ["--coordinator=here", two, which],
+        "needs --num_processes=N and --process_id=I": [port, two],
+        "must be from 0 to 1": [port, two, which],
+        "leave it out": ["--coordinator=auto", two],
+        "need --coordinator": [two, which],
+    }
+    for message, words in wrong.items():
+        assert main.main([config, *words]) == 2
+        error = capfd.readouterr().err.strip().splitlines()
+        assert len(error) == 1
+        assert message in error[0]
