@@ -68,6 +68,7 @@ def get_config():
                 lr_decay="constant",
                 weight_decay=0.0,
                 clip_norm=1.0,
+                max_skipped_steps=10,
                 ema_decay=0.9999,
                 caption_dropout=0.2,
                 low_res_noise=0.0,

@@ -61,6 +61,7 @@ def get_config():
                 lr_decay="cosine",
                 weight_decay=0.01,
                 clip_norm=1.0,
+                max_skipped_steps=10,
                 ema_decay=0.999,
                 caption_dropout=0.1,
                 low_res_noise=0.0,

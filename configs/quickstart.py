@@ -106,6 +106,7 @@ def training(**length):
         lr_decay="cosine",
         weight_decay=0.01,
         clip_norm=1.0,
+        max_skipped_steps=10,
         ema_decay=0.999,
         caption_dropout=0.1,
         fsdp=1,

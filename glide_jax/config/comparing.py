@@ -11,6 +11,7 @@ MAY_CHANGE = (
     "training.num_steps",
     "training.*_every_steps",
     "training.keep_checkpoints",
+    "training.max_skipped_steps",
     "training.microbatch_size",
     "training.fsdp",
     "sampling.*",

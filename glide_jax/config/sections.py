@@ -85,6 +85,8 @@ class TrainingConfig:
         lr_decay: `constant`, or `cosine` to 0 at the last step.
         weight_decay: AdamW's, decoupled.
         clip_norm: gradients with a larger global norm are scaled down to it.
+        max_skipped_steps: steps in a row that may be skipped, as their loss or gradient is no
+            number; one more stops the run.
         ema_decay: of the moving average of the weights, a step.
         caption_dropout: probability that a caption is replaced by the null caption.
         low_res_noise: standard deviation of the noise on low_res, on the scale of [-1, 1].
@@ -104,6 +106,7 @@ class TrainingConfig:
     lr_decay: str
     weight_decay: float
     clip_norm: float
+    max_skipped_steps: int
     ema_decay: float
     caption_dropout: float
     low_res_noise: float
@@ -117,6 +120,7 @@ class TrainingConfig:
         at_least(1, self, "batch_size", "num_steps", "fsdp")
         at_least(1, self, "log_every_steps", "checkpoint_every_steps", "sample_every_steps")
         at_least(1, self, "keep_checkpoints")
+        at_least(0, self, "max_skipped_steps")
         at_least(0, self, "microbatch_size", "lr_warmup_steps", "weight_decay", "low_res_noise")
         one_of(("constant", "cosine"), self, "lr_decay")
         between(0, 1, self, "caption_dropout", "ema_decay")

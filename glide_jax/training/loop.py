@@ -91,7 +91,7 @@ def train(job: Job, interrupt: Interrupt, sampled: Sampled | None) -> Params:
 
     Raises:
         UserError: the batch does not fit the devices, the directory holds another experiment,
-            the loss is no number any more, or the disk is full.
+            too many losses in a row are no number, or the disk is full.
         Interrupted: stopped early; everything is saved.
     """
     config = job.stage.training
@@ -191,6 +191,7 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") 
     seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()
     sharding = batch_sharding(mesh)
     pending: list[dict[str, jax.Array]] = []
+    skipped = _Skipped(config.max_skipped_steps, tools.checkpoints)
     for step in range(int(state.step) + 1, config.num_steps + 1):
         batch = {
             name: jax.make_array_from_process_local_data(sharding, values)
@@ -202,7 +203,7 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") 
         last = stopping or step == config.num_steps
         saves = last or step % config.checkpoint_every_steps == 0
         if saves or step % config.log_every_steps == 0 or tools.progress.is_first:
-            means = _means(pending, step, tools.checkpoints)
+            means = skipped.means(pending, step)
             speed = tools.progress.update(step, means["loss"])
             tools.metrics.write(step, means | speed)
             pending.clear()
@@ -232,15 +233,35 @@ class _Tools:
     sampled: Sampled | None
 
 
-def _means(pending: list, step: int, checkpoints: Checkpoints) -> dict[str, float]:
-    """Each metric's mean since the last line. Raises UserError where the loss is no number."""
-    rows = jax.device_get(pending)
-    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    if not math.isfinite(means["loss"]):
-        found = checkpoints.latest()
+class _Skipped:
+    """Counts the steps that were skipped one after the other, up to the limit."""
+
+    def __init__(self, limit: int, checkpoints: Checkpoints):
+        self._limit, self._checkpoints = limit, checkpoints
+        self._in_a_row = 0
+
+    def means(self, pending: list, step: int) -> dict[str, float]:
+        """Each metric's mean since the last line, of the steps taken, and how many were not.
+
+        Raises:
+            UserError: more steps in a row than the limit were skipped.
+        """
+        rows = jax.device_get(pending)
+        for row in rows:
+            self._in_a_row = self._in_a_row + 1 if row["skipped"] else 0
+            if self._in_a_row > self._limit:
+                self._stop(step)
+        skipped = sum(int(row["skipped"]) for row in rows)
+        taken = [row for row in rows if not row["skipped"]]
+        names = rows[0].keys() - {"skipped"}
+        means = {n: float(np.mean([r[n] for r in taken])) if taken else math.nan for n in names}
+        return means | {"skipped": skipped}
+
+    def _stop(self, step: int) -> None:
+        found = self._checkpoints.latest()
         good = f"the last good checkpoint is step {found.step}" if found else "nothing was saved"
         raise UserError(
-            f"the loss is {means['loss']} at step {step}; {good}; "
-            "lower training.learning_rate or training.clip_norm and run again in a new workdir"
+            f"the loss or a gradient is no number at step {step}, {self._in_a_row} steps in a row, "
+            f"more than training.max_skipped_steps={self._limit}; {good}; lower "
+            "training.learning_rate or training.clip_norm and run again in a new workdir"
         )
-    return means

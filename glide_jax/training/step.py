@@ -41,7 +41,8 @@ def train_step(
 
     Returns:
         (state, batch, seed key) → (state, metrics); `state` is donated. The key is folded with
-        the step's number inside.
+        the step's number inside. Where the loss or a gradient is no number, the step is counted
+        and nothing else of the state changes; `skipped` is then 1.
     """
     pieces = num_pieces(config, mesh)
     packing = Packing(state.params)
@@ -63,12 +64,19 @@ def train_step(
         value, metrics, grads = mean_gradients(state.params, batch, key)
         params, ema_params = packing.pack(state.params), packing.pack(state.ema_params)
         updates, opt_state = optimizer.update(grads, state.opt_state, params)
+        grad_norm = optax.tree.norm(grads)
+        taken = jnp.isfinite(value) & jnp.isfinite(grad_norm)
+        before = params, ema_params, state.opt_state
         params: Any = optax.apply_updates(params, updates)
         # Early on the average follows closely, so that short runs are not ruled by their start.
         decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
         # As a step towards the weights: the average of what is held still stays it to the last bit.
         ema_params: Any = jax.tree.map(lambda m, p: m + (1 - decay) * (p - m), ema_params, params)
-        metrics = metrics | {"loss": value, "grad_norm": optax.tree.norm(grads)}
+        # A loss or gradient that is no number would stay in the moments for good.
+        params, ema_params, opt_state = jax.tree.map(
+            lambda new, old: jnp.where(taken, new, old), (params, ema_params, opt_state), before
+        )
+        metrics = metrics | {"loss": value, "grad_norm": grad_norm, "skipped": ~taken}
         params, ema_params = packing.unpack(params), packing.unpack(ema_params)
         return TrainState(state.step + 1, params, ema_params, opt_state), metrics
 

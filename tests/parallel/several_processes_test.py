@@ -30,8 +30,13 @@ FLAGS = (
 def start(workdir, count, devices, *overrides):
     """The processes of a run, each with so many devices."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        coordinator = "127.0.0.1:{}".format(server.getsockname()[1])
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS.format(devices)}
+        coordinator = f"127.0.0.1:{server.getsockname()[1]}"
+    tests = PROGRAM.parents[1]
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": FLAGS.format(devices),
+        "PYTHONPATH": f"{tests.parent}:{tests}",
+    }
     command = [sys.executable, str(PROGRAM), coordinator, str(count)]
     return [
         subprocess.Popen(

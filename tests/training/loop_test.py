@@ -75,23 +75,40 @@ def test_checkpoint_holds_what_sampling_needs(tmp_path):
     assert all(np.array_equal(restored[path], params[path]) for path in params)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_step(tmp_path):
-    loop.train(job(tmp_path, tiny.experiment("training.num_steps=2")), Interrupt(), no_pictures)
+def broken_from(trained, first, last):
+    """The job with a gradient of nan in the steps from `first` to `last`."""
+    loss = trained.loss
 
-    broken = job(tmp_path, tiny.experiment("training.num_steps=4"))
-    nan = jax.tree.map(lambda x: x * np.nan, broken.model.init(jax.random.key(0)))
+    def breaking(params, batch, key):
+        value, means = loss(params, batch, key)
+        seeds = [jax.random.key(trained.experiment.seed + 1)] * (last - first + 1)
+        keys = [jax.random.fold_in(s, first - 1 + i) for i, s in enumerate(seeds)]
+        same = [(jax.random.key_data(key) == jax.random.key_data(k)).all() for k in keys]
+        return jax.numpy.where(jax.numpy.stack(same).any(), jax.numpy.nan, 1) * value, means
 
-    def apply(params, x_t, t, encoded, key=None):
-        return broken.model.apply(nan, x_t, t, encoded, key)
+    return dataclasses.replace(trained, loss=breaking)
 
-    model = dataclasses.replace(broken.model, apply=apply)
-    with pytest.raises(UserError, match=r"the loss is nan at step \d; the last good .* step 2"):
-        loop.train(
-            dataclasses.replace(broken, model=model, loss=tiny.loss(model, broken.stage)),
-            Interrupt(),
-            no_pictures,
-        )
-    assert open_checkpoint(tmp_path / "checkpoints").step == 2
+
+def test_steps_whose_loss_is_no_number_are_skipped_and_counted(tmp_path):
+    steps = ("training.log_every_steps=1", "training.num_steps=2")
+    two = loop.train(job(tmp_path / "a", tiny.experiment(*steps)), Interrupt(), None)
+    more = tiny.experiment("training.log_every_steps=1", "training.num_steps=4")
+    four = loop.train(broken_from(job(tmp_path / "a", more), 3, 4), Interrupt(), None)
+    assert all(np.array_equal(four[path], value) for path, value in two.items())
+    rows = tiny.metrics(tmp_path / "a")
+    assert [row["skipped"] for row in rows] == [0, 0, 1, 1]
+    assert rows[-1]["loss"] is None
+    state = open_checkpoint(tmp_path / "a" / "checkpoints")
+    assert state.step == 4
+
+
+def test_more_skipped_steps_than_allowed_stop_the_run(tmp_path):
+    experiment = tiny.experiment(
+        "training.checkpoint_every_steps=2", "training.max_skipped_steps=1"
+    )
+    message = r"at step 4, 2 steps in a row, .*max_skipped_steps=1; the last good .* step 2"
+    with pytest.raises(UserError, match=message):
+        loop.train(broken_from(job(tmp_path, experiment), 3, 4), Interrupt(), None)
 
 
 def test_a_model_that_is_not_told_a_caption_is_refused():
