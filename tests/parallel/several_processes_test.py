@@ -70,7 +70,7 @@ def alone(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fsdp", [1, 8, 4], ids=["data-parallel", "fsdp", "mixed"])
+@pytest.mark.parametrize("fsdp", [1, 4], ids=["data-parallel", "mixed"])
 def test_two_processes_lose_what_one_does(alone, fsdp, tmp_path):
     first, second = finish(start(tmp_path, 2, 4, f"training.fsdp={fsdp}"))
     assert losses(tmp_path) == pytest.approx(alone, rel=1e-4)
@@ -81,37 +81,18 @@ def test_two_processes_lose_what_one_does(alone, fsdp, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_other_processes_on_another_mesh(alone, tmp_path):
-    """1 × 1 device → 2 × 4, all weights split → 1 × 2: the losses are those of one run."""
-    workdirs = [(1, 1, 1), (2, 4, 8), (1, 2, 1)]
-    for steps, (count, devices, fsdp) in zip((2, 4, 6), workdirs, strict=True):
-        some = f"training.num_steps={steps}", f"training.fsdp={fsdp}"
-        output, *_ = finish(start(tmp_path, count, devices, *some))
-        assert ("going on from step" in output) == (steps > 2)
-    assert losses(tmp_path) == pytest.approx(alone, rel=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_one_is_asked_to_stop_and_all_stop_after_the_same_step(number, tmp_path):
+def test_one_is_asked_to_stop_and_all_stop_after_the_same_step(tmp_path):
     processes = start(tmp_path, 2, 1, "training.num_steps=100000")
     lines, deadline = tmp_path / "base" / "metrics.jsonl", time.monotonic() + 300
     while not (lines.exists() and lines.read_text().count("\n") > 2):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    processes[1].send_signal(number)
+    processes[1].send_signal(signal.SIGTERM)
     first, second = finish(processes, status=130)
     step = open_checkpoint(tmp_path / "base" / "checkpoints").step
     assert f"stopped after step {step} of 100000" in first
     assert f"stopped after step {step} of 100000" in second
     assert list(losses(tmp_path)) == list(range(1, step + 1))
-
-
-@pytest.mark.slow
-def test_pictures_are_drawn_by_all_and_written_by_one(tmp_path):
-    some = ("training.sample_every_steps=2", "prompts=('red square', 'blue square')")
-    finish(start(tmp_path, 2, 2, *some, "model.low_res_size=0", "training.fsdp=2"))
-    assert [f.name for f in (tmp_path / "base" / "samples").iterdir()] == ["00000002.png"]
 
 
 def test_words_that_make_no_run_are_one_line(tmp_path, capfd):
