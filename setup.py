@@ -16,6 +16,7 @@ DEPENDENCIES = [
     "einops>=0.8.2,<0.9",
     "emoji>=2.16,<3",
     "flax>=0.12.8,<0.13",
+    "fsspec",
     "grain>=0.2.18,<0.3",
     # A TFDS builder inside a package imports it, and TFDS doesn't ask for it.
     "importlib_resources>=7.1",
@@ -44,6 +45,8 @@ GLIDE = [
 EXTRAS = {
     "test": [
         *GLIDE,
+        "aiohttp",
+        "datasets>=5.2,<6",
         "pre-commit>=4.7,<5",
         # With Node from PyPI: nothing is downloaded beyond pip.
         "pyright[nodejs]>=1.1.414,<2",
@@ -53,6 +56,9 @@ EXTRAS = {
     ],
     "cuda12": ["jax[cuda12]"],
     "glide": GLIDE,
+    "huggingface": ["datasets>=5.2,<6"],
+    # Shards over https:// and gs://; for s3:// add s3fs.
+    "remote": ["aiohttp", "gcsfs"],
     "tpu": ["jax[tpu]"],
     # To read and write .pt; gigabytes where pip takes the build for CUDA, so tests do without.
     "torch": ["torch>=2.13,<3"],

@@ -27,11 +27,12 @@ ONLY_IN = {
     "flax": ("glide_jax/models/", "tests/models/"),
     "orbax": ("glide_jax/training/checkpoints.py",),
     "torch": ("glide_jax/interop/", "tests/"),
+    "datasets": ("glide_jax/data/huggingface.py", "tests/"),
     "tensorflow": (),
 }
 """Other people's package → where it may be imported."""
 
-IN_FUNCTIONS_ALONE = {"torch"}
+IN_FUNCTIONS_ALONE = {"torch", "datasets"}
 """Extras: a module that imports one at its top can't be imported without it."""
 
 DIFFUSION_NEEDS = {"jax", "numpy", "glide_jax"}

@@ -1,6 +1,16 @@
 """The commands of `glide-jax`, a file each."""
 
-from glide_jax.commands import download, edit, export, import_, info, inpaint, sample, upsample
+from glide_jax.commands import (
+    data,
+    download,
+    edit,
+    export,
+    import_,
+    info,
+    inpaint,
+    sample,
+    upsample,
+)
 from glide_jax.commands.command import Add
 
 COMMANDS: dict[str, Add] = {
@@ -12,5 +22,6 @@ COMMANDS: dict[str, Add] = {
     "import": import_.add,
     "export": export.add,
     "info": info.add,
+    "data": data.add,
 }
 """Name → what adds its words."""

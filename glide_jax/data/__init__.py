@@ -1,9 +1,10 @@
-"""Data sets by name: "shapes/64", "emoji/64", "folder".
+"""Data sets by name: "shapes/64", "emoji/64", "folder", "webdataset", "tfds/coco_captions".
 
 Nothing of a data set is imported before it is asked for: who only samples never loads TFDS.
 """
 
 import importlib
+import re
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -15,7 +16,10 @@ __all__ = ["SOURCES", "Example", "Source", "captions", "open_source", "prepare"]
 SOURCES = {
     "emoji": "glide_jax.data.emoji",
     "folder": "glide_jax.data.folder",
+    "huggingface": "glide_jax.data.huggingface",
     "shapes": "glide_jax.data.shapes",
+    "tfds": "glide_jax.data.named_tfds",
+    "webdataset": "glide_jax.data.webdataset",
 }
 """Data set → the module that offers `prepare` and `open_split` (see `data.source`)."""
 
@@ -24,7 +28,8 @@ def prepare(name: str, path: str) -> None:
     """Make a data set on disk if it is not there yet.
 
     Args:
-        name: the data set and its variant, "shapes/64".
+        name: the data set and its variant, "shapes/64"; where its fields have names of their own,
+            a field map as well, "tfds/NAME?image=FIELD&caption=FIELD" (see `data.fields`).
         path: where it lies or what it is made from; "" is the data set's own default.
 
     Raises:
@@ -56,7 +61,7 @@ def captions(source: Source) -> Iterator[str]:
 
 
 def _find(name: str) -> tuple[ModuleType, str]:
-    kind, _, variant = name.partition("/")
+    kind = re.split("[/?]", name, maxsplit=1)[0]
     if kind not in SOURCES:
         raise unknown_name("data set", kind, SOURCES)
-    return importlib.import_module(SOURCES[kind]), variant
+    return importlib.import_module(SOURCES[kind]), name.removeprefix(kind).removeprefix("/")

@@ -17,7 +17,6 @@ not looked at. What cannot be used is skipped, counted and named in one line of 
 
 import csv
 import dataclasses
-import hashlib
 import json
 import logging
 import os
@@ -26,15 +25,10 @@ from collections.abc import Iterable, Iterator
 
 from glide_jax.data import images
 from glide_jax.data.source import Example
-from glide_jax.errors import UserError, unknown_name
+from glide_jax.data.splitting import MIN_TO_SPLIT, check_split, kept_back, places
+from glide_jax.errors import UserError
 
 CAPTION_FILES = ("captions.csv", "captions.tsv", "captions.txt", "captions.jsonl")
-
-TEST_PERCENT = 5
-"""Of the pictures, kept back as the test split; which ones depends on their names alone."""
-
-MIN_TO_SPLIT = 100
-"""A folder with fewer pictures has no test split: five of them would not tell anything."""
 
 _NAMES_SHOWN = 3
 _log = logging.getLogger(__name__)
@@ -112,8 +106,7 @@ def open_split(variant: str, path: str, split: str) -> FolderSource:
             captions file that cannot be read.
     """
     prepare(variant, path)
-    if split not in ("train", "test"):
-        raise unknown_name("split of a folder", split, ("train", "test"))
+    check_split(split, "a folder")
     skipped = _Skipped()
     items = tuple(_usable(path, _captioned(path, skipped), skipped))
     summary = f"{path}: {len(items)} pictures with captions"
@@ -124,18 +117,12 @@ def open_split(variant: str, path: str, split: str) -> FolderSource:
             f"{summary}; put a .txt of captions beside each picture, or a captions.csv of "
             "file name and caption in the folder"
         )
-    kept_back = {item for item in items if _in_test(item[0])}
-    if len(items) < MIN_TO_SPLIT or not kept_back:
+    names = [name for name, _ in items]
+    is_split = any(kept_back(names))
+    if not is_split:
         summary += f"; fewer than {MIN_TO_SPLIT} are not split: all are in train"
-        kept_back = set()
-    _log.log(logging.WARNING if str(skipped) or not kept_back else logging.INFO, "%s", summary)
-    if split == "test" and not kept_back:
-        raise UserError(f"{summary}; there is no test split to open")
-    return FolderSource(path, tuple(i for i in items if (i in kept_back) == (split == "test")))
-
-
-def _in_test(name: str) -> bool:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 100 < TEST_PERCENT
+    _log.log(logging.INFO if is_split and not str(skipped) else logging.WARNING, "%s", summary)
+    return FolderSource(path, tuple(items[i] for i in places(names, split, summary)))
 
 
 def _usable(

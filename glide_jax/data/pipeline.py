@@ -8,6 +8,7 @@ those before it, so the position is one number.
 """
 
 import functools
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,11 @@ from glide_jax.text.tokenizer import Tokenizer, tokenize
 CACHE_BYTES = 2**29
 """A data set whose decoded squares fit in this much memory is decoded once, not every epoch."""
 
+MAX_BROKEN_IN_A_ROW = 100
+"""More pictures one after the other that can't be read, and something else is wrong than they."""
+
 _BATCHES_AHEAD = 2
+_log = logging.getLogger(__name__)
 Batch = dict[str, np.ndarray]
 
 
@@ -62,7 +67,7 @@ def batches(
         b = batch_size / process_count. Close it.
 
     Raises:
-        UserError: the source is empty.
+        UserError: the source is empty; at a batch: MAX_BROKEN_IN_A_ROW pictures can't be read.
         ValueError: batch_size is not a multiple of process_count.
     """
     if not len(source):
@@ -143,6 +148,7 @@ class _Squares:
         n = len(source) if len(source) * size * size * 3 <= cache_bytes else 0
         self._pixels = np.empty((n, size, size, 3), np.uint8)  # untouched pages take no memory
         self._captions: list[tuple[str, ...] | None] = [None] * n
+        self._broken: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._source)
@@ -160,8 +166,28 @@ class _Squares:
         return _Squares, self._arguments
 
     def _read(self, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
-        example = self._source[index]
-        return images.square(example.image, self._size), example.captions
+        """The picture, or where it can't be read the next that can: the same one every time."""
+        first = None
+        for ahead in range(min(len(self), MAX_BROKEN_IN_A_ROW)):
+            place = (index + ahead) % len(self)
+            try:
+                example = self._source[place]
+                return images.square(example.image, self._size), example.captions
+            except images.BrokenImage as error:
+                first = first or error
+                self._tell(place, error)
+        raise UserError(
+            f"{min(len(self), MAX_BROKEN_IN_A_ROW)} pictures one after the other can't be read; "
+            f"the first: {first}"
+        )
+
+    def _tell(self, place: int, error: images.BrokenImage) -> None:
+        """Say so at the 1st, 2nd, 4th, 8th … broken picture."""
+        self._broken.add(place)
+        count = len(self._broken)
+        if count & (count - 1) == 0:
+            one = f"{count} pictures" if count > 1 else "a picture"
+            _log.warning("%s left out, others stand in; the last: %s", one, error)
 
 
 def _ignore_interrupt(worker_index: int, worker_count: int) -> None:

@@ -17,7 +17,7 @@ _CHARACTERS_A_LINE = 26
 _COLUMNS = 8
 
 
-def grid(pictures: np.ndarray, captions: Sequence[str]) -> Image.Image:
+def grid(pictures: np.ndarray | Sequence[np.ndarray], captions: Sequence[str]) -> Image.Image:
     """Lay pictures out in rows.
 
     Args:

@@ -155,9 +155,27 @@ def test_decoded_once_if_it_fits(take, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_broken_picture_is_named(take, workers):
-    with pytest.raises(UserError, match=r"3\.png"):
-        take(_Numbered(8, broken=3), 3, workers=workers)
+def test_for_a_broken_picture_the_next_stands_in(take, workers):
+    whole, broken = take(_Numbered(8), 4), take(_Numbered(8, broken=3), 4, workers=workers)
+    expected = [4 if number == 3 else number for number in _numbers(whole)]
+    assert 3 in _numbers(whole)
+    assert _numbers(broken) == expected
+
+
+def test_broken_pictures_are_counted_and_named(take, caplog):
+    take(_Numbered(8, broken=3), 8)
+    assert [r.getMessage() for r in caplog.records] == [
+        "a picture left out, others stand in; the last: cannot read the picture 3.png: broken"
+    ]
+
+
+def test_where_no_picture_can_be_read_the_run_stops(take):
+    class AllBroken(_Numbered):
+        def __getitem__(self, i):
+            raise images.BrokenImage(f"cannot read the picture {i}.png: gone")
+
+    with pytest.raises(UserError, match=r"8 pictures one.*the first: .*\.png: gone"):
+        take(AllBroken(8), 1)
 
 
 def test_interrupts_are_the_parents_business(tokenizer):

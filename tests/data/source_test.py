@@ -3,6 +3,7 @@
 import concurrent.futures
 import errno
 import fcntl
+import io
 import os
 import pickle
 import subprocess
@@ -12,6 +13,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from data_toys import write_shard
 from PIL import features
 
 from glide_jax import data
@@ -41,6 +43,30 @@ class Toy(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self):
         for i, example in enumerate(_examples(12)):
             yield i, prepared.record(example)
+
+
+class CaptionedToy(tfds.core.GeneratorBasedBuilder):
+    """As COCO's captions lie: a picture, a class, and a list of captions with their numbers."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        caption = {"id": tfds.features.Scalar(np.int64), "text": tfds.features.Text()}
+        kinds = {
+            "image": tfds.features.Image(encoding_format="png"),
+            "captions": tfds.features.Sequence(caption),
+            "label": tfds.features.ClassLabel(names=["red_square", "blue_ring"]),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(kinds))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i, example in enumerate(_examples(12)):
+            captions = [{"id": k, "text": text} for k, text in enumerate(example.captions)]
+            image = io.BytesIO(images.encode_png(example.image))  # TFDS encodes with TensorFlow
+            yield i, {"image": image, "captions": captions, "label": i % 2}
 
 
 class _Memory:
@@ -74,6 +100,32 @@ def _folder(root):
     return folder.open_split("", str(root), "train")
 
 
+def _named_tfds(root):
+    builder = tfds.builder("captioned_toy", data_dir=root)
+    builder.download_and_prepare(file_format="array_record")
+    return data.open_source("tfds/captioned_toy", str(root), "train")
+
+
+def _webdataset(root):
+    examples = list(_examples(12))
+    for shard in range(3):
+        write_shard(root / f"{shard:05}.tar", examples[4 * shard : 4 * shard + 4], 4 * shard)
+    with mock.patch.dict(os.environ, {"GLIDE_JAX_CACHE": str(root / "cache")}):
+        return data.open_source("webdataset", str(root), "train")
+
+
+def _huggingface(root):
+    datasets = pytest.importorskip("datasets")
+    rows = [
+        {"image": {"bytes": images.encode_png(e.image), "path": None}, "captions": e.captions}
+        for e in _examples(12)
+    ]
+    kinds = {"image": datasets.Image(), "captions": datasets.List(datasets.Value("string"))}
+    table = datasets.Dataset.from_list(rows, features=datasets.Features(kinds))
+    table.to_parquet(root / "rows.parquet")
+    return data.open_source("huggingface", str(root / "*.parquet"), "train")
+
+
 def _shapes(root):
     with mock.patch.object(shapes_builder, "SPLITS", {"train": 12}):
         data.prepare("shapes/32", str(root))
@@ -98,6 +150,9 @@ def _emoji(root):
         pytest.param(_memory, id="memory"),
         pytest.param(_prepared, id="prepared"),
         pytest.param(_folder, id="folder"),
+        pytest.param(_named_tfds, id="tfds"),
+        pytest.param(_webdataset, id="webdataset"),
+        pytest.param(_huggingface, id="huggingface"),
         pytest.param(_shapes, id="shapes"),
         pytest.param(_emoji, id="emoji"),
     ],
@@ -265,7 +320,7 @@ def test_a_full_disk_is_a_user_error(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("call", [data.prepare, lambda n, p: data.open_source(n, p, "train")])
 def test_unknown_data_set_names_the_nearest(call):
-    with pytest.raises(UserError, match=r"'shape'.*did you mean 'shapes'.*emoji, folder, shapes"):
+    with pytest.raises(UserError, match=r"'shape'.*did you mean 'shapes'.*folder, .*shapes"):
         call("shape/64", "")
 
 

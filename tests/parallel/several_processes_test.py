@@ -81,6 +81,14 @@ def test_two_processes_lose_what_one_does(alone, fsdp, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_goes_on_on_other_devices_in_other_processes(alone, tmp_path):
+    finish(start(tmp_path, 1, 1, "training.num_steps=2"))
+    finish(start(tmp_path, 2, 4, "training.num_steps=4", "training.fsdp=8"))
+    finish(start(tmp_path, 1, 2, "training.num_steps=6"))
+    assert losses(tmp_path) == pytest.approx(alone, rel=1e-4)
+
+
+@pytest.mark.slow
 def test_one_is_asked_to_stop_and_all_stop_after_the_same_step(tmp_path):
     processes = start(tmp_path, 2, 1, "training.num_steps=100000")
     lines, deadline = tmp_path / "base" / "metrics.jsonl", time.monotonic() + 300

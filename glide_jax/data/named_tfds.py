@@ -1,0 +1,185 @@
+"""Any data set of TensorFlow Datasets by its name: "tfds/coco_captions".
+
+It must be stored where any record can be read at once (ArrayRecord); what is not there yet is
+downloaded and stored so. Which feature is the picture and which the caption is told from their
+types, or by a field map: "tfds/coco_captions?image=image&caption=captions/text". A class's name is
+a caption as well. The path is TFDS's data_dir.
+"""
+
+import difflib
+import functools
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from glide_jax.data import images, prepared
+from glide_jax.data.fields import Fields, inside, likely_caption, split_fields, texts
+from glide_jax.data.source import Example
+from glide_jax.errors import UserError, unknown_name
+
+
+def prepare(variant: str, path: str) -> None:
+    """Download the data set and store it, once.
+
+    Args:
+        variant: its name as TFDS knows it, with a field map or without.
+        path: TFDS's data_dir; "": TFDS_DATA_DIR, else TFDS's default.
+
+    Raises:
+        UserError: no such data set, or it can't be made here.
+    """
+    builder = _builder(split_fields(variant)[0], path)
+    if builder.is_prepared():
+        return
+    try:
+        builder.download_and_prepare(file_format=prepared.FILE_FORMAT)
+    except Exception as error:  # each data set fails in its own ways
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
+        raise UserError(
+            f"the data set {builder.name} can't be made in {builder.data_path}: {reason}; on a "
+            f"machine where it can: tfds build {builder.name} --file_format=array_record"
+        ) from error
+
+
+def open_split(variant: str, path: str, split: str) -> "NamedSource":
+    """Open a split, or a slice of one as TFDS writes it: "train", "validation[:1000]".
+
+    Raises:
+        UserError: no such data set, split or field; or it is stored where records can be read in
+            their order alone.
+    """
+    name, fields = split_fields(variant)
+    builder = _builder(name, path)
+    if not builder.is_prepared():
+        raise UserError(f"no data set {name} at {builder.data_path}: prepare it first")
+    known = list(builder.info.splits)
+    if split.split("[")[0] not in known:
+        raise unknown_name(f"split of {name}", split, known)
+    return NamedSource(builder, split, _found(builder, fields))
+
+
+class NamedSource:
+    """A Source over the records of a split.
+
+    Args:
+        builder: TFDS's, prepared.
+        split: which.
+        fields: the picture's and the caption's.
+
+    Raises:
+        UserError: the records can't be read in any order.
+    """
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, split: str, fields: Fields):
+        self._name, self._fields = builder.name, fields
+        self._classes = _classes(builder.info.features, fields.caption)
+        decoders = {fields.image: tfds.decode.SkipDecoding()}
+        try:
+            # TFDS's decorator hides the parameters.
+            self._records = builder.as_data_source(split, decoders=decoders)  # pyright: ignore
+            len(self._records)
+        except (NotImplementedError, ValueError) as error:
+            raise UserError(
+                f"the split {split!r} of {self._name} can't be read in any order "
+                f"({' '.join(str(error).split())[:120]}); store it again: tfds build {self._name} "
+                "--file_format=array_record"
+            ) from error
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, i: int) -> Example:
+        record = self._record(i)
+        data = bytes(record[self._fields.image])
+        image = images.decode(data, f"number {i} of {self._name}")
+        return Example(image=image, captions=self._captions(record), facts={})
+
+    def captions(self, i: int) -> tuple[str, ...]:
+        """Return the captions of picture i without decoding it."""
+        return self._captions(self._record(i))
+
+    def _record(self, i: int) -> dict[str, Any]:
+        if not 0 <= i < len(self):
+            raise IndexError(f"picture {i} of {len(self)}")
+        return self._records[int(i)]
+
+    def _captions(self, record: dict[str, Any]) -> tuple[str, ...]:
+        value = inside(record, self._fields.caption.split("/"))
+        if self._classes:
+            value = self._classes[int(value)].replace("_", " ")
+        return tuple(dict.fromkeys(texts(value)))
+
+
+@functools.cache
+def _builder(name: str, path: str) -> tfds.core.DatasetBuilder:
+    if not name:
+        raise UserError("the source 'tfds' needs a data set's name, such as tfds/coco_captions")
+    try:
+        return tfds.builder(name, data_dir=path or prepared.data_dir())
+    except tfds.core.DatasetNotFoundError:
+        raise unknown_name(
+            "data set of TFDS", name, tfds.list_builders(with_community_datasets=False)
+        ) from None
+    except (ValueError, TypeError, ImportError) as error:
+        raise UserError(
+            f"TFDS can't open the data set {name!r}: {' '.join(str(error).split())[:200]}"
+        ) from error
+
+
+def _found(builder: tfds.core.DatasetBuilder, fields: Fields) -> Fields:
+    """The field map, where it says nothing told from the features' types."""
+    features: Any = builder.info.features
+    where = f"the data set {builder.name}"
+    pictures = [name for name, f in features.items() if isinstance(f, tfds.features.Image)]
+    image = fields.image or (pictures[0] if len(pictures) == 1 else "")
+    if image not in pictures:
+        raise UserError(
+            f"{where} does not say which feature is the picture: add ?image=FIELD, one of "
+            f"{', '.join(pictures) or 'none: it has no pictures'}"
+        )
+    caption = fields.caption or likely_caption(_with_text(features), where)
+    if _feature(features, caption) is None:
+        raise unknown_name(f"feature of {builder.name}", caption, _with_text(features))
+    return Fields(image, _deeper(features, caption))
+
+
+def _with_text(features: Any) -> list[str]:
+    """The features that hold a text or a class somewhere in them."""
+    return [name for name, f in features.items() if _leaf(f) is not None]
+
+
+def _leaf(feature: Any) -> str | None:
+    """The path to a text or a class in a feature; "": it is one; None: there is none."""
+    if isinstance(feature, tfds.features.Text | tfds.features.ClassLabel):
+        return ""
+    if isinstance(feature, tfds.features.Sequence):
+        return _leaf(feature.feature)
+    if isinstance(feature, tfds.features.FeaturesDict):
+        inner = {name: _leaf(f) for name, f in feature.items()}
+        texts = [n for n in inner if inner[n] is not None and n in ("text", "caption", "raw")]
+        return texts[0] if texts else None
+    return None
+
+
+def _feature(features: Any, path: str) -> Any:
+    for name in path.split("/"):
+        if isinstance(features, tfds.features.Sequence):
+            features = features.feature
+        if not isinstance(features, tfds.features.FeaturesDict) or name not in features:
+            return None
+        features = features[name]
+    return features
+
+
+def _deeper(features: Any, caption: str) -> str:
+    """`captions` → `captions/text`, where the text lies deeper."""
+    rest = _leaf(_feature(features, caption))
+    if rest is None:
+        raise UserError(f"the feature {caption!r} holds no text: choose another ?caption=FIELD")
+    return f"{caption}/{rest}" if rest else caption
+
+
+def _classes(features: Any, caption: str) -> list[str]:
+    """The names of the classes, where the caption is a class."""
+    feature = _feature(features, caption)
+    return list(feature.names) if isinstance(feature, tfds.features.ClassLabel) else []

@@ -1,0 +1,156 @@
+import io
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from glide_jax import data
+from glide_jax.data import images
+from glide_jax.data.fields import Fields, inside, split_fields, texts
+from glide_jax.data.survey import survey
+from glide_jax.errors import UserError
+
+
+class Fashion(tfds.core.GeneratorBasedBuilder):
+    """Two pictures and a class; JPEGs whose colours are not RGB."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        kinds = {
+            "front": tfds.features.Image(),
+            "back": tfds.features.Image(),
+            "kind": tfds.features.ClassLabel(names=["ankle_boot", "bag"]),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(kinds))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        buffer = io.BytesIO()
+        Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(buffer, "JPEG")
+        for i in range(2):
+            buffer.seek(0)
+            back = images.encode_png(np.zeros((4, 4, 3), np.uint8))
+            front = io.BytesIO(buffer.getvalue())
+            yield i, {"front": front, "back": io.BytesIO(back), "kind": i}
+
+
+def test_a_field_map_follows_the_question_mark():
+    assert split_fields("coco") == ("coco", Fields())
+    assert split_fields("a/b?image=x&caption=y/z") == ("a/b", Fields("x", "y/z"))
+    for wrong in ("a?img=x", "a?image"):
+        with pytest.raises(UserError):
+            split_fields(wrong)
+
+
+def test_texts_are_found_however_they_lie():
+    assert list(texts([b" a  b ", "", None, ["c", "d"]])) == ["a b", "c", "d"]
+    assert inside({"a": [{"b": 1}, {"b": 2}]}, ["a", "b"]) == [1, 2]
+    assert inside({"a": {"b": ["x"]}}, ["a", "b"]) == ["x"]
+    with pytest.raises(KeyError):
+        inside({"a": "x"}, ["a", "b"])
+
+
+def test_tfds_asks_which_picture_and_takes_a_class_for_a_caption(tmp_path):
+    tfds.builder("fashion", data_dir=tmp_path).download_and_prepare(file_format="array_record")
+    with pytest.raises(UserError, match=r"which feature is the picture.*front, back"):
+        data.open_source("tfds/fashion", str(tmp_path), "train")
+    source = data.open_source("tfds/fashion?image=front", str(tmp_path), "train")
+    captions = sorted(source.captions(i) for i in range(2))
+    assert captions == [("ankle boot",), ("bag",)]
+    assert np.abs(source[0].image.astype(int) - [255, 0, 0]).max() < 10  # CMYK, read by `images`
+
+
+def test_tfds_says_what_is_wrong_in_one_line(tmp_path):
+    tfds.builder("fashion", data_dir=tmp_path).download_and_prepare(file_format="array_record")
+    wrong = {
+        ("tfds", "train"): "needs a data set's name",
+        ("tfds/fashon", "train"): "did you mean 'fashion",
+        ("tfds/fashion?image=front", "trian"): "did you mean 'train'",
+        ("tfds/fashion?image=front&caption=knd", "train"): "did you mean 'kind'",
+        ("tfds/fashion?image=kind", "train"): "which feature is the picture",
+        ("tfds/fashion?image=front", "train[:x]"): "in any order|slice",
+    }
+    for (name, split), message in wrong.items():
+        with pytest.raises(UserError, match=message) as caught:
+            data.open_source(name, str(tmp_path), split)
+        assert "\n" not in str(caught.value)
+
+
+def test_huggingface_says_what_is_wrong_in_one_line(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    png = images.encode_png(np.zeros((4, 4, 3), np.uint8))
+    rows = [{"photo": png, "title": "a", "body": "b", "kind": i % 2} for i in range(4)]
+    kinds = {
+        "photo": datasets.Value("binary"),
+        "title": datasets.Value("string"),
+        "body": datasets.Value("string"),
+        "kind": datasets.ClassLabel(names=["a_cat", "a_dog"]),
+    }
+    table = datasets.Dataset.from_list(rows, features=datasets.Features(kinds))
+    path = str(tmp_path / "rows.parquet")
+    table.to_parquet(path)
+
+    def opened(name, path=path, split="train"):
+        return data.open_source(name, path, split)
+
+    assert opened("huggingface?caption=title").captions(0) == ("a",)
+    assert opened("huggingface?caption=kind").captions(1) == ("a dog",)
+    assert opened("huggingface?caption=kind")[1].image.shape == (4, 4, 3)
+    assert len(opened("huggingface?caption=kind", split="train[:3]")) == 3
+    wrong = {
+        ("huggingface", path, "train"): "which field is the caption.*title, body",
+        ("huggingface?caption=x", path, "train"): "no column 'x'.*photo, title",
+        ("huggingface?caption=title", path, "test"): "can't open",
+        ("huggingface", "", "train"): "needs a name",
+        ("huggingface", str(tmp_path / "*.pq"), "train"): "no file is called",
+    }
+    for arguments, message in wrong.items():
+        with pytest.raises(UserError, match=message) as caught:
+            opened(*arguments)
+        assert "\n" not in str(caught.value)
+
+
+class _Mixed:
+    """Ten pictures, one of them broken."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, i):
+        if i == 3:
+            raise images.BrokenImage("cannot read the picture 3.png: cut off")
+        return data.Example(np.full((8 + i, 20, 3), i, np.uint8), self.captions(i), {})
+
+    def captions(self, i):
+        return ("the same", f"number {i} of ten")
+
+
+def test_a_survey_counts_what_is_there_and_what_is_broken():
+    found = survey(_Mixed(), sample=100, show=4)
+    assert (found.count, found.read, len(found.broken)) == (10, 9, 1)
+    assert found.repeated == {"the same": 10}
+    assert (found.sides.min(), found.sides.max()) == (8, 17)
+    text = "\n".join(found.lines())
+    assert "10 pictures; of 10 looked at, 9 can be read" in text
+    assert "3.png: cut off" in text
+    assert "10 × 'the same'" in text
+    assert survey(_Mixed(), sample=2, show=4).read == 2
+
+
+def test_data_check_prints_the_survey_and_draws_a_sheet(tmp_path, capsys):
+    from glide_jax import cli
+
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(images.encode_png(np.zeros((9, 9, 3), np.uint8)))
+        (tmp_path / f"{i}.txt").write_text("a black square")
+    sheet = tmp_path / "out" / "sheet.png"
+    check = ["data", "check", "folder", "--path", str(tmp_path), "--out", str(sheet)]
+    assert cli.main(check) == 0
+    assert "3 pictures; of 3 looked at, 3 can be read" in capsys.readouterr().out
+    assert Image.open(sheet).width > 3 * 160
+    assert cli.main(["data", "check", "folder", "--path", str(tmp_path / "nowhere")]) == 2
+    assert cli.main([*check, "--sample", "0"]) == 2

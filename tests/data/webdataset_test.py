@@ -1,0 +1,181 @@
+import http.server
+import re
+import threading
+
+import numpy as np
+import pytest
+from data_toys import add_file, write_shard
+
+from glide_jax import data
+from glide_jax.data import Example, images, webdataset
+from glide_jax.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIDE_JAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(webdataset, "PAUSES_S", (0.0,))
+    webdataset._index.cache_clear()
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Two shards of three pictures each, picture i all i."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for shard in range(2):
+        some = [
+            Example(np.full((8, 8, 3), i, np.uint8), (f"picture {i}", f"number {i}"), {})
+            for i in range(3 * shard, 3 * shard + 3)
+        ]
+        write_shard(folder / f"{shard:05}.tar", some, 3 * shard)
+    return folder
+
+
+def opened(path, name="webdataset", split="train"):
+    return data.open_source(name, str(path), split)
+
+
+def levels(source):
+    return [int(source[i].image[0, 0, 0]) for i in range(len(source))]
+
+
+@pytest.mark.parametrize("path", ["", "/*.tar", "/{00000..00001}.tar", "/{00000,00001}.tar"])
+def test_shards_are_a_folder_a_pattern_or_in_braces(shards, path):
+    assert levels(opened(f"{shards}{path}")) == list(range(6))
+
+
+def test_braces_keep_their_zeros_and_multiply():
+    assert list(webdataset._braces("{a,b}/{08..10}")) == [
+        f"{folder}/{number}" for folder in "ab" for number in ("08", "09", "10")
+    ]
+
+
+def test_captions_are_the_texts_or_the_field_that_is_asked_for(shards):
+    assert opened(shards).captions(4) == ("picture 4", "number 4")
+    assert opened(shards, "webdataset?caption=json/title").captions(4) == ("title 4",)
+
+
+def test_a_caption_in_json_alone_is_found(tmp_path):
+    import tarfile
+
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add_file(tar, "folder.v1/1.png", images.encode_png(np.zeros((4, 4, 3), np.uint8)))
+        add_file(tar, "folder.v1/1.json", b'{"caption": "from  json"}')
+    assert opened(tmp_path).captions(0) == ("from json",)
+
+
+def test_rows_that_lack_something_are_counted_and_named(shards, caplog):
+    import tarfile
+
+    png = images.encode_png(np.zeros((4, 4, 3), np.uint8))
+    with tarfile.open(shards / "00002.tar", "w") as tar:
+        add_file(tar, "silent.png", png)
+        add_file(tar, "blank.png", png)
+        add_file(tar, "blank.txt", b" \n")
+        add_file(tar, "blind.txt", b"no picture")
+    assert len(opened(shards)) == 6
+    assert "6 pictures with captions in 3 shards; skipped 3" in caplog.text
+    assert "silent, blank, blind" in caplog.text
+
+
+def test_an_index_is_made_once_and_again_for_another_shard(shards, tmp_path):
+    opened(shards)
+    files = sorted((tmp_path / "cache" / "shards").iterdir())
+    times = [file.stat().st_mtime_ns for file in files]
+    webdataset._index.cache_clear()
+    opened(shards)
+    assert [file.stat().st_mtime_ns for file in files] == times
+    write_shard(shards / "00000.tar", [Example(np.full((4, 4, 3), 9, np.uint8), ("nine",), {})], 0)
+    webdataset._index.cache_clear()
+    assert levels(opened(shards)) == [9, 3, 4, 5]
+
+
+def test_a_shard_that_vanishes_is_named(shards):
+    source = opened(shards)
+    (shards / "00001.tar").unlink()
+    assert levels([source[i] for i in range(3)]) == [0, 1, 2]
+    with pytest.raises(images.BrokenImage, match=r"000000004 of .*00001\.tar.* not there any more"):
+        source[4]
+
+
+def test_a_shard_that_is_cut_off_later_gives_a_broken_picture(shards):
+    source = opened(shards)
+    shard = shards / "00001.tar"
+    shard.write_bytes(shard.read_bytes()[:700])
+    with pytest.raises(images.BrokenImage, match="cut off"):
+        source[5]
+
+
+def test_what_can_not_be_opened_is_one_line(shards, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.tar").write_bytes(b"not a tar" * 100)
+    wrong = {
+        "": "set data.path",
+        str(tmp_path / "empty"): "no tar shards",
+        str(tmp_path / "bad.tar"): r"can't read the shard .*bad\.tar",
+        str(tmp_path / "none.tar"): "not there",
+    }
+    for path, message in wrong.items():
+        with pytest.raises(UserError, match=message) as caught:
+            opened(path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="no variant '64'"):
+        opened(shards, "webdataset/64")
+    with pytest.raises(UserError, match="did you mean 'caption'"):
+        opened(shards, "webdataset?captoin=txt")
+    with pytest.raises(UserError, match="no test split"):
+        opened(shards, split="test")
+    with pytest.raises(UserError, match="did you mean 'train'"):
+        opened(shards, split="trian")
+
+
+class Ranges(http.server.SimpleHTTPRequestHandler):
+    """A server that knows ranges, and fails now and then."""
+
+    failures = 0
+
+    def do_GET(self):
+        content = (self.server.folder / self.path.strip("/")).read_bytes()
+        if Ranges.failures:
+            Ranges.failures -= 1
+            self.send_error(503)
+            return
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        start, end = (int(asked[1]), int(asked[2]) + 1) if asked else (0, len(content))
+        end = min(end, len(content))
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(end - start))
+        self.end_headers()
+        self.wfile.write(content[start:end])
+
+    def do_HEAD(self):
+        size = (self.server.folder / self.path.strip("/")).stat().st_size
+        self.send_response(200)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+
+def test_shards_far_away_are_read_in_ranges_and_asked_again(shards):
+    pytest.importorskip("aiohttp")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ranges)
+    server.folder = shards
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        source = opened(f"http://127.0.0.1:{server.server_port}/{{00000..00001}}.tar")
+        assert levels(source) == list(range(6))
+        Ranges.failures = 1
+        assert source[4].captions == ("picture 4", "number 4")
+        Ranges.failures = 2
+        with pytest.raises(images.BrokenImage, match="503"):
+            source[4]
+    finally:
+        Ranges.failures = 0
+        server.shutdown()
+        server.server_close()
