@@ -117,8 +117,13 @@ def _builder(name: str, path: str) -> tfds.core.DatasetBuilder:
     try:
         return tfds.builder(name, data_dir=path or prepared.data_dir())
     except tfds.core.DatasetNotFoundError:
-        raise unknown_name(
-            "data set of TFDS", name, tfds.list_builders(with_community_datasets=False)
+        near = difflib.get_close_matches(
+            name, tfds.list_builders(with_community_datasets=False), n=1
+        )
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(
+            f"TFDS knows no data set {name!r}: {hint}all are listed at "
+            "https://www.tensorflow.org/datasets/catalog"
         ) from None
     except (ValueError, TypeError, ImportError) as error:
         raise UserError(
