@@ -56,6 +56,7 @@ def get_config():
                 num_steps=1000,
                 prediction="eps",
                 learn_variance=True,
+                weighting="uniform",
                 vlb_weight=0.001,
             ),
             training=dict(

@@ -49,6 +49,7 @@ def get_config():
                 num_steps=1000,
                 prediction="v",
                 learn_variance=False,
+                weighting="uniform",
                 vlb_weight=0.0,
             ),
             training=dict(

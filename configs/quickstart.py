@@ -93,6 +93,7 @@ def diffusion():
         # What is flat is easier to say than the noise on it.
         prediction="x_0",
         learn_variance=False,
+        weighting="uniform",
         vlb_weight=0.0,
     )
 

@@ -30,6 +30,7 @@ MAY_CHANGE_BEFORE = (
     "seed",
     "data.*",
     "training.*",
+    "diffusion.weighting",
     "diffusion.vlb_weight",
     "model.dropout",
     "model.dtype",

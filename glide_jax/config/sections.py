@@ -53,6 +53,8 @@ class DiffusionConfig:
         num_steps: steps of the noising process.
         prediction: what the model's output means: `eps`, `x_0` or `v`.
         learn_variance: the model also predicts the variance of p(x_{t-1}|x_t).
+        weighting: how much each noise level's error counts: `uniform` (L_simple), `min_snr`
+            (Min-SNR-5) or `p2`; see `glide_jax.diffusion.losses`.
         vlb_weight: weight of L_vlb beside L_simple (Improved DDPM, λ of eq. 16).
     """
 
@@ -60,11 +62,13 @@ class DiffusionConfig:
     num_steps: int
     prediction: str
     learn_variance: bool
+    weighting: str
     vlb_weight: float
 
     def __post_init__(self):
         one_of(("squared_cosine", "linear"), self, "schedule")
         one_of(("eps", "x_0", "v"), self, "prediction")
+        one_of(("uniform", "min_snr", "p2"), self, "weighting")
         at_least(1, self, "num_steps")
         at_least(0, self, "vlb_weight")
 

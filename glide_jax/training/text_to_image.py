@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from glide_jax.config import GlideConfig, StageConfig
-from glide_jax.diffusion.losses import loss_terms
+from glide_jax.diffusion.losses import WEIGHTINGS, loss_terms
 from glide_jax.diffusion.schedule import BETAS, make_schedule
 from glide_jax.models.model import Model
 from glide_jax.text import TokenBatch
@@ -46,7 +46,14 @@ def text_to_image_loss(model: Model, stage: StageConfig, null: TokenBatch) -> Lo
 
         diffusion = stage.diffusion
         terms = loss_terms(
-            apply, schedule, diffusion.prediction, t, x_0, noise, vlb_weight=diffusion.vlb_weight
+            apply,
+            schedule,
+            diffusion.prediction,
+            t,
+            x_0,
+            noise,
+            vlb_weight=diffusion.vlb_weight,
+            weighting=WEIGHTINGS[diffusion.weighting],
         )
         means = {name: value.mean() for name, value in terms.items()}
         return means.pop("hybrid"), means

@@ -12,6 +12,7 @@ from config_toys import complaint, of_family
         ("training.caption_dropout=1.1", "config.training.caption_dropout must be from 0 to 1"),
         ("training.lr_decay=linear", "config.training.lr_decay must be one of constant, cosine"),
         ("diffusion.prediction=noise", "config.diffusion.prediction must be one of eps, x_0, v"),
+        ("diffusion.weighting=snr", "config.diffusion.weighting must be one of uniform, min_snr"),
         ("diffusion.schedule=cosine", "config.diffusion.schedule must be one of squared_cosine"),
         ("model.dtype=float16", "config.model.dtype must be one of float32, bfloat16, not 'floa"),
         ("model.channels=40", "config.model.norm_groups must be a divisor of channels, 40, not 32"),

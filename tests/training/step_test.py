@@ -7,6 +7,7 @@ import pytest
 import tiny
 from jax.sharding import AxisType
 
+from glide_jax.diffusion.losses import WEIGHTINGS
 from glide_jax.parallel import mesh
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
 from glide_jax.text import tokenize
@@ -114,6 +115,22 @@ def test_a_picture_s_noise_is_its_own():
     of_halves = [float(loss(params, half, key)[0]) for half in halves]
     assert np.mean(of_halves) == pytest.approx(float(loss(params, batch, key)[0]), rel=1e-5)
     assert of_halves[0] != of_halves[1]
+
+
+def test_the_weighting_of_the_config_weighs_the_loss():
+    tokenizer = tiny.tokenizer()
+    batch = batch_of(8) | {"index": jnp.arange(8)}
+    found = {}
+    for name in WEIGHTINGS:
+        experiment = tiny.experiment(f"diffusion.weighting={name}", "model.dropout=0.0")
+        stage = experiment.stages["base"]
+        model = build_model(stage, experiment, tokenizer)
+        loss = jax.jit(text_to_image_loss(model, stage, null_of(tokenizer)))
+        value, metrics = loss(model.init(jax.random.key(0)), batch, jax.random.key(1))
+        found[name] = float(value), float(metrics["mse"])
+    assert len({mse for _, mse in found.values()}) == 1
+    assert found["uniform"][0] == pytest.approx(found["uniform"][1])
+    assert len({value for value, _ in found.values()}) == len(WEIGHTINGS)
 
 
 def test_learning_rate_warms_up_and_decays_to_nothing():
