@@ -16,6 +16,11 @@ class Interrupted(Exception):
     """A run was asked to stop, and has saved what it did. The message says how to go on."""
 
 
+def one_line(error: BaseException) -> str:
+    """What an exception says, on one line; where it says nothing, its type."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Build the error for a name that nobody has: the nearest one, and the list."""
     known = sorted(known)

@@ -26,10 +26,7 @@ def add(parser: Parser) -> Run:
         "--out", type=Path, default=Path("contact_sheet.png"), metavar="FILE", help="the sheet"
     )
 
-    def run(arguments: argparse.Namespace) -> None:
-        _check(arguments)
-
-    return run
+    return _check
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from glide_jax.data import images
-from glide_jax.data.source import Example
+from glide_jax.data.source import Example, checked
 from glide_jax.data.splitting import MIN_TO_SPLIT, check_split, kept_back, places
 from glide_jax.errors import UserError
 
@@ -64,9 +64,7 @@ class FolderSource:
         return self._item(i)[1]
 
     def _item(self, i: int) -> tuple[str, tuple[str, ...]]:
-        if not 0 <= i < len(self.items):
-            raise IndexError(f"picture {i} of {len(self.items)}")
-        return self.items[i]
+        return self.items[checked(i, len(self))]
 
 
 class _Skipped:
@@ -117,12 +115,12 @@ def open_split(variant: str, path: str, split: str) -> FolderSource:
             f"{summary}; put a .txt of captions beside each picture, or a captions.csv of "
             "file name and caption in the folder"
         )
-    names = [name for name, _ in items]
-    is_split = any(kept_back(names))
+    tests = kept_back([name for name, _ in items])
+    is_split = any(tests)
     if not is_split:
         summary += f"; fewer than {MIN_TO_SPLIT} are not split: all are in train"
     _log.log(logging.INFO if is_split and not str(skipped) else logging.WARNING, "%s", summary)
-    return FolderSource(path, tuple(items[i] for i in places(names, split, summary)))
+    return FolderSource(path, tuple(items[i] for i in places(tests, split, summary)))
 
 
 def _usable(

@@ -14,8 +14,8 @@ from typing import Any
 
 from glide_jax.data import images
 from glide_jax.data.fields import Fields, likely_caption, split_fields, texts
-from glide_jax.data.source import Example
-from glide_jax.errors import UserError
+from glide_jax.data.source import Example, checked
+from glide_jax.errors import UserError, one_line
 
 
 def prepare(variant: str, path: str) -> None:
@@ -81,9 +81,7 @@ class HuggingFaceSource:
 
     def captions(self, i: int) -> tuple[str, ...]:
         """Return the captions of picture i without reading it."""
-        if not 0 <= i < len(self):
-            raise IndexError(f"picture {i} of {len(self)}")
-        value = self._captions[int(i)][self._caption]
+        value = self._captions[checked(i, len(self))][self._caption]
         if self._classes:
             value = None if value is None else self._classes[value].replace("_", " ")
         return tuple(dict.fromkeys(texts(value)))
@@ -124,8 +122,8 @@ def _loaded(name: str, path: str, split: str | None) -> Any:
     except UserError:
         raise
     except Exception as error:  # the hub, the network, the files: each fails in its own ways
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"can't open the data set {name or path}: {reason}") from error
+        said = one_line(error)[:200]
+        raise UserError(f"can't open the data set {name or path}: {said}") from error
 
 
 def _columns(rows: Any, fields: Fields, where: str) -> tuple[Any, str, str, list[str]]:

@@ -7,7 +7,7 @@ import os
 import numpy as np
 from PIL import Image, ImageOps
 
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, one_line
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """What Pillow may open. Not its whole list: some readers start other programs (EPS)."""
@@ -126,8 +126,7 @@ def _guarded(read, name: str):
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to.
-        reason = getattr(error, "strerror", None) or str(error)
-        reason = " ".join(reason.split()) or type(error).__name__
+        reason = getattr(error, "strerror", None) or one_line(error)
         # Pillow's own words name the Python object that held the bytes; the file's name is said.
         reason = "not a picture file" if "cannot identify" in reason else reason
         raise BrokenImage(f"cannot read the picture {name}: {reason}") from error

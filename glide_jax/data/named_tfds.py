@@ -14,8 +14,8 @@ import tensorflow_datasets as tfds
 
 from glide_jax.data import images, prepared
 from glide_jax.data.fields import Fields, inside, likely_caption, split_fields, texts
-from glide_jax.data.source import Example
-from glide_jax.errors import UserError, unknown_name
+from glide_jax.data.source import Example, checked
+from glide_jax.errors import UserError, one_line, unknown_name
 
 
 def prepare(variant: str, path: str) -> None:
@@ -29,7 +29,7 @@ def prepare(variant: str, path: str) -> None:
         UserError: no such data set, or it can't be made here.
     """
     builder = _builder(split_fields(variant)[0], path)
-    if builder.is_prepared():
+    if prepared.is_prepared(builder):
         return
     try:
         builder.download_and_prepare(file_format=prepared.FILE_FORMAT)
@@ -50,7 +50,7 @@ def open_split(variant: str, path: str, split: str) -> "NamedSource":
     """
     name, fields = split_fields(variant)
     builder = _builder(name, path)
-    if not builder.is_prepared():
+    if not prepared.is_prepared(builder):
         raise UserError(f"no data set {name} at {builder.data_path}: prepare it first")
     known = list(builder.info.splits)
     if split.split("[")[0] not in known:
@@ -81,7 +81,7 @@ class NamedSource:
         except (NotImplementedError, ValueError) as error:
             raise UserError(
                 f"the split {split!r} of {self._name} can't be read in any order "
-                f"({' '.join(str(error).split())[:120]}); store it again: tfds build {self._name} "
+                f"({one_line(error)[:120]}); store it again: tfds build {self._name} "
                 "--file_format=array_record"
             ) from error
 
@@ -99,9 +99,7 @@ class NamedSource:
         return self._captions(self._record(i))
 
     def _record(self, i: int) -> dict[str, Any]:
-        if not 0 <= i < len(self):
-            raise IndexError(f"picture {i} of {len(self)}")
-        return self._records[int(i)]
+        return self._records[checked(i, len(self))]
 
     def _captions(self, record: dict[str, Any]) -> tuple[str, ...]:
         value = inside(record, self._fields.caption.split("/"))
@@ -127,7 +125,7 @@ def _builder(name: str, path: str) -> tfds.core.DatasetBuilder:
         ) from None
     except (ValueError, TypeError, ImportError) as error:
         raise UserError(
-            f"TFDS can't open the data set {name!r}: {' '.join(str(error).split())[:200]}"
+            f"TFDS can't open the data set {name!r}: {one_line(error)[:200]}"
         ) from error
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from glide_jax.data import images
-from glide_jax.data.source import Example
+from glide_jax.data.source import Example, checked
 from glide_jax.errors import UserError, unknown_name
 from glide_jax.locking import lock
 
@@ -64,21 +64,21 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
     Raises:
         UserError: the disk is full or may not be written, or what is there is damaged.
     """
-    if _is_prepared(builder):
+    if is_prepared(builder):
         return
     if builder.data_path.exists():
         raise UserError(f"{builder.data_path} is damaged: delete that folder, it is made again")
     tfds.display_progress_bar(sys.stderr.isatty())
     try:
         with _alone(builder):
-            if _is_prepared(builder):
+            if is_prepared(builder):
                 return  # another process has made it meanwhile
             _log.info("making the data set %s in %s, once", _name(builder), builder.data_path)
             # TFDS prints of downloads; there are none.
             with contextlib.redirect_stdout(io.StringIO()):
                 builder.download_and_prepare(file_format=FILE_FORMAT)
     except (OSError, RuntimeError) as error:
-        if _is_prepared(builder):
+        if is_prepared(builder):
             return  # without a lock, another process was quicker
         # array_record tells of a full disk in words only.
         if isinstance(error, RuntimeError) and os.strerror(errno.ENOSPC) not in str(error):
@@ -95,7 +95,7 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> "PreparedSource
     Raises:
         UserError: the data set is not on disk, or has no such split.
     """
-    if not _is_prepared(builder):
+    if not is_prepared(builder):
         raise UserError(f"no data set {_name(builder)} at {builder.data_path}: prepare it first")
     known = list(builder.info.splits)
     name = split.split("[")[0]
@@ -135,9 +135,7 @@ class PreparedSource:
         return _captions(self._record(i))
 
     def _record(self, i: int) -> dict[str, Any]:
-        if not 0 <= i < len(self):
-            raise IndexError(f"picture {i} of {len(self)}")
-        return self._records[int(i)]
+        return self._records[checked(i, len(self))]
 
 
 def _captions(record: dict[str, Any]) -> tuple[str, ...]:
@@ -166,8 +164,9 @@ def _alone(builder: tfds.core.DatasetBuilder) -> Iterator[None]:
         yield
 
 
-def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
-    # is_prepared alone warns of a folder that is not there.
+def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
+    """Tell whether the data set is on disk."""
+    # TFDS's own is_prepared warns of a folder that is not there.
     return builder.data_path.exists() and builder.is_prepared()
 
 

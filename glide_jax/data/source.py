@@ -31,6 +31,13 @@ class Example:
     facts: Mapping[str, Any]
 
 
+def checked(i: int, count: int) -> int:
+    """The place i of `count` pictures, as a plain int; IndexError: there is none."""
+    if not 0 <= i < count:
+        raise IndexError(f"picture {i} of {count}")
+    return int(i)
+
+
 @runtime_checkable
 class Source(Protocol):
     """A split of a data set. Random access, picklable, safe to read from several threads."""

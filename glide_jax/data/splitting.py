@@ -25,18 +25,17 @@ def kept_back(names: Sequence[str]) -> list[bool]:
     return [_in_test(name) for name in names]
 
 
-def places(names: Sequence[str], split: str, summary: str) -> list[int]:
+def places(tests: Sequence[bool], split: str, summary: str) -> list[int]:
     """The places of a split's pictures among all.
 
     Args:
-        names: of all pictures.
+        tests: as `kept_back` says of all pictures.
         split: "train" or "test".
         summary: what they are, for the error.
 
     Raises:
         UserError: it is the test split, and there is none.
     """
-    tests = kept_back(names)
     chosen = [i for i, is_test in enumerate(tests) if is_test == (split == "test")]
     if not chosen:
         raise UserError(f"{summary}; there is no {split} split to open")

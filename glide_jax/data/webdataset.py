@@ -38,9 +38,9 @@ from tqdm import tqdm
 
 from glide_jax.data import images
 from glide_jax.data.fields import Fields, inside, split_fields, texts
-from glide_jax.data.source import Example
+from glide_jax.data.source import Example, checked
 from glide_jax.data.splitting import check_split, kept_back, places
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, one_line
 from glide_jax.text.vocabulary import cache_folder
 
 PAUSES_S = (0.5, 2.0, 8.0)
@@ -94,10 +94,11 @@ class WebDataset:
             summary += f"; skipped {len(index.skipped)} without a picture or a caption ({few})"
         if not index.names:
             raise UserError(f"{summary}; is this what img2dataset wrote? See docs/data.md")
-        if not any(kept_back(index.names)):
+        tests = kept_back(index.names)
+        if not any(tests):
             summary += "; too few to split: all are in train"
         _log.log(logging.WARNING if index.skipped else logging.INFO, "%s", summary)
-        self._index, self._places = index, places(index.names, split, summary)
+        self._index, self._places = index, places(tests, split, summary)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -116,9 +117,8 @@ class WebDataset:
 
     def captions(self, i: int) -> tuple[str, ...]:
         """Return the captions of picture i without reading it."""
-        if not 0 <= i < len(self):
-            raise IndexError(f"picture {i} of {len(self)}")
-        return tuple(self._index.captions[self._places[i]].split(_CAPTION_LINE))
+        place = self._places[checked(i, len(self))]
+        return tuple(self._index.captions[place].split(_CAPTION_LINE))
 
 
 class _Index:
@@ -233,7 +233,7 @@ def _rows(shard: str, fields: Fields) -> dict[str, Any]:
 
 
 def _key(name: str) -> str:
-    """ "a/12.seg.png" → "a/12": the row's name ends at the first dot of the file's."""
+    """The row's name, a/12 of a/12.seg.png: it ends at the first dot of the file's."""
     folder, _, file = name.rpartition("/")
     return f"{folder}/{file.split('.')[0]}" if folder else file.split(".")[0]
 
@@ -289,7 +289,7 @@ def _tried(read: Any, name: str) -> Any:
 
 
 def _why(error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    reason = getattr(error, "strerror", None) or one_line(error)
     if isinstance(error, ImportError):
         reason += "; pip install 'glide_jax[remote]'"
-    return reason[:200] or type(error).__name__
+    return reason[:200]

@@ -320,7 +320,8 @@ def test_a_full_disk_is_a_user_error(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("call", [data.prepare, lambda n, p: data.open_source(n, p, "train")])
 def test_unknown_data_set_names_the_nearest(call):
-    with pytest.raises(UserError, match=r"'shape'.*did you mean 'shapes'.*folder, .*shapes"):
+    known = "emoji, folder, huggingface, shapes, tfds, webdataset"
+    with pytest.raises(UserError, match=rf"'shape'.*did you mean 'shapes'.*{known}"):
         call("shape/64", "")
 
 

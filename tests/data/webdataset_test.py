@@ -1,5 +1,6 @@
 import http.server
 import re
+import tarfile
 import threading
 
 import numpy as np
@@ -57,8 +58,6 @@ def test_captions_are_the_texts_or_the_field_that_is_asked_for(shards):
 
 
 def test_a_caption_in_json_alone_is_found(tmp_path):
-    import tarfile
-
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add_file(tar, "folder.v1/1.png", images.encode_png(np.zeros((4, 4, 3), np.uint8)))
         add_file(tar, "folder.v1/1.json", b'{"caption": "from  json"}')
@@ -66,8 +65,6 @@ def test_a_caption_in_json_alone_is_found(tmp_path):
 
 
 def test_rows_that_lack_something_are_counted_and_named(shards, caplog):
-    import tarfile
-
     png = images.encode_png(np.zeros((4, 4, 3), np.uint8))
     with tarfile.open(shards / "00002.tar", "w") as tar:
         add_file(tar, "silent.png", png)
