@@ -12,16 +12,18 @@ import jax
 import numpy as np
 
 from glide_jax.config import Experiment
+from glide_jax.errors import UserError
 from glide_jax.evaluation import prompt_truth
 from glide_jax.parallel.processes import by_first_process
-from glide_jax.pipelines.cascade import draw_pictures, needs_picture
+from glide_jax.pipelines.cascade import needs_picture
 from glide_jax.pipelines.drawing import plan
-from glide_jax.pipelines.drawn import slug
 from glide_jax.pipelines.grid import grid, save_picture
 from glide_jax.pipelines.loading import load_stages
+from glide_jax.pipelines.making import Origin
+from glide_jax.pipelines.pipeline import Pipeline
 from glide_jax.pipelines.stage import Stage, cut_prompts, make_stage
 from glide_jax.training import cost, loop
-from glide_jax.training.checkpoints import checkpoints_of, refuse_another_run
+from glide_jax.training.checkpoints import checkpoints_of, open_checkpoint, refuse_another_run
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.jobs import make_jobs, pretrain_text
 from glide_jax.types import Params
@@ -70,10 +72,10 @@ def sample(
         UserError: the workdir holds no model, or an override is wrong.
     """
     start = time.perf_counter()
-    experiment, stages = load_stages(workdir, overrides)
+    experiment, pipeline = _load(workdir, overrides)
     wanted = tuple(prompts) if prompts else experiment.prompts
-    _say_cut(wanted, stages[0])
-    files = _draw_prompts(stages, wanted, seed, workdir / "samples")
+    _say_cut(wanted, pipeline.stages[0])
+    files = _draw_prompts(pipeline, wanted, seed, workdir / "samples")
     print("\n".join(str(file) for file in files))
     drawn = {"prompts": wanted, "seed": seed, "files": [str(file) for file in files]}
     drawn["seconds"] = round(time.perf_counter() - start, 1)
@@ -87,10 +89,15 @@ def evaluate(workdir: Path, overrides: Sequence[str]) -> None:
         UserError: the workdir holds no model, an override is wrong, or nobody can score its data.
     """
     start = time.perf_counter()
-    experiment, stages = load_stages(workdir, overrides)
-    scores = prompt_truth.evaluate(stages, experiment, print)
+    experiment, pipeline = _load(workdir, overrides)
+    scores = prompt_truth.evaluate(pipeline, experiment, print)
     took = {"seconds": round(time.perf_counter() - start, 1)}
     _summarise(workdir, {"scores": scores, "evaluate": took})
+
+
+def _load(workdir: Path, overrides: Sequence[str]) -> tuple[Experiment, Pipeline]:
+    experiment, stages = load_stages(workdir, overrides)
+    return experiment, Pipeline(tuple(stages), origin=Origin.of([workdir], overrides))
 
 
 def _train_stage(job: loop.Job, before: list[Stage], interrupt: Interrupt) -> Stage:
@@ -100,23 +107,26 @@ def _train_stage(job: loop.Job, before: list[Stage], interrupt: Interrupt) -> St
     prompts = job.experiment.prompts
 
     def sampled(params: Params, step: int) -> np.ndarray:
-        stages = [*before, dataclasses.replace(stage, params=params)]
-        pictures = draw_pictures(stages, prompts, seed=job.experiment.seed)[-1]
+        pipeline = Pipeline((*before, dataclasses.replace(stage, params=params)))
+        pictures = pipeline(prompts, seed=job.experiment.seed).arrays
         save_picture(grid(pictures, prompts), job.directory / "samples" / f"{step:08d}.png")
         return pictures
 
     draws = None if needs_picture([*before, stage]) else sampled
-    return dataclasses.replace(stage, params=loop.train(job, interrupt, draws))
+    params = loop.train(job, interrupt, draws)
+    step = open_checkpoint(job.directory / "checkpoints").step
+    return dataclasses.replace(stage, params=params, step=step)
 
 
 def _draw_and_score(
     stages: Sequence[Stage], experiment: Experiment, workdir: Path
 ) -> dict[str, Any]:
     """Draw the experiment's prompts; the figures of its data set's scorer, if it has one."""
-    _draw_prompts(stages, experiment.prompts, experiment.seed, workdir / "samples")
+    pipeline = Pipeline(tuple(stages), origin=Origin.of([workdir]))
+    _draw_prompts(pipeline, experiment.prompts, experiment.seed, workdir / "samples")
     if not prompt_truth.has_scorer(experiment.data.source):
         return {}
-    return {"scores": prompt_truth.evaluate(stages, experiment, print)}
+    return {"scores": prompt_truth.evaluate(pipeline, experiment, print)}
 
 
 def _say_cost(jobs: Sequence[loop.Job], workdir: Path) -> None:
@@ -145,16 +155,16 @@ def _say_cut(prompts: Sequence[str], stage: Stage) -> None:
 
 
 def _draw_prompts(
-    stages: Sequence[Stage], prompts: Sequence[str], seed: int, directory: Path
+    pipeline: Pipeline, prompts: Sequence[str], seed: int, directory: Path
 ) -> list[Path]:
     """Write a picture a prompt, and beside the directory one sheet of all of them."""
-    drawn = draw_pictures(stages, prompts, seed=seed)[-1]
-    files = []
-    for place, (pixels, prompt) in enumerate(zip(drawn, prompts, strict=True)):
-        files.append(directory / f"{slug(prompt)}-{seed}-{place}.png")
-        save_picture(pixels, files[-1])
+    drawn = pipeline(prompts, seed=seed)
     sheet = directory.with_suffix(".png")
-    save_picture(grid(drawn, prompts), sheet)
+    try:
+        files = drawn.save(directory)
+        save_picture(grid(drawn.arrays, prompts), sheet)
+    except OSError as error:
+        raise UserError(f"can't write to {directory}: {error.strerror}") from error
     return [*files, sheet]
 
 

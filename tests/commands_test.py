@@ -6,7 +6,7 @@ import tiny
 from PIL import Image
 from pipelines import pipeline_toys
 
-from glide_jax import cli, config, entry
+from glide_jax import cli, config, entry, main
 from glide_jax.commands.watching import Watch
 from glide_jax.pipelines.metadata import read_made
 from glide_jax.pipelines.one_stage import Step
@@ -95,6 +95,22 @@ def test_a_picture_is_drawn_again_from_itself(workdir, tmp_path, capsys):
     np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(files[3])))
     assert run("sample", "--like", files[3], "--out", out) == entry.BAD_INPUT
     assert "would write over" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_a_run_drew_with_other_keys_is_drawn_again(workdir, tmp_path, capsys):
+    """`main --mode=sample` says in its pictures all that made them, of every stage."""
+    keys = ["--config.sampling.steps=2", "--config.upsampler.sampling.steps=3"]
+    words = ["--mode=sample", f"--workdir={workdir}", "--prompt=red square", "--prompt=", *keys]
+    assert main.main(words) == 0
+    first, _, sheet = capsys.readouterr().out.splitlines()[-3:]
+    assert sheet == str(workdir / "samples.png")
+    made = read_made(first)
+    assert made.overrides == ("sampling.steps=2", "upsampler.sampling.steps=3")
+    assert run("sample", "--like", first, "--out", tmp_path) == 0
+    (again,) = capsys.readouterr().out.splitlines()
+    np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(first)))
+    assert read_made(again) == made
 
 
 @pytest.mark.slow

@@ -105,7 +105,10 @@ def common(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def load(
-    checkpoints: Sequence[Path] | None, clip: Path | None = None, classifier: Path | None = None
+    checkpoints: Sequence[Path] | None,
+    clip: Path | None = None,
+    classifier: Path | None = None,
+    overrides: Sequence[str] = (),
 ) -> "Pipeline":
     """The pipeline of workdirs. Raises UserError where there are none."""
     if not checkpoints:
@@ -115,7 +118,7 @@ def load(
             raise UserError(f"there is no workdir {workdir}")
     from glide_jax.pipelines.pipeline import Pipeline
 
-    return Pipeline.load(*checkpoints, clip=clip, classifier=classifier)
+    return Pipeline.load(*checkpoints, overrides=overrides, clip=clip, classifier=classifier)
 
 
 def watch(arguments: argparse.Namespace) -> "Watch":

@@ -71,6 +71,7 @@ def _again(arguments: argparse.Namespace) -> None:
         arguments.checkpoint or [Path(workdir) for workdir in made.checkpoints],
         arguments.clip or (Path(made.clip) if made.clip else None),
         arguments.classifier or (Path(made.classifier) if made.classifier else None),
+        made.overrides,
     )
     with drawing.watch(arguments) as watch:
         drawn = pipeline.again(made, on_step=watch)

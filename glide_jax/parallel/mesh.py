@@ -65,10 +65,10 @@ def divide_cpu(count: int) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if count == 1 or "xla_force_host_platform_device_count" in flags:
         return
-    # A device's operations keep to its own thread: two that share one pool wait for each other.
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     with contextlib.suppress(RuntimeError):  # it has started: in a notebook, say
         jax.config.update("jax_num_cpu_devices", count)
+        # A device's operations keep to its own thread: two that share one pool wait for each other.
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

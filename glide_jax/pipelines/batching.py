@@ -27,10 +27,15 @@ def batches(count: int, size: int, multiple: int) -> list[Batch]:
         The batches, which keep every picture once, in order; the last is filled up with more of
         its first picture.
     """
-    size = -(-min(size, count) // multiple) * multiple
+    size = shared_evenly(min(size, count), multiple)
 
     def begun_at(start: int) -> Batch:
         left = min(size, count - start)
         return Batch((*range(start, start + left), *[start] * (size - left)), tuple(range(left)))
 
     return [begun_at(start) for start in range(0, count, size)]
+
+
+def shared_evenly(size: int, multiple: int) -> int:
+    """The size of a batch, or a little more, so that so many devices share it evenly."""
+    return -(-size // multiple) * multiple

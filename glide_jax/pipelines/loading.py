@@ -10,7 +10,7 @@ from glide_jax import config, text
 from glide_jax.config import BASE, ClassifierConfig, ClipConfig, DenoiserConfig, Experiment
 from glide_jax.errors import UserError
 from glide_jax.models.families import model_of
-from glide_jax.parallel.mesh import make_mesh, replicated
+from glide_jax.parallel.mesh import divide_cpu, make_mesh, replicated
 from glide_jax.pipelines.guides import ClipGuide, Guide, classifier_guide, clip_guide
 from glide_jax.pipelines.stage import Stage, make_stage
 from glide_jax.text import Tokenizer
@@ -21,6 +21,8 @@ from glide_jax.types import Params
 def load_stages(workdir: Path, overrides: Sequence[str] = ()) -> tuple[Experiment, list[Stage]]:
     """A workdir's newest averaged weights, on every device, ready to draw.
 
+    Where JAX has not started, the CPU is divided as it was for training.
+
     Args:
         workdir: where training ran, or what was imported.
         overrides: `KEY=VALUE`, such as `sampling.guidance_scale=5`.
@@ -29,6 +31,7 @@ def load_stages(workdir: Path, overrides: Sequence[str] = ()) -> tuple[Experimen
         UserError: there is no model, or none that draws, or an override is wrong.
     """
     experiment = config.with_overrides(_open(workdir, BASE).experiment, overrides)
+    divide_cpu(experiment.cpu_devices)
     stages = []
     for name, stage in experiment.stages.items():
         if not isinstance(stage.model, DenoiserConfig):

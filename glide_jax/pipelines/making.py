@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
 
 from glide_jax import __version__
 from glide_jax.errors import UserError
@@ -15,11 +17,34 @@ from glide_jax.pipelines.stage import Stage, Subject
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """The workdirs that a pipeline was loaded from."""
+    """What a pipeline was loaded from.
+
+    Attributes:
+        checkpoints: the workdirs of the stages.
+        overrides: `KEY=VALUE` each, what was changed in the configs of all of them.
+        clip, classifier: the guides' workdirs, or None.
+    """
 
     checkpoints: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
     clip: str | None = None
     classifier: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        workdirs: Sequence[str | Path],
+        overrides: Sequence[str] = (),
+        clip: str | Path | None = None,
+        classifier: str | Path | None = None,
+    ) -> Self:
+        """The origin as a picture tells it: its paths lead there from everywhere."""
+        return cls(
+            checkpoints=tuple(map(_absolute, workdirs)),
+            overrides=tuple(overrides),
+            clip=_absolute(clip) if clip else None,
+            classifier=_absolute(classifier) if classifier else None,
+        )
 
 
 def made_of(
@@ -48,10 +73,8 @@ def made_of(
             strength=order.strength,
             places=places,
             watched=watched,
-            checkpoints=origin.checkpoints,
+            **vars(origin),
             steps=tuple(stage.step for stage in drew),
-            clip=origin.clip,
-            classifier=origin.classifier,
             given=order.given,
             version=__version__,
         )
@@ -59,11 +82,12 @@ def made_of(
     )
 
 
-def order_of(made: Made, stages: Sequence[Stage]) -> Order:
+def order_of(made: Made, stages: Sequence[Stage], origin: Origin) -> Order:
     """The order that makes a picture again.
 
     Raises:
-        UserError: it was no SAMPLE, or these are not the weights that it was drawn with.
+        UserError: it was no SAMPLE, or these are not the weights, or not the config, that it was
+            drawn with.
     """
     if made.job != metadata.SAMPLE:
         files = ", ".join(f"{name} {path}" for name, path in made.given.items())
@@ -77,6 +101,11 @@ def order_of(made: Made, stages: Sequence[Stage]) -> Order:
             f"the picture was drawn with the weights of steps {made.steps}, and these are of "
             f"{steps}: it can't be made again with them"
         )
+    if origin.overrides != made.overrides:
+        raise UserError(
+            f"the picture was drawn with {_changes(made.overrides)}, and these models were loaded "
+            f"with {_changes(origin.overrides)}: load them with overrides={list(made.overrides)}"
+        )
     return Order(
         job=made.job,
         subjects=[Subject(made.prompt, made.negative_prompt, made.label)],
@@ -85,3 +114,11 @@ def order_of(made: Made, stages: Sequence[Stage]) -> Order:
         settings=Settings.of(made.settings),
         places=made.places,
     )
+
+
+def _absolute(workdir: str | Path) -> str:
+    return str(Path(workdir).absolute())
+
+
+def _changes(overrides: Sequence[str]) -> str:
+    return f"{', '.join(overrides)} in its config" if overrides else "its config as it is"

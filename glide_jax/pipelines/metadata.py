@@ -32,6 +32,7 @@ class Made:
             size may round in another way.
         watched: whether `on_step` was told, which is another program, that may round otherwise.
         checkpoints: the workdirs.
+        overrides: what was changed in their configs, `KEY=VALUE` each.
         steps: of training, that each stage's weights are of.
         clip, classifier: the guides' workdirs, or None.
         given: of a job that began from pictures, the files by their names; None: it was no file.
@@ -49,6 +50,7 @@ class Made:
     places: tuple[tuple[int, int], ...]
     watched: bool
     checkpoints: tuple[str, ...]
+    overrides: tuple[str, ...]
     steps: tuple[int, ...]
     clip: str | None
     classifier: str | None
@@ -81,8 +83,8 @@ def read_made(path: str | os.PathLike) -> Made:
     try:
         values = json.loads(text)
         values["places"] = tuple((size, slot) for size, slot in values["places"])
-        values["checkpoints"] = tuple(values["checkpoints"])
-        values["steps"] = tuple(values["steps"])
+        for name in ("checkpoints", "overrides", "steps"):
+            values[name] = tuple(values[name])
         return Made(**values)
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(

@@ -132,7 +132,7 @@ def sampling_of(stage: Stage, edit: Edit, settings: Settings) -> SamplingConfig:
 def batches_of(stage: Stage, count: int, settings: Settings) -> list[Batch]:
     """The batches in which a stage draws so many pictures."""
     size = settings.over(stage.config.sampling).batch_size
-    return batches(count, size, 1 if stage.mesh is None else stage.mesh.size)
+    return batches(count, size, stage.num_devices)
 
 
 def _way(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glide_jax.pipelines.batching import Batch
+from glide_jax.pipelines.batching import Batch, shared_evenly
 from glide_jax.pipelines.guides import ClipGuide
 from glide_jax.pipelines.one_stage import (
     Asked,
@@ -124,7 +124,8 @@ def _cut(order: Order, turn: int, stage: Stage, count: int, settings: Settings) 
     if order.places is None:
         return batches_of(stage, count, settings)
     size, slot = order.places[turn]
-    return [Batch((0,) * size, (slot,))]
+    # On as many devices as before it is even already.
+    return [Batch((0,) * shared_evenly(size, stage.num_devices), (slot,))]
 
 
 def _best(order: Order, clip: ClipGuide, pictures: np.ndarray) -> list[int]:

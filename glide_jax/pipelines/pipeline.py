@@ -50,7 +50,7 @@ class Pipeline:
         stages: the base model's, then the upsamplers'.
         clip: for clip_scale and rerank; None: there is none.
         classifier: for classifier_scale; None: there is none.
-        origin: the workdirs.
+        origin: what it was loaded from.
     """
 
     stages: tuple[Stage, ...]
@@ -62,6 +62,7 @@ class Pipeline:
     def load(
         cls,
         *workdirs: str | Path,
+        overrides: Sequence[str] = (),
         clip: str | Path | None = None,
         classifier: str | Path | None = None,
     ) -> "Pipeline":
@@ -70,27 +71,26 @@ class Pipeline:
         Args:
             workdirs: one, or several whose stages follow each other: a base model's, then its
                 upsampler's.
+            overrides: what to change in their configs, such as `upsampler.sampling.steps=20`.
             clip: the workdir of a noised CLIP.
             classifier: the workdir of a classifier.
 
         Raises:
-            UserError: there is no model in one of them, none of the right kind, or they make no
-                cascade.
+            UserError: there is no model in one of them, none of the right kind, they make no
+                cascade, or an override is wrong.
         """
         if not workdirs:
             raise UserError("give the workdir of a model")
         keep_compiled()
-        stages = [stage for workdir in workdirs for stage in load_stages(Path(workdir))[1]]
+        stages = [
+            stage for workdir in workdirs for stage in load_stages(Path(workdir), overrides)[1]
+        ]
         check_cascade(stages)
         return cls(
             stages=tuple(stages),
             clip=load_clip(Path(clip)) if clip else None,
             classifier=load_classifier(Path(classifier)) if classifier else None,
-            origin=Origin(
-                checkpoints=tuple(map(_absolute, workdirs)),
-                clip=_absolute(clip) if clip else None,
-                classifier=_absolute(classifier) if classifier else None,
-            ),
+            origin=Origin.of(workdirs, overrides, clip, classifier),
         )
 
     @classmethod
@@ -281,10 +281,10 @@ class Pipeline:
 
         Raises:
             UserError: it does not say what made it, it was no `sample`, or these are not the
-                weights that it was drawn with.
+                weights, or not the config, that it was drawn with.
         """
         made = picture if isinstance(picture, Made) else read_made(picture)
-        order = order_of(made, self.stages)
+        order = order_of(made, self.stages, self.origin)
         listening = on_step or (lambda step: None)
         return self._draw(order, listening if made.watched else None)
 
@@ -320,7 +320,3 @@ class Pipeline:
         done = carry_out(order, self.stages, guides, self.clip, on_step)
         made = made_of(order, done, self.stages, self.origin, watched=on_step is not None)
         return Drawn(done.stages, made)
-
-
-def _absolute(workdir: str | Path) -> str:
-    return str(Path(workdir).absolute())

@@ -63,6 +63,11 @@ class Stage:
         mesh = sharding.mesh if isinstance(sharding, NamedSharding) else None
         return mesh if isinstance(mesh, Mesh) else None
 
+    @property
+    def num_devices(self) -> int:
+        """How many share each batch."""
+        return 1 if self.mesh is None else self.mesh.size
+
 
 class Subject(NamedTuple):
     """What one picture is to be of.

@@ -66,11 +66,11 @@ class Checkpoint:
     @property
     def data_state(self) -> dict[str, Any]:
         """Where the data iterator stood; UserError: the file is damaged."""
-        return self._read("data", ocp.JsonCheckpointHandler(), ocp.args.JsonRestore())
+        return self._read_json("data")
 
     @functools.cached_property
     def _meta(self) -> dict[str, Any]:
-        return self._read("meta", ocp.JsonCheckpointHandler(), ocp.args.JsonRestore())
+        return self._read_json("meta")
 
     @property
     def is_of_a_run(self) -> bool:
@@ -113,7 +113,9 @@ class Checkpoint:
             restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
             partial_restore=True,
         )
-        arrays = self._read("state", ocp.PyTreeCheckpointHandler(), args)
+        with self._readable():
+            reader = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+            arrays = reader.restore(self.path / "state", args=args)
         leaves = [arrays[path] for path in wanted]
         return jax.tree.unflatten(jax.tree.structure(abstract), leaves)
 
@@ -130,9 +132,11 @@ class Checkpoint:
                     "use the version of glide_jax that wrote it, or another workdir"
                 )
 
-    def _read(self, item: str, handler: Any, args: Any) -> Any:
+    def _read_json(self, item: str) -> Any:
+        # Not by a Checkpointer, which starts JAX: what is read here says how the CPU is divided.
+        folder: Any = self.path / item
         with self._readable():
-            return ocp.Checkpointer(handler).restore(self.path / item, args=args)
+            return ocp.JsonCheckpointHandler().restore(folder, args=ocp.args.JsonRestore())
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:

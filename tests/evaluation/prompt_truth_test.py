@@ -9,6 +9,7 @@ from glide_jax.config import with_overrides
 from glide_jax.data.shapes.builder import example
 from glide_jax.errors import UserError
 from glide_jax.evaluation import prompt_truth
+from glide_jax.pipelines.drawn import Drawn
 
 
 class FirstOfTest:
@@ -29,29 +30,27 @@ def experiment(monkeypatch):
     return with_overrides(tiny.experiment(), [*changes, "evaluation.num_captions=12"])
 
 
-def drawn_as(pictures, monkeypatch, experiment):
-    monkeypatch.setattr(
-        prompt_truth, "draw_pictures", lambda stages, captions, **rest: [np.stack(pictures)]
-    )
-    return prompt_truth.evaluate([], experiment, lambda row: None)
+def score(pictures, experiment):
+    """The figures of a pipeline that draws these, whatever it is asked for."""
+    drawn = Drawn((np.stack(pictures),), ())
+    return prompt_truth.evaluate(lambda captions, **rest: drawn, experiment, lambda row: None)
 
 
-def test_the_pictures_themselves_score_all(monkeypatch, experiment):
-    pictures = [FirstOfTest()[i].image for i in range(12)]
-    scores = drawn_as(pictures, monkeypatch, experiment)
+def test_the_pictures_themselves_score_all(experiment):
+    scores = score([FirstOfTest()[i].image for i in range(12)], experiment)
     assert scores.keys() == {"test"}
     assert scores["test"].keys() == {"guidance_1", "guidance_3"}
     assert set(scores["test"]["guidance_3"].values()) == {1.0}
 
 
-def test_the_share_is_of_pictures(monkeypatch, experiment):
+def test_the_share_is_of_pictures(experiment):
     right = [FirstOfTest()[i].image for i in range(12)]
     blank = np.full((64, 64, 3), 128, np.uint8)
-    scores = drawn_as([*right[:9], blank, blank, blank], monkeypatch, experiment)
+    scores = score([*right[:9], blank, blank, blank], experiment)
     assert scores["test"]["guidance_1"]["all"] == 0.75
 
 
 def test_a_data_set_without_a_scorer_is_refused(experiment):
     other = with_overrides(experiment, ["data.source=emoji/64"])
     with pytest.raises(UserError, match="'emoji/64' can't be scored: only those of shapes can"):
-        prompt_truth.evaluate([], other, print)
+        score([FirstOfTest()[0].image], other)

@@ -15,8 +15,8 @@ from glide_jax.diffusion.sample import sample
 from glide_jax.diffusion.samplers import ddpm
 from glide_jax.diffusion.schedule import kept_timesteps, make_schedule, squared_cosine_betas
 from glide_jax.errors import UserError
-from glide_jax.pipelines.cascade import draw_pictures
 from glide_jax.pipelines.drawing import plan
+from glide_jax.pipelines.pipeline import Pipeline
 from glide_jax.types import Condition
 
 END_OF_TEXT = 50256  # what GLIDE pads with
@@ -27,37 +27,43 @@ def stages():
     return pipeline_toys.stages()
 
 
+@pytest.fixture(scope="module")
+def draw(stages):
+    """(prompts, …) → uint8[n 16 16 3]."""
+    pipe = Pipeline(stages)
+    return lambda *asked, **settings: pipe(*asked, **settings).arrays
+
+
 def test_every_stage_draws_at_its_size(stages):
-    small, large = draw_pictures(stages, PROMPTS, seed=0)
+    small, large = Pipeline(stages)(PROMPTS).stages
     assert small.shape == (5, 8, 8, 3)
     assert large.shape == (5, 16, 16, 3)
     assert small.dtype == large.dtype == np.uint8
     assert small.std() > 10
 
 
-def test_a_picture_depends_on_seed_place_and_prompt_alone(stages):
+def test_a_picture_depends_on_seed_place_and_prompt_alone(draw):
     """Five pictures in batches of 4 + 1, and the same ones in other company."""
-    five = draw_pictures(stages, PROMPTS, seed=0)[-1]
-    two = draw_pictures(stages, PROMPTS[:2], seed=0)[-1]
+    five, two = draw(PROMPTS), draw(PROMPTS[:2])
     np.testing.assert_allclose(five[:2].astype(int), two, atol=1)
-    changed = [*PROMPTS[:4], "green square"]
-    other = draw_pictures(stages, changed, seed=0)[-1]
+    other = draw([*PROMPTS[:4], "green square"])
     np.testing.assert_array_equal(five[:4], other[:4])
     assert (five[4] != other[4]).any()
     assert (five[0] != five[4]).any(), "the same prompt in another place is another picture"
-    assert (draw_pictures(stages, PROMPTS, seed=1)[-1] != five).any()
+    assert (draw(PROMPTS, seed=1) != five).any()
 
 
 def test_guidance_of_one_is_the_conditional_model_at_half_the_work(stages):
-    one = draw_pictures(stages[:1], PROMPTS[:4], seed=0, guidance_scale=1)[0].astype(int)
-    nearly = draw_pictures(stages[:1], PROMPTS[:4], seed=0, guidance_scale=1 + 1e-6)[0]
+    base = Pipeline(stages[:1])
+    one = base(PROMPTS[:4], guidance_scale=1).arrays.astype(int)
+    nearly = base(PROMPTS[:4], guidance_scale=1 + 1e-6).arrays
     np.testing.assert_allclose(one, nearly, atol=1)
-    assert (draw_pictures(stages[:1], PROMPTS[:4], seed=0, guidance_scale=5)[0] != one).any()
+    assert (base(PROMPTS[:4], guidance_scale=5).arrays != one).any()
 
 
 def test_an_upsampler_alone_says_that_it_needs_a_picture(stages):
     with pytest.raises(UserError, match=r"upsampler: it needs a picture to enlarge, 8 pixels"):
-        draw_pictures(stages[1:], PROMPTS, seed=0)
+        Pipeline(stages[1:])(PROMPTS)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """Workdirs opened: what they hold, and what they can't be used for."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -52,6 +55,19 @@ def test_weights_come_to_every_device(base):
     assert stage.mesh is not None
     assert stage.mesh.size == jax.device_count()
     assert stage.config.sampling.guidance_scale == 5
+
+
+def test_the_cpu_is_divided_as_it_was_for_training(base):
+    """Nothing that reads a workdir may start JAX before it is known into how many devices."""
+    code = (
+        "import jax, sys; from pathlib import Path; "
+        "from glide_jax.pipelines.loading import load_stages; load_stages(Path(sys.argv[1])); "
+        "print(jax.device_count())"
+    )
+    env = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", code, str(base)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == tiny.experiment().cpu_devices == 2
 
 
 def test_a_workdir_of_the_wrong_kind_is_one_line(base, judge, tmp_path):

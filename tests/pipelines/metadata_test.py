@@ -20,6 +20,7 @@ MADE = Made(
     places=((4, 3), (1, 0)),
     watched=True,
     checkpoints=("/runs/a",),
+    overrides=("upsampler.sampling.steps=20",),
     steps=(5000, 350),
     clip=None,
     classifier=None,

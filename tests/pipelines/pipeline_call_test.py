@@ -11,6 +11,7 @@ import glide_jax
 from glide_jax.errors import UserError
 from glide_jax.parallel.mesh import make_mesh, replicated
 from glide_jax.pipelines.guides import ClipGuide
+from glide_jax.pipelines.making import Origin
 from glide_jax.pipelines.metadata import read_made
 from glide_jax.pipelines.pipeline import Pipeline
 
@@ -59,6 +60,18 @@ def test_weights_of_another_step_can_t_make_it_again(pipe):
         pipe.again(made)
 
 
+def test_a_config_of_other_values_can_t_make_it_again(pipe):
+    changed = dataclasses.replace(pipe, origin=Origin.of([], ["upsampler.sampling.steps=1"]))
+    made = pipe("", batch_size=4).made[0]
+    with pytest.raises(UserError, match=r"its config as it is, and .* loaded with upsampler\.samp"):
+        changed.again(made)
+    made = dataclasses.replace(made, overrides=changed.origin.overrides)
+    with pytest.raises(
+        UserError, match=r"load them with overrides=\['upsampler\.sampling\.steps=1'"
+    ):
+        pipe.again(made)
+
+
 @pytest.mark.slow
 def test_every_device_draws_its_share(pipe):
     """The weights on eight devices: the answer is one device's."""
@@ -71,6 +84,8 @@ def test_every_device_draws_its_share(pipe):
     assert told[-1].pictures.shape == (8, 8, 8, 3)
     alone = Pipeline((stage,))(prompts, seed=1)
     np.testing.assert_allclose(drawn.arrays.astype(int), alone.arrays, atol=1)
+    again = spread.again(alone.made[1])
+    np.testing.assert_allclose(again.arrays[0].astype(int), alone.arrays[1], atol=1)
 
 
 def test_an_upsampler_enlarges_what_it_is_given(pipe):

@@ -224,7 +224,7 @@ def test_a_damaged_checkpoint_says_so(saved, tmp_path, broken):
     with pytest.raises(UserError, match=r"3 is damaged \(.*\); delete it to go on from step 2$"):
         _ = found.experiment, found.restore(abstract(some_state()))
     with pytest.raises(UserError, match="delete it to start again"):
-        Checkpoint(tmp_path, 2)._read("nonsuch", None, None)
+        Checkpoint(tmp_path, 2)._read_json("nonsuch")
 
 
 def test_checkpoints_of_another_version_say_so(saved, tmp_path):
