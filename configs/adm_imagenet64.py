@@ -11,10 +11,11 @@ of which ADM is told none. The published ones come in by
 and carry this.
 
 Where the figures come from.
-ADM (Dhariwal & Nichol 2021), table 11, column ImageNet 64: the architecture, the noise, dropout,
-540,000 steps of 2048 pictures, and a learning rate of 3e-4; its text: EMA.
-ADM's code: learned variance, λ = 0.001 of Improved DDPM (Nichol & Dhariwal 2021), a learning rate
-that stays, no weight decay, 250 steps of sampling.
+ADM (Dhariwal & Nichol 2021, arXiv 2105.05233), table 11, column ImageNet 64: the architecture, the
+noise, dropout, 540,000 steps of 2048 pictures, and a learning rate of 3e-4; its app. I: EMA of
+0.9999, 250 steps of sampling.
+ADM's code: learned variance, λ = 0.001 of Improved DDPM (Nichol & Dhariwal 2021, sec. 3.1), a
+learning rate that stays, no weight decay, the order of attention in its published weights.
 This project: warm-up, clipping and bfloat16. ImageNet itself is nobody's to hand on: `data` names
 this project's shapes instead, and the text section is the smallest there is.
 """
@@ -36,6 +37,7 @@ def get_config():
         attention_resolutions=(32, 16, 8),
         head_channels=64,
         num_heads=0,
+        attention_order="by_role",
         norm_groups=32,
         dropout=0.1,
         scale_shift_norm=True,

@@ -9,11 +9,12 @@ start how long it would take. `--config.training.microbatch_size=N` and
 Where the figures come from.
 GLIDE's released code: the architecture and the diffusion; its notebook: 100 steps of sampling, and
 guidance of 3.
-GLIDE's paper (Nichol et al. 2021): 2.5 M steps of 2048 pictures, which are its 3.5 B model's, as it
-gives none for this one (sec. 4.1); a caption dropped for every fifth picture, which it fine-tuned
-with and is here from the start (sec. 4.2).
-ADM (Dhariwal & Nichol 2021), which it builds on: AdamW, EMA, and λ = 0.001 of Improved DDPM; the
-defaults of its code: a learning rate of 1e-4 that stays, and no weight decay.
+GLIDE's paper (Nichol et al. 2021, arXiv 2112.10741): 1.1 M steps, before 0.5 M of fine-tuning (app.
+B.1); a caption dropped for every fifth picture, which it fine-tuned with and is here from the start
+(sec. 4.2). It gives this model's batch nowhere: 2048 is its 3.5 B model's (sec. 4.1).
+ADM (Dhariwal & Nichol 2021, arXiv 2105.05233), which it builds on: AdamW, EMA of 0.9999 (app. I).
+Improved DDPM (Nichol & Dhariwal 2021, sec. 3.1): λ = 0.001. The defaults of their code: a learning
+rate of 1e-4 that stays, which ADM's table 11 has for 128 pixels and more, and no weight decay.
 This project: warm-up, clipping, bfloat16 (GLIDE: 16 bits, the loss scaled), the pictures, the
 tokenizer (GLIDE: GPT-2's, whose vocabulary is as large), and all that `training` and `data` say of
 the machine.
@@ -63,7 +64,7 @@ def get_config():
                 init_from="",
                 batch_size=2048,
                 microbatch_size=4,
-                num_steps=2_500_000,
+                num_steps=1_100_000,
                 learning_rate=1e-4,
                 lr_warmup_steps=1000,
                 lr_decay="constant",

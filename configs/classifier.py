@@ -11,8 +11,8 @@ which a classifier does not draw. The published ones come in by
 and carry this.
 
 Where the figures come from.
-ADM (Dhariwal & Nichol 2021), table 12, column ImageNet 64: the architecture, the noise, 300,000
-steps of 1024 pictures, a learning rate of 6e-4, and a weight decay of 0.2.
+ADM (Dhariwal & Nichol 2021, arXiv 2105.05233), table 12, column ImageNet 64: the architecture, the
+noise, 300,000 steps of 1024 pictures, a learning rate of 6e-4, and a weight decay of 0.2.
 ADM's code: a learning rate that falls linearly to 0; of what there is here, a cosine is nearest.
 This project: warm-up, clipping, EMA and bfloat16. The text section is the smallest there is, and
 `sampling` and `evaluation` ask nothing of a classifier; `data` names this project's shapes in the

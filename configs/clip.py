@@ -12,8 +12,8 @@ and carry this. They are trained elsewhere: as CLIP draws no pictures,
 says so and ends.
 
 Where the figures come from. GLIDE's released code: the architecture, its tokenizer, and the
-noise that its pictures had. The sections `training`, `sampling` and `evaluation` are those of
-configs/base.py and ask nothing of a CLIP.
+noise that its pictures had, which is the base model's (Nichol et al. 2021, sec. 4.4). The sections
+`training`, `sampling` and `evaluation` are those of configs/base.py and ask nothing of a CLIP.
 """
 
 from pathlib import Path

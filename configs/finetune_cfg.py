@@ -8,8 +8,10 @@ it at this size.
 
 Where the figures come from.
 GLIDE's paper (Nichol et al. 2021, sec. 4.2): the caption dropped for every fifth picture, which is
-configs/base.py's value already.
-This project: the batch, the steps and the learning rate, for a data set far smaller than GLIDE's.
+configs/base.py's value already; the rest of its fine-tuning is exactly as its training, for 500,000
+steps (app. B.1).
+This project, an estimate: the batch, the steps, the learning rate and EMA, for a data set far
+smaller than GLIDE's.
 """
 
 from pathlib import Path

@@ -8,9 +8,9 @@ the first step it draws what the base model does.
 
 Where the figures come from.
 GLIDE's paper (Nichol et al. 2021, sec. 4.3): four input channels more, their weights 0 at first;
-random regions erased.
-This project: which regions, and a tenth of the steps and of the learning rate of configs/base.py,
-of which the paper says nothing.
+random regions erased. 500,000 steps (app. B.1).
+This project, an estimate: which regions, and a tenth of the learning rate of configs/base.py, of
+which the paper says nothing.
 """
 
 from pathlib import Path
@@ -22,6 +22,6 @@ def get_config():
     config = load_config(Path(__file__).with_name("base.py"))
     config.update(
         model=dict(inpaint=True),
-        training=dict(init_from="runs/base", num_steps=250_000, learning_rate=1e-5),
+        training=dict(init_from="runs/base", num_steps=500_000, learning_rate=1e-5),
     )
     return config

@@ -8,8 +8,8 @@ is another run: here the low-res picture is the mean over blocks of the real one
 Where the figures come from.
 GLIDE's released code: the architecture and linear betas; its notebook: sampling, 27 steps of DDIM
 from noise of standard deviation 0.997.
-GLIDE's paper (Nichol et al. 2021): 1.6 M steps of 512 pictures, which are its 1.5 B upsampler's
-(sec. 4.1).
+GLIDE's paper (Nichol et al. 2021): 400,000 steps (app. B.1), and which 27 steps are taken (app.
+B.2). It gives this model's batch nowhere: 512 is its 1.5 B upsampler's (sec. 4.1).
 The rest as in configs/base.py; of the dropped captions the paper speaks for its base model alone.
 """
 
@@ -29,7 +29,7 @@ def get_config():
             num_res_blocks=2,
         ),
         diffusion=dict(schedule="linear"),
-        training=dict(batch_size=512, microbatch_size=1, num_steps=1_600_000),
+        training=dict(batch_size=512, microbatch_size=1, num_steps=400_000),
         sampling=dict(
             sampler="ddim",
             steps="fast27",

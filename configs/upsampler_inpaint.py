@@ -7,7 +7,8 @@ run it at this size; before the first step it draws what that upsampler does.
 
 Where the figures come from.
 GLIDE's paper (Nichol et al. 2021, sec. 4.3): the whole low-res picture is shown, and of the large
-one what is not erased. The rest as in configs/inpaint.py.
+one what is not erased. The steps are an estimate: of this model the paper gives none. The rest as
+in configs/inpaint.py.
 """
 
 from pathlib import Path

@@ -13,14 +13,14 @@ class UNetConfig:
     Attributes:
         family: which of `FAMILIES` it is.
         image_size: pixels a side.
-        channels: channels at full resolution.
+        channels: what `channel_mult` multiplies; a quarter of the timestep embedding's.
         channel_mult: one level of the U-Net each, half the pixels a side of the one before; it
-            has `channels` times this many channels.
+            has `channels` times this many channels, a whole number.
         num_res_blocks: residual blocks a level.
         attention_resolutions: the levels that attend, by their pixels a side.
         head_channels: channels of one attention head.
-        norm_groups: groups of GroupNorm, a divisor of channels. As many groups as channels would
-            take every channel's mean away, and with it the colour.
+        norm_groups: groups of GroupNorm, a divisor of every level's channels. As many groups as
+            channels would take every channel's mean away, and with it the colour.
         dropout: probability that a residual block's activation is dropped.
         scale_shift_norm: time scales and shifts the norm, rather than being added before it.
         resblock_updown: residual blocks change the resolution, rather than plain convolutions.
@@ -30,7 +30,7 @@ class UNetConfig:
     family: str
     image_size: int
     channels: int
-    channel_mult: tuple[int, ...]
+    channel_mult: tuple[float, ...]
     num_res_blocks: int
     attention_resolutions: tuple[int, ...]
     head_channels: int
@@ -39,6 +39,11 @@ class UNetConfig:
     scale_shift_norm: bool
     resblock_updown: bool
     dtype: str
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each level."""
+        return tuple(int(self.channels * mult) for mult in self.channel_mult)
 
     def num_heads_of(self, width: int) -> int:
         """The heads of an attention block of this many channels."""
@@ -50,14 +55,7 @@ class UNetConfig:
         between(0, 1, self, "dropout")
         one_of(("float32", "bfloat16"), self, "dtype")
         require(self.channels % 2 == 0, self, "channels", "even")
-        divides = self.channels % self.norm_groups == 0
-        require(divides, self, "norm_groups", f"a divisor of channels, {self.channels}")
-        require(
-            len(self.channel_mult) > 0 and min(self.channel_mult) > 0,
-            self,
-            "channel_mult",
-            "one or more positive numbers",
-        )
+        self._check_widths()
         halvings = 2 ** (len(self.channel_mult) - 1)
         require(
             self.image_size % halvings == 0,
@@ -66,6 +64,17 @@ class UNetConfig:
             f"divisible by {halvings}, as channel_mult has {len(self.channel_mult)} levels",
         )
         self._check_attention()
+
+    def _check_widths(self):
+        mult = self.channel_mult
+        positive = len(mult) > 0 and min(mult) > 0
+        require(positive, self, "channel_mult", "one or more positive numbers")
+        whole = all(float(self.channels * m).is_integer() for m in mult)
+        what = f"such that each times channels, {self.channels}, is a whole number"
+        require(whole, self, "channel_mult", what)
+        divides = all(width % self.norm_groups == 0 for width in self.widths)
+        what = f"a divisor of every level's channels, {list(self.widths)}"
+        require(divides, self, "norm_groups", what)
 
     def _check_attention(self):
         sizes = [self.image_size >> level for level in range(len(self.channel_mult))]
@@ -77,12 +86,8 @@ class UNetConfig:
         )
         # The middle block attends as well, at the last level's size.
         attending = {*self.attention_resolutions, sizes[-1]}
-        widths = {
-            size: self.channels * mult
-            for size, mult in zip(sizes, self.channel_mult, strict=True)
-            if size in attending
-        }
-        self._check_heads(widths)
+        levels = zip(sizes, self.widths, strict=True)
+        self._check_heads({size: width for size, width in levels if size in attending})
 
     def _check_heads(self, widths: dict[int, int]):
         """Of each level that attends, pixels a side → channels."""
@@ -144,11 +149,15 @@ class AdmConfig(DenoiserConfig):
 
     Attributes:
         num_heads: of every attention block; 0: as many as head_channels gives. One of the two is 0.
+        attention_order: how queries, keys and values lie in the published PyTorch weights: each
+            head's three together, `by_head`, or all heads' queries first, `by_role` (the
+            reference's use_new_attention_order). Export writes them so; the model is the same.
         num_classes: how many classes there are to ask for; 0: none, pictures come as they may.
     """
 
     family: Literal["adm"]
     num_heads: int
+    attention_order: str
     num_classes: int
 
     def num_heads_of(self, width: int) -> int:
@@ -157,6 +166,7 @@ class AdmConfig(DenoiserConfig):
 
     def __post_init__(self):
         at_least(0, self, "num_heads", "num_classes")
+        one_of(("by_head", "by_role"), self, "attention_order")
         super().__post_init__()
 
     def _check_heads(self, widths: dict[int, int]):

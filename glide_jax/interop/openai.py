@@ -62,18 +62,25 @@ def params_of(model: Any, state_dict: Mapping[str, np.ndarray]) -> dict[str, np.
     Raises:
         WrongKeysError: keys are missing, extra or of another shape; it names them all.
     """
-    places = _places(model)
-    wrong = [f"missing {key}" for key in places if key not in state_dict]
-    wrong += [f"unknown {key}" for key in sorted(state_dict.keys() - places.keys())]
-    for key, (path, rule) in places.items():
-        want = rule.to_torch(np.empty(model.shapes[path].shape, np.bool_)).shape
+    wanted = reference_shapes(model)
+    wrong = [f"missing {key}" for key in wanted if key not in state_dict]
+    wrong += [f"unknown {key}" for key in sorted(state_dict.keys() - wanted.keys())]
+    for key, want in wanted.items():
         if key in state_dict and np.shape(state_dict[key]) != want:
             wrong.append(f"{key} is {np.shape(state_dict[key])}, not {want}")
     if wrong:
         raise WrongKeysError(wrong)
     return {
         path: np.array(rule.from_torch(np.asarray(state_dict[key])), np.float32, order="C")
-        for key, (path, rule) in places.items()
+        for key, (path, rule) in _places(model).items()
+    }
+
+
+def reference_shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    """PyTorch's key → the shape of its array, of all of a model's weights."""
+    return {
+        key: rule.to_torch(np.empty(model.shapes[path].shape, np.bool_)).shape
+        for key, (path, rule) in _places(model).items()
     }
 
 

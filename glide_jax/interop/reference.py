@@ -15,6 +15,12 @@ _PREDICTIONS = {"glide": ("eps",), "adm": ("eps", "x_0")}
 _HOW_IT_RUNS = {"glide": {"use_fp16": False}}
 """Family → what is no part of the model, and yet its reference asks for it."""
 
+_CLASSES = {
+    "adm": "set guided_diffusion.script_util.NUM_CLASSES = {} before its create_model",
+    "classifier": "call its EncoderUNetModel with out_channels={}",
+}
+"""Family → how its reference, which has no option for it, makes another number of classes."""
+
 
 def reference_options(model: Any, stage: StageConfig) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The reference's option dict, and where the reference, given it, is not this model.
@@ -42,6 +48,12 @@ def _differences(model: Any, stage: StageConfig, family: str) -> Iterator[str]:
             f"the output means {prediction}, for the reference eps: it loads the weights and "
             "draws something else"
         )
+    classes = getattr(stage.model, "num_classes", 0)
+    if classes not in (0, guided_diffusion.NUM_CLASSES):
+        yield (
+            f"the classes are {classes}, the reference's {guided_diffusion.NUM_CLASSES}: "
+            f"{_CLASSES[family].format(classes)}"
+        )
     if isinstance(stage.model, GlideConfig):
         yield from _of_glide(stage.model, model, stage.diffusion.learn_variance)
 
@@ -61,7 +73,7 @@ def _of_glide(config: GlideConfig, model: Any, learn_variance: bool) -> Iterator
     if not learn_variance:
         yield "no variance is learned: give the reference's Text2ImUNet out_channels=3"
     levels, size = len(config.channel_mult), config.image_size
-    if 2 ** (levels + 2) != size and config.channel_mult != guided_diffusion.CHANNEL_MULT.get(size):
+    if 2 ** (levels + 2) != size and config.channel_mult != glide.CHANNEL_MULT.get(size):
         yield (
             f"{levels} levels at {size} pixels: the reference's create_model refuses them; call "
             "its Text2ImUNet"

@@ -37,7 +37,7 @@ class NoisyClassifier(nnx.Module):
     """The way down of a U-Net, pooled by attention at its last level."""
 
     def __init__(self, config: ClassifierConfig, rngs: nnx.Rngs):
-        width = config.channels * config.channel_mult[-1]
+        width = config.widths[-1]
         size = config.image_size >> (len(config.channel_mult) - 1)
         self.unet = UNetEncoder(config, IMAGE_CHANNELS, rngs)
         self.out_norm = layers.GroupNorm(width, config.norm_groups)

@@ -34,38 +34,35 @@ class _Builder:
     rngs: nnx.Rngs
 
     @property
-    def widths(self) -> list[int]:
-        """Channels of each level."""
-        return [self.config.channels * mult for mult in self.config.channel_mult]
-
-    @property
     def skip_widths(self) -> list[int]:
         """Channels of what each stage on the way down hands across."""
-        *others, last = self.widths
+        *others, last = self.config.widths
         count = self.config.num_res_blocks
         repeated = [width for width in others for _ in range(count + 1)]
-        return [self.widths[0], *repeated, *[last] * count]
+        return [self.config.widths[0], *repeated, *[last] * count]
 
     def down(self, in_channels: int) -> list[list[nnx.Module]]:
-        width = self.widths[0]
+        widths = self.config.widths
+        width = widths[0]
         stages: list[list[nnx.Module]] = [
             [layers.conv(in_channels, width, 3, self.dtype, self.rngs)]
         ]
-        for level, level_width in enumerate(self.widths):
+        for level, level_width in enumerate(widths):
             for _ in range(self.config.num_res_blocks):
                 stages.append(self._stage(width, level_width, level))
                 width = level_width
-            if level != len(self.widths) - 1:
+            if level != len(widths) - 1:
                 stages.append([self._halve(width)])
         return stages
 
     def middle(self) -> list[nnx.Module]:
-        width = self.widths[-1]
+        width = self.config.widths[-1]
         return [self._res(width, width), self._attention(width), self._res(width, width)]
 
     def up(self) -> list[list[nnx.Module]]:
-        width, skips, stages = self.widths[-1], self.skip_widths, []
-        for level, level_width in reversed(list(enumerate(self.widths))):
+        widths, skips, stages = self.config.widths, self.skip_widths, []
+        width = widths[-1]
+        for level, level_width in reversed(list(enumerate(widths))):
             for i in range(self.config.num_res_blocks + 1):
                 stage = self._stage(width + skips.pop(), level_width, level)
                 width = level_width
@@ -165,7 +162,7 @@ class UNet(_Trunk):
         build = _Builder(config, text_width, jnp.dtype(config.dtype), rngs)
         super().__init__(build, in_channels)
         self.output_blocks = nnx.List(nnx.List(stage) for stage in build.up())
-        width, float32 = build.widths[0], jnp.dtype(jnp.float32)
+        width, float32 = config.widths[0], jnp.dtype(jnp.float32)
         self.out_norm = layers.GroupNorm(width, config.norm_groups)
         self.out_conv = layers.conv(width, out_channels, 3, float32, rngs, zero=True)
 

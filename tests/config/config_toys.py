@@ -27,7 +27,13 @@ UNET = {
     "resblock_updown": True,
     "dtype": "float32",
 }
-ADM = UNET | {"family": "adm", "num_heads": 0, "num_classes": 10, "low_res_size": 0}
+ADM = UNET | {
+    "family": "adm",
+    "num_heads": 0,
+    "attention_order": "by_head",
+    "num_classes": 10,
+    "low_res_size": 0,
+}
 CLASSIFIER = UNET | {"family": "classifier", "num_classes": 10}
 CLIP = {
     "family": "clip",

@@ -53,7 +53,7 @@ def test_overrides_have_the_types_of_their_keys():
         ("training.batch_size=[[[", "config.training.batch_size must be a whole number, not '[[["),
         ("training.learning_rate=1e999", "config.training.learning_rate must be a number, not inf"),
         ("model.inpaint=yes", "config.model.inpaint must be true or false, not 'yes'"),
-        ("model.channel_mult=1,two", "config.model.channel_mult must be a whole number, not '1'"),
+        ("model.channel_mult=1,two", "config.model.channel_mult must be a number, not '1'"),
         ("training=64", "config.training is a section; set one of its keys, such as config.trai"),
         ("model=adm", "config.model is a section; set one of its keys, such as config.model.fam"),
         ("upsampler=1", "config.upsampler is a section; set one of its keys, such as config.ups"),

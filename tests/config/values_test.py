@@ -15,7 +15,11 @@ from config_toys import complaint, of_family
         ("diffusion.weighting=snr", "config.diffusion.weighting must be one of uniform, min_snr"),
         ("diffusion.schedule=cosine", "config.diffusion.schedule must be one of squared_cosine"),
         ("model.dtype=float16", "config.model.dtype must be one of float32, bfloat16, not 'floa"),
-        ("model.channels=40", "config.model.norm_groups must be a divisor of channels, 40, not 32"),
+        (
+            "model.channels=40",
+            "config.model.norm_groups must be a divisor of every level's channels",
+        ),
+        ("model.channel_mult=(0.3,)", "config.model.channel_mult must be such that each times cha"),
         ("model.channel_mult=()", "config.model.channel_mult must be one or more positive num"),
         ("model.image_size=36", "config.model.image_size must be divisible by 8, as channel_m"),
         ("model.attention_resolutions=7", "config.model.attention_resolutions must be among the"),
@@ -39,6 +43,7 @@ def test_values_that_make_no_sense(override, expected):
     [
         ("adm", "model.num_heads=4", "config.model.head_channels must be 0 where num_heads is not"),
         ("adm", "model.num_heads=-1", "config.model.num_heads must be 0 or more, not -1"),
+        ("adm", "model.attention_order=new", "config.model.attention_order must be one of by_he"),
         ("adm", "model.num_classes=-1", "config.model.num_classes must be 0 or more, not -1"),
         ("adm", "model.low_res_size=16", "config.model.low_res_size must be 0 or a proper divi"),
         ("adm", "model.head_channels=24", "config.model.head_channels must be a divisor of lev"),

@@ -107,6 +107,30 @@ def test_levels_that_attend_nowhere_are_nowhere_on_the_way_back():
     assert again.config == nowhere
 
 
+@pytest.mark.parametrize("kind", [family, classifier_family])
+def test_the_first_level_of_512_pixels_has_half_the_channels(kind):
+    options = FILES["adm-512" if kind is family else "adm-512-classifier"].options
+    model = kind.build({}, options)
+    assert model.config.channel_mult == (0.5, 1, 1, 2, 2, 4, 4)
+    assert model.config.widths[0] == model.config.channels // 2
+    assert openai.options(model).items() <= options.items()
+
+
+def test_an_upsampler_of_the_new_order_is_refused():
+    _, _, model, _ = tiny("tiny_adm_upsample")
+    config = dataclasses.replace(model.config, attention_order="by_role")
+    with pytest.raises(UserError, match="attention_order=by_role in an upsampler"):
+        openai.options(adm(config, learn_variance=True))
+
+
+def test_fractions_that_the_reference_can_t_read_are_refused():
+    _, _, model, _ = tiny("tiny_adm")
+    mult = tuple(m / 2 for m in model.config.channel_mult)
+    config = dataclasses.replace(model.config, channels=64, channel_mult=mult)
+    with pytest.raises(UserError, match="channel_mult="):
+        openai.options(adm(config, learn_variance=True))
+
+
 def test_released_sizes_without_a_channel_mult():
     manifest, _, _, _ = tiny("tiny_adm")
     own = manifest["options"] | {"image_size": 256, "channel_mult": ""}
@@ -132,12 +156,13 @@ def test_the_shipped_config_is_of_the_released_model(file, name, kind):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"channel_mult": "", "image_size": 512}, "512 pixels"),
+        ({"channel_mult": "", "image_size": 32}, "no channel_mult of its own for 32 pixels"),
+        ({"channel_mult": "0.5,1"}, "channel_mult must be such as"),
         ({"channel_mult": "1,two"}, "channel_mult must be such as"),
         ({"attention_resolutions": ""}, "attention_resolutions must be such as"),
         ({"attention_resolutions": "0"}, "attention_resolutions must be such as"),
         ({"num_head_channels": -1, "num_heads_upsample": 2}, "num_heads_upsample must be -1"),
-        ({"num_channels": 40}, "norm_groups must be a divisor of channels"),
+        ({"num_channels": 40}, "norm_groups must be a divisor of every level's channels"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(changes, message):

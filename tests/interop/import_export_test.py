@@ -111,8 +111,7 @@ def test_a_released_file_comes_in_and_goes_out_as_it_was(tmp_path, name):
     done = export_checkpoint(tmp_path / "run", tmp_path / "out.safetensors")
     assert (done.weights, done.step) == ("ema_params", 0)
     back = files.read(tmp_path / "out.safetensors")
-    if name != "adm-64":  # whose attention goes out in the other published order
-        same(back, state_dict)
+    same(back, state_dict)
     options = json.loads((tmp_path / "out.safetensors.options.json").read_text())["options"]
     model, params = openai.from_state_dict(back, options)
     assert model.config == load(GOLDEN[name])[2].config
@@ -347,6 +346,26 @@ def test_what_the_reference_has_no_option_for_is_said(tmp_path):
     trained(tmp_path / "alike", config.with_overrides(EXPERIMENT, alike))
     done = export_checkpoint(tmp_path / "alike", tmp_path / "x.safetensors")
     assert [line.partition(" is ")[0] for line in done.unlike] == ["the vocabulary"]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "words"),
+    [
+        ("adm-64", "label_emb.weight", "script_util.NUM_CLASSES = 10"),
+        ("adm-64-classifier", "out.2.c_proj", "out_channels=10"),
+    ],
+)
+def test_how_the_reference_makes_another_number_of_classes_is_said(tmp_path, name, key, words):
+    arrays = load(GOLDEN[name])[1]
+    fewer = {path: array[:10] for path, array in arrays.items() if path.startswith(key)}
+    file = write(tmp_path / "w.safetensors", GOLDEN[name], **fewer)
+    assert import_checkpoint([file], [name], tmp_path / "run").model.num_classes == 10
+    done = export_checkpoint(tmp_path / "run", tmp_path / "x.safetensors")
+    (line,) = done.unlike
+    assert words in line
+    import_checkpoint(done.files, [], tmp_path / "back")
+    same(weights(tmp_path / "back"), weights(tmp_path / "run"))
+    same(files.read(done.files[0]), files.read(file))
 
 
 @pytest.mark.slow

@@ -1,13 +1,16 @@
 """The table of public files says what the references say."""
 
+import hashlib
 import json
+import math
 import re
 from pathlib import Path
 
 import pytest
+from golden.load import HERE
 
 from glide_jax.errors import UserError
-from glide_jax.interop import released
+from glide_jax.interop import families, openai, released
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
 MANIFESTS = {
@@ -28,6 +31,38 @@ def test_options_are_the_manifests(name):
     if not path.exists():
         pytest.skip("the released models' manifests are not here")
     assert released.FILES[name].options == json.loads(path.read_text("utf-8"))["options"]
+
+
+STATE_DICTS = json.loads((HERE / "state_dicts.json").read_text("utf-8"))
+"""Name → what the references' own code says of the model's state dict.
+
+It was built from `released.FILES[name].options` by the public create_model (and its like) on
+PyTorch's meta device; `digest` is that of the sorted lines "KEY 3x32x…", a tensor each.
+"""
+NOT_OFTEN = pytest.mark.slow
+OFTEN = ("adm-512", "adm-512-classifier", "clip-text")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in OFTEN else NOT_OFTEN) for n in STATE_DICTS]
+)
+def test_keys_and_shapes_are_those_of_the_reference_s_own_code(name):
+    file = released.FILES[name]
+    kinds = {family.NAME: family for family in families.FAMILIES.values()}
+    model = kinds[file.kind].build({}, file.options)
+    shapes = openai.reference_shapes(model)
+    lines = sorted(f"{key} {'x'.join(map(str, shape))}" for key, shape in shapes.items())
+    assert STATE_DICTS[name] == {
+        "tensors": len(shapes),
+        "parameters": sum(map(math.prod, shapes.values())),
+        "digest": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+    }
+    assert openai.options(model).items() <= file.options.items()
+
+
+def test_every_model_s_keys_are_held():
+    names = {file.name for file in released.FILES.values() if file.kind != "vocabulary"}
+    assert STATE_DICTS.keys() == names
 
 
 @pytest.mark.parametrize("file", released.FILES.values(), ids=lambda file: file.name)

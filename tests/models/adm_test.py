@@ -25,6 +25,7 @@ CONFIG = AdmConfig(
     attention_resolutions=(4,),
     head_channels=8,
     num_heads=0,
+    attention_order="by_head",
     norm_groups=4,
     dropout=0.0,
     scale_shift_norm=True,

@@ -54,7 +54,9 @@ def shared(config):
 
 
 def class_stage():
-    config = AdmConfig(family="adm", num_heads=0, num_classes=3, **shared(AdmConfig))
+    config = AdmConfig(
+        family="adm", num_heads=0, attention_order="by_head", num_classes=3, **shared(AdmConfig)
+    )
     experiment = dataclasses.replace(tiny.experiment("sampling.guidance_scale=1"), model=config)
     return pipeline_toys.stage_of(experiment, experiment.stages["base"])
 

@@ -114,7 +114,9 @@ def test_more_skipped_steps_than_allowed_stop_the_run(tmp_path):
 def test_a_model_that_is_not_told_a_caption_is_refused():
     experiment = tiny.experiment()
     shared = {f.name: getattr(experiment.model, f.name) for f in dataclasses.fields(DenoiserConfig)}
-    adm = AdmConfig(**shared | {"family": "adm", "num_heads": 0, "num_classes": 3})
+    adm = AdmConfig(
+        **shared | {"family": "adm", "num_heads": 0, "attention_order": "by_head", "num_classes": 3}
+    )
     stage = dataclasses.replace(experiment.stages["base"], model=adm)
     with pytest.raises(UserError, match=r"family 'adm' is not told a caption.* can: glide"):
         loop.build_model(stage, experiment, tiny.tokenizer())

@@ -1,6 +1,5 @@
 """ADM: class-conditional and unconditional models, and their upsamplers."""
 
-import dataclasses
 import typing
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -21,14 +20,8 @@ TABLE = (*tables.UNET, ("label_embedding", "label_emb", "embedding"))
 _RULES = tables.rules(TABLE)
 _NOT_ADM = ("transformer.", "transformer_proj.")  # GLIDE, whose U-Net has the same names
 _HEADS_UNUSED = 4  # the reference's default of an option that num_head_channels overrides
-
-
-@dataclasses.dataclass(frozen=True)
-class NewOrder(Model):
-    """A model that was published with use_new_attention_order; its weights go out like that again.
-
-    It computes what every Model does: the order is of the published weights alone.
-    """
+_BY_ROLE = "by_role"
+_BY_HEAD = "by_head"
 
 
 def is_mine(keys: Collection[str]) -> bool:
@@ -47,18 +40,14 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> M
     embedding = state_dict.get("label_emb.weight")
     classes = reference.NUM_CLASSES if embedding is None else len(embedding)
     config = _config(options, classes if options["class_cond"] else 0)
-    model = adm(config, learn_variance=options["learn_sigma"])
-    # The reference's upsamplers have the old order: they don't know the option.
-    if options.get("use_new_attention_order", False) and not config.low_res_size:
-        return NewOrder(**{f.name: getattr(model, f.name) for f in dataclasses.fields(model)})
-    return model
+    return adm(config, learn_variance=options["learn_sigma"])
 
 
 def rules(model: Model) -> list[tables.Rule]:
     """The table, in the order in which the model's attention was published."""
-    if not isinstance(model, NewOrder):
-        return _RULES
     config = typing.cast(AdmConfig, model.config)
+    if config.attention_order == _BY_HEAD:
+        return _RULES
     heads = {"heads": config.num_heads} if config.num_heads else {"d": config.head_channels}
     return tables.by_role(_RULES, "{}.qkv", heads)
 
@@ -73,7 +62,7 @@ def options(model: Model) -> dict[str, Any]:
     """
     config = typing.cast(AdmConfig, model.config)
     reference.require_norm_groups(config)
-    return _own_options(model, config) | {
+    return _own_options(config) | {
         "num_channels": config.channels,
         "num_res_blocks": config.num_res_blocks,
         "num_heads": config.num_heads or _HEADS_UNUSED,
@@ -90,14 +79,16 @@ def options(model: Model) -> dict[str, Any]:
     }
 
 
-def _own_options(model: Model, config: AdmConfig) -> dict[str, Any]:
+def _own_options(config: AdmConfig) -> dict[str, Any]:
     """Those that only upsamplers have, or only the others."""
     if not config.low_res_size:
         return {
             "image_size": config.image_size,
-            "channel_mult": reference.channel_mult_option(config),
-            "use_new_attention_order": isinstance(model, NewOrder),
+            "channel_mult": reference.channel_mult_option(config, reference.CHANNEL_MULT),
+            "use_new_attention_order": config.attention_order == _BY_ROLE,
         }
+    order = config.attention_order
+    reference.require(order == _BY_HEAD, f"attention_order={order} in an upsampler")
     reference.require_channel_mult(config, reference.UPSAMPLER_CHANNEL_MULT)
     return {"large_size": config.image_size, "small_size": config.low_res_size}
 
@@ -112,7 +103,7 @@ def _config(options: Mapping[str, Any], num_classes: int) -> AdmConfig:
     if upsampler:
         mult = reference.own_channel_mult(size, reference.UPSAMPLER_CHANNEL_MULT)
     else:
-        mult = reference.channel_mult(options["channel_mult"], size)
+        mult = reference.channel_mult(options["channel_mult"], size, reference.CHANNEL_MULT)
     return AdmConfig(
         family=NAME,
         image_size=size,
@@ -124,6 +115,8 @@ def _config(options: Mapping[str, Any], num_classes: int) -> AdmConfig:
             options["attention_resolutions"], size, len(mult)
         ),
         **_heads(options),
+        # The reference's upsamplers don't know the option.
+        attention_order=_BY_ROLE if options.get("use_new_attention_order") else _BY_HEAD,
         norm_groups=reference.NORM_GROUPS,
         dropout=options["dropout"],
         scale_shift_norm=options["use_scale_shift_norm"],

@@ -32,6 +32,11 @@ TABLE = (
 VOCAB_SIZE = 50_257
 """The reference's own: its tokenizer is no option."""
 
+CHANNEL_MULT: reference.Own = {
+    size: own for size, own in reference.CHANNEL_MULT.items() if size <= 256
+}
+"""The reference's own, by pixels a side: as guided-diffusion's, which go on to 512."""
+
 _UPSAMPLING = 4
 _RULES = tables.rules(TABLE)
 
@@ -58,13 +63,17 @@ def rules(model: Model) -> list[tables.Rule]:
 
 
 def options(model: Model) -> dict[str, Any]:
-    """The model's part of the reference's `model_and_diffusion_defaults`."""
+    """The model's part of the reference's `model_and_diffusion_defaults`.
+
+    Raises:
+        UserError: the reference has no options that make this model.
+    """
     config = typing.cast(GlideConfig, model.config)
     return {
         "image_size": config.image_size,
         "num_channels": config.channels,
         "num_res_blocks": config.num_res_blocks,
-        "channel_mult": reference.channel_mult_option(config),
+        "channel_mult": reference.channel_mult_option(config, CHANNEL_MULT),
         # The reference reads these two only without num_head_channels.
         "num_heads": 1,
         "num_heads_upsample": -1,
@@ -87,7 +96,7 @@ def options(model: Model) -> dict[str, Any]:
 
 def _config(options: Mapping[str, Any]) -> GlideConfig:
     size = options["image_size"]
-    mult = reference.channel_mult(options["channel_mult"], size)
+    mult = reference.channel_mult(options["channel_mult"], size, CHANNEL_MULT)
     return GlideConfig(
         family=NAME,
         image_size=size,

@@ -1,41 +1,58 @@
 """What the options of guided-diffusion's models have in common, and what it leaves no choice of."""
 
+from collections.abc import Iterable, Mapping
+
 from glide_jax.config import UNetConfig
 from glide_jax.errors import UserError
 
 NUM_CLASSES = 1000
 NORM_GROUPS = 32
 
-CHANNEL_MULT = {256: (1, 1, 2, 2, 4, 4), 128: (1, 1, 2, 3, 4), 64: (1, 2, 3, 4)}
-"""Of models and classifiers, by pixels a side."""
+Own = Mapping[int, tuple[float, ...]]
+"""Pixels a side → the channel_mult that the reference takes where none is asked for."""
 
-UPSAMPLER_CHANNEL_MULT = {512: (1, 1, 2, 2, 4, 4), 256: (1, 1, 2, 2, 4, 4), 64: (1, 2, 3, 4)}
+CHANNEL_MULT: Own = {
+    512: (0.5, 1, 1, 2, 2, 4, 4),
+    256: (1, 1, 2, 2, 4, 4),
+    128: (1, 1, 2, 3, 4),
+    64: (1, 2, 3, 4),
+}
+"""Of models and classifiers."""
+
+UPSAMPLER_CHANNEL_MULT: Own = {
+    512: (1, 1, 2, 2, 4, 4),
+    256: (1, 1, 2, 2, 4, 4),
+    64: (1, 2, 3, 4),
+}
 
 
-def own_channel_mult(size: int, known: dict[int, tuple[int, ...]]) -> tuple[int, ...]:
-    """The reference's own channel_mult for a size. Raises UserError: it has none, or one of ½."""
-    if size not in known:
-        sizes = ", ".join(map(str, sorted(known)))
+def own_channel_mult(size: int, own: Own) -> tuple[float, ...]:
+    """The reference's own channel_mult for a size. Raises UserError: it has none."""
+    if size not in own:
+        sizes = ", ".join(map(str, sorted(own)))
         raise UserError(
-            f"options: models of {size} pixels without a channel_mult are not supported; "
-            f"known sizes: {sizes}"
+            f"options: the reference has no channel_mult of its own for {size} pixels; it has for "
+            f"{sizes}"
         )
-    return known[size]
+    return own[size]
 
 
-def channel_mult(listed: str, size: int) -> tuple[int, ...]:
+def channel_mult(listed: str, size: int, own: Own) -> tuple[float, ...]:
     """An option `"1,2,3,4"`, or `""` for the reference's own at that size.
 
     Raises:
         UserError: as `numbers`, or as `own_channel_mult`.
     """
-    return numbers("channel_mult", listed) if listed else own_channel_mult(size, CHANNEL_MULT)
+    return numbers("channel_mult", listed) if listed else own_channel_mult(size, own)
 
 
-def channel_mult_option(config: UNetConfig) -> str:
-    """The inverse of `channel_mult`."""
-    own = CHANNEL_MULT.get(config.image_size)
-    return "" if config.channel_mult == own else _listed(config.channel_mult)
+def channel_mult_option(config: UNetConfig, own: Own) -> str:
+    """The inverse of `channel_mult`. Raises UserError for fractions: the reference reads none."""
+    mult = config.channel_mult
+    if mult == own.get(config.image_size):
+        return ""
+    require(all(float(m).is_integer() for m in mult), f"channel_mult={mult}")
+    return _listed(int(m) for m in mult)
 
 
 def numbers(name: str, listed: str) -> tuple[int, ...]:
@@ -66,19 +83,17 @@ def require_norm_groups(config: UNetConfig) -> None:
     require(config.norm_groups == NORM_GROUPS, f"norm_groups={config.norm_groups}")
 
 
-def require_channel_mult(config: UNetConfig, known: dict[int, tuple[int, ...]]) -> None:
+def require_channel_mult(config: UNetConfig, own: Own) -> None:
     """Raises UserError unless channel_mult is the reference's own for the size."""
     size, mult = config.image_size, config.channel_mult
-    require(known.get(size) == mult, f"channel_mult={mult} at {size} pixels")
+    require(own.get(size) == mult, f"channel_mult={mult} at {size} pixels")
 
 
 def require(holds: bool, what: str) -> None:
     """Raises UserError, that the reference can't be told to build `what`, unless `holds`."""
     if not holds:
-        raise UserError(
-            f"guided-diffusion can't build a model with {what}; it has no option for it"
-        )
+        raise UserError(f"the reference can't build a model with {what}: it has no option for it")
 
 
-def _listed(numbers: tuple[int, ...]) -> str:
+def _listed(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
