@@ -1,4 +1,9 @@
-"""Attention over pixels, with the caption's tokens among the keys where there is one."""
+"""Attention, computed as it is best where it runs; and the U-Nets' block of it.
+
+Every model attends by `attend`, and what computes it is chosen there alone.
+"""
+
+from typing import Literal
 
 import einops
 import jax
@@ -12,18 +17,67 @@ from glide_jax.types import Array
 KeysValues = tuple[Array, Array]
 
 
-def attend(query: Array, keys: Array, values: Array) -> Array:
+FLASH_DTYPES = ("float16", "bfloat16")
+FLASH_HEAD_CHANNELS = 128
+"""cuDNN's flash attention takes these, and heads of a multiple of 8 up to this."""
+
+FLASH_CAPABILITY = (8, 0)
+"""The GPUs that have it: Ampere and younger."""
+
+
+def attend(query: Array, keys: Array, values: Array, *, is_causal: bool = False) -> Array:
     """softmax(q kᵀ / √d) v, the softmax in float32 (Vaswani et al. 2017, eq. 1).
+
+    No key is masked but by is_causal: padding is attended to, as the published models were
+    trained.
 
     Args:
         query: [b n heads d].
         keys: [b m heads d].
         values: [b m heads d].
+        is_causal: query i sees the keys up to i alone.
 
     Returns:
         [b n heads d].
     """
-    return jax.nn.dot_product_attention(query, keys, values)
+    how = _implementation(query)
+    return jax.nn.dot_product_attention(
+        query, keys, values, is_causal=is_causal, implementation=how
+    )
+
+
+def _implementation(query: Array) -> Literal["cudnn", "xla"]:
+    """What computes attention to these queries, known while the program is traced.
+
+    On a TPU and a CPU that is XLA: pictures attend at 32×32 and below, to a thousand keys or so,
+    whose scores are small beside the activations. On a GPU cuDNN never writes the scores out.
+    """
+    flash = (
+        platform_of(query) == "gpu"
+        and query.dtype.name in FLASH_DTYPES
+        and query.shape[-1] % 8 == 0
+        and query.shape[-1] <= FLASH_HEAD_CHANNELS
+        and has_flash()
+    )
+    return "cudnn" if flash else "xla"
+
+
+def platform_of(x: Array) -> str:
+    """Where an array lies, or is going to: `cpu`, `gpu` or `tpu`.
+
+    An array that is being traced knows the mesh that it will be split over; one of no mesh is
+    taken to lie where JAX puts arrays by itself.
+    """
+    device = jax.typeof(x).sharding.mesh.abstract_device
+    return device.platform if device else jax.default_backend()
+
+
+def has_flash() -> bool:
+    """Whether this process's GPUs have cuDNN's flash attention; AMD's don't."""
+    device = jax.local_devices()[0]
+    if device.platform != "gpu" or "cuda" not in device.client.platform_version:
+        return False
+    return tuple(map(int, device.compute_capability.split("."))) >= FLASH_CAPABILITY
 
 
 class AttentionBlock(nnx.Module):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from glide_jax.models import layers
+from glide_jax.models.attention import attend
 from glide_jax.types import Array
 
 
@@ -52,7 +53,7 @@ class Block(nnx.Module):
         h = self.attention_norm(x)
         per_head = (*x.shape[:-1], self.num_heads, -1)
         query, keys, values = (f(h).reshape(per_head) for f in (self.query, self.key, self.value))
-        attended = jax.nn.dot_product_attention(query, keys, values, is_causal=self.causal)
+        attended = attend(query, keys, values, is_causal=self.causal)
         x = x + self.proj(attended.reshape(x.shape))
         return x + self.mlp_out(jax.nn.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False))
 

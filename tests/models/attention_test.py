@@ -1,0 +1,154 @@
+"""What computes attention, by where it runs; and that every model asks there."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType, NamedSharding, PartitionSpec
+
+from glide_jax.config import ClipConfig, ClipImageConfig, ClipTextConfig
+from glide_jax.models import attention
+from glide_jax.models.attention import attend, has_flash, platform_of
+from glide_jax.models.attention_pool import AttentionPool
+from glide_jax.models.clip import clip
+from glide_jax.models.families import model_of
+from glide_jax.models.pure import Pure
+from glide_jax.parallel.mesh import batch_sharding, make_mesh
+from glide_jax.types import Condition
+
+CLIP = ClipConfig(
+    family="clip",
+    image=ClipImageConfig(
+        image_size=8, patch_size=4, width=16, layers=1, heads=2, num_timesteps=10
+    ),
+    text=ClipTextConfig(width=16, layers=1, heads=2),
+    embedding_width=8,
+    dtype="bfloat16",
+)
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """The implementations that were asked for, in order; XLA computes all of them."""
+    names = []
+    compute = jax.nn.dot_product_attention
+
+    def spy(*args, implementation, **rest):
+        names.append(implementation)
+        return compute(*args, **rest)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", spy)
+    return names
+
+
+def on(platform, monkeypatch, *, flash=True):
+    monkeypatch.setattr(attention, "platform_of", lambda x: platform)
+    monkeypatch.setattr(attention, "has_flash", lambda: flash)
+
+
+@pytest.mark.parametrize(
+    ("platform", "dtype", "head_channels", "flash", "expected"),
+    [
+        ("gpu", "bfloat16", 64, True, "cudnn"),
+        ("gpu", "float16", 128, True, "cudnn"),
+        ("gpu", "bfloat16", 8, True, "cudnn"),
+        ("gpu", "float32", 64, True, "xla"),
+        ("gpu", "bfloat16", 12, True, "xla"),
+        ("gpu", "bfloat16", 136, True, "xla"),
+        ("gpu", "bfloat16", 64, False, "xla"),
+        ("tpu", "bfloat16", 64, True, "xla"),
+        ("cpu", "bfloat16", 64, True, "xla"),
+    ],
+)
+def test_flash_attention_is_taken_where_it_can_be(
+    platform, dtype, head_channels, flash, expected, chosen, monkeypatch
+):
+    on(platform, monkeypatch, flash=flash)
+    query = jnp.ones((1, 2, 1, head_channels), dtype)
+    assert attend(query, query, query).dtype == dtype
+    assert chosen == [expected]
+
+
+def test_an_array_knows_its_mesh_while_it_is_traced(monkeypatch):
+    """Where it lies counts, and JAX's own platform only for what lies on no mesh."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    seen = []
+
+    @jax.jit
+    def look(x):
+        jax.lax.scan(
+            lambda carry, _: (carry, seen.append(platform_of(carry))), x * 2, jnp.arange(2)
+        )
+        jax.grad(lambda y: (seen.append(platform_of(y)), y.sum())[1])(x)
+        return x
+
+    look(jax.device_put(jnp.ones(8), batch_sharding(make_mesh(fsdp=1))))
+    assert set(seen) == {"cpu"}
+    seen.clear()
+    look(jnp.ones(8))
+    assert set(seen) == {"gpu"}
+
+
+def test_a_mesh_of_gpus_is_known_by_a_process_that_has_none(chosen, monkeypatch):
+    monkeypatch.setattr(attention, "has_flash", lambda: True)
+    device = AbstractDevice(device_kind="NVIDIA H100", num_cores=None, platform="gpu")
+    mesh = AbstractMesh((2,), ("data",), (AxisType.Auto,), abstract_device=device)
+    split = NamedSharding(mesh, PartitionSpec("data"))
+    query = jax.ShapeDtypeStruct((2, 4, 1, 64), jnp.bfloat16, sharding=split)
+    jax.eval_shape(attend, query, query, query)
+    assert chosen == ["cudnn"]
+
+
+def test_a_process_without_a_gpu_has_no_flash_attention():
+    assert not has_flash()
+
+
+@pytest.mark.parametrize(
+    ("platform", "version", "capability", "expected"),
+    [
+        ("gpu", "cuda 12090", "8.0", True),
+        ("gpu", "cuda 12090", "10.3", True),
+        ("gpu", "cuda 12090", "7.5", False),
+        ("gpu", "rocm 60300", "", False),
+        ("tpu", "libtpu", "", False),
+    ],
+)
+def test_gpus_of_ampere_and_younger_have_it(platform, version, capability, expected, monkeypatch):
+    client = types.SimpleNamespace(platform_version=version)
+    device = types.SimpleNamespace(platform=platform, client=client, compute_capability=capability)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    assert has_flash() == expected
+
+
+def test_causal_attention_sees_no_later_key():
+    query, keys, values = jax.random.normal(jax.random.key(0), (3, 1, 4, 2, 8))
+    whole = attend(query, keys, values, is_causal=True)
+    np.testing.assert_allclose(whole[:, 0], values[:, 0], rtol=1e-6)
+    changed = attend(query, keys, values.at[:, 3].set(7), is_causal=True)
+    np.testing.assert_array_equal(whole[:, :3], changed[:, :3])
+
+
+def test_every_model_asks_in_the_one_place(chosen, monkeypatch):
+    on("gpu", monkeypatch)
+    changed = tiny.experiment("model.dtype=bfloat16", "model.text_width=32")
+    model = model_of(changed.stages["base"], vocab_size=300, text_length=6)
+    condition = Condition(tokens=jnp.zeros((1, 6), int), mask=jnp.ones((1, 6), bool))
+    encoded = jax.eval_shape(model.encode, model.shapes, condition)
+    x_t = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
+    t = jax.ShapeDtypeStruct((1,), jnp.int32)
+    jax.eval_shape(model.apply, model.shapes, x_t, t, encoded)
+    assert set(chosen) == {"cudnn"}
+    assert len(chosen) > 2
+    chosen.clear()
+    pool = Pure(lambda rngs: AttentionPool(16, 4, 2, 8, rngs))
+    jax.eval_shape(lambda params, x: pool.bind(params)(x), pool.shapes, jnp.ones((1, 2, 2, 16)))
+    assert chosen == ["xla"], "it computes in float32"
+    chosen.clear()
+    encoder = clip(CLIP, vocab_size=40, text_length=6)
+    tokens, mask = jnp.zeros((1, 6), int), jnp.ones((1, 6), bool)
+    jax.eval_shape(encoder.encode_text, encoder.shapes, tokens, mask)
+    jax.eval_shape(encoder.encode_image, encoder.shapes, jnp.ones((1, 8, 8, 3)), t)
+    assert chosen == ["cudnn"] * 2
