@@ -44,6 +44,7 @@ def get_config():
         resblock_updown=True,
         num_classes=1000,
         dtype="bfloat16",
+        remat="none",
     )
     config.update(
         text=dict(vocab_size=2, length=1),

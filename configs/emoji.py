@@ -43,6 +43,7 @@ def get_config():
                 text_padding=True,
                 text_final_norm=True,
                 dtype="bfloat16",
+                remat="none",
             ),
             diffusion=dict(
                 schedule="squared_cosine",

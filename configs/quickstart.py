@@ -82,6 +82,7 @@ def model(**sizes):
         text_padding=True,
         text_final_norm=True,
         dtype="float32",
+        remat="none",
         **sizes,
     )
 

@@ -14,6 +14,7 @@ MAY_CHANGE = (
     "training.max_skipped_steps",
     "training.microbatch_size",
     "training.fsdp",
+    "model.remat",
     "sampling.*",
     "evaluation.*",
     "prompts",

@@ -25,6 +25,9 @@ class UNetConfig:
         scale_shift_norm: time scales and shifts the norm, rather than being added before it.
         resblock_updown: residual blocks change the resolution, rather than plain convolutions.
         dtype: what activations are computed in; weights are always float32.
+        remat: what training computes again on the way back, rather than keep it: `none`;
+            `products`, everything but convolutions and products with weights, for a few percent
+            more operations; `blocks`, every block from its input, for a third more.
     """
 
     family: str
@@ -39,6 +42,7 @@ class UNetConfig:
     scale_shift_norm: bool
     resblock_updown: bool
     dtype: str
+    remat: str
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -54,6 +58,7 @@ class UNetConfig:
         at_least(1, self, "image_size", "channels", "num_res_blocks", "norm_groups")
         between(0, 1, self, "dropout")
         one_of(("float32", "bfloat16"), self, "dtype")
+        one_of(("none", "products", "blocks"), self, "remat")
         require(self.channels % 2 == 0, self, "channels", "even")
         self._check_widths()
         halvings = 2 ** (len(self.channel_mult) - 1)

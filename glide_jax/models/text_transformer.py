@@ -8,6 +8,7 @@ from flax import nnx
 from glide_jax.config import GlideConfig
 from glide_jax.models import layers
 from glide_jax.models.attention import attend
+from glide_jax.models.remat import remat
 from glide_jax.types import Array
 
 
@@ -52,6 +53,7 @@ class TextTransformer(nnx.Module):
             return nnx.Param(nnx.initializers.normal(std)(rngs.params(), (rows, width)))
 
         self.dtype = dtype
+        self.remat = config.remat
         # Padding says nothing. With 0.02 for all three a small model does not start to listen, with
         # faint positions not to which word belongs to which (docs/quickstart.md).
         self.token_embedding = embedding(1.0, vocab_size)
@@ -83,7 +85,7 @@ class TextTransformer(nnx.Module):
             h = jnp.where(mask[..., None], h, self.padding_embedding[...][None])
         h = h.astype(self.dtype)
         for block in self.blocks:
-            h = block(h)
+            h = remat(self.remat, block)(h)
         if self.has_final_norm:
             h = self.final_norm(h)
         return self.pooled(h[:, -1]), h

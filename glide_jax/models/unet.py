@@ -18,6 +18,7 @@ from glide_jax.config import UNetConfig
 from glide_jax.models import layers
 from glide_jax.models.attention import AttentionBlock, KeysValues
 from glide_jax.models.blocks import Resample, ResBlock
+from glide_jax.models.remat import remat
 from glide_jax.types import Array
 
 
@@ -97,6 +98,7 @@ class _Builder:
 class _Run:
     """What one pass through the net hands to its blocks, one after the other."""
 
+    remat: str
     emb: Array
     texts: Iterator[KeysValues | None]
     keys: Iterator[Array | None]
@@ -104,20 +106,20 @@ class _Run:
     def __call__(self, stage: nnx.List, h: Array) -> Array:
         for block in stage:
             if isinstance(block, ResBlock):
-                h = block(h, self.emb, next(self.keys))
+                h = remat(self.remat, block)(h, self.emb, next(self.keys))
             elif isinstance(block, AttentionBlock):
-                h = block(h, next(self.texts))
+                h = remat(self.remat, block)(h, next(self.texts))
             else:
                 h = block(h)
         return h
 
 
-def _run(emb: Array, text: tuple[KeysValues, ...] | None, keys: Array | None) -> _Run:
+def _run(policy: str, emb: Array, text: tuple[KeysValues, ...] | None, keys: Array | None) -> _Run:
     texts = itertools.repeat(None) if text is None else iter(text)
     if keys is None:
-        return _Run(emb, texts, itertools.repeat(None))
+        return _Run(policy, emb, texts, itertools.repeat(None))
     fold = jax.vmap(jax.random.fold_in, (0, None))
-    return _Run(emb, texts, (fold(keys, i) for i in itertools.count()))
+    return _Run(policy, emb, texts, (fold(keys, i) for i in itertools.count()))
 
 
 class _Trunk(nnx.Module):
@@ -127,6 +129,7 @@ class _Trunk(nnx.Module):
         channels, float32 = build.config.channels, jnp.dtype(jnp.float32)
         self.dtype = build.dtype
         self.channels = channels
+        self.remat = build.config.remat
         self.time_in = layers.linear(channels, 4 * channels, float32, build.rngs)
         self.time_out = layers.linear(4 * channels, 4 * channels, float32, build.rngs)
         self.input_blocks = nnx.List(nnx.List(stage) for stage in build.down(in_channels))
@@ -190,7 +193,7 @@ class UNet(_Trunk):
         Returns:
             f32[b h w out_channels].
         """
-        run = _run(emb, text, keys)
+        run = _run(self.remat, emb, text, keys)
         h, skips = self._down(x, run)
         for stage in self.output_blocks:
             h = run(stage, jnp.concatenate([h, skips.pop()], axis=-1))
@@ -214,5 +217,5 @@ class UNetEncoder(_Trunk):
         Returns:
             f32[b h/2ⁿ w/2ⁿ c'], for n halvings.
         """
-        h, _ = self._down(x, _run(emb, None, keys))
+        h, _ = self._down(x, _run(self.remat, emb, None, keys))
         return h.astype(jnp.float32)

@@ -26,6 +26,7 @@ UNET = {
     "scale_shift_norm": True,
     "resblock_updown": True,
     "dtype": "float32",
+    "remat": "none",
 }
 ADM = UNET | {
     "family": "adm",

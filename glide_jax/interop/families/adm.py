@@ -123,6 +123,7 @@ def _config(options: Mapping[str, Any], num_classes: int) -> AdmConfig:
         resblock_updown=options["resblock_updown"],
         num_classes=num_classes,
         dtype="float32",
+        remat="none",
     )
 
 

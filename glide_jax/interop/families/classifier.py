@@ -63,6 +63,7 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> C
             resblock_updown=options["classifier_resblock_updown"],
             num_classes=reference.NUM_CLASSES if last is None else len(last),
             dtype="float32",
+            remat="none",
         )
     )
 

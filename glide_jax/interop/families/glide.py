@@ -119,4 +119,5 @@ def _config(options: Mapping[str, Any]) -> GlideConfig:
         text_padding=options["xf_padding"],
         text_final_norm=options["xf_final_ln"],
         dtype="float32",
+        remat="none",
     )
