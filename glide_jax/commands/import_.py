@@ -43,6 +43,6 @@ def add(parser: Parser) -> Run:
             files = [download(file.name) for file in public]
         experiment = import_checkpoint(files, names, out)
         for name, stage in experiment.stages.items():
-            print(f"{out / name}: {stage.model.family}, {experiment.text.tokenizer}")
+            print(f"{out / name}: {stage.model.family}; `glide-jax info {out}` says more")
 
     return run

@@ -89,12 +89,20 @@ def format_of(path: Path) -> str:
 def folder_beside(path: Path) -> Iterator[Path]:
     """A new folder beside `path`, to fill and move to its place; what is left of it goes.
 
+    The folders above it are made, and go again where `path` does not come to be.
+
     Raises:
         UserError: the system refuses to write it.
     """
-    with _part_beside(path) as part:
-        part.mkdir(parents=True)
-        yield part
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        with _part_beside(path) as part:
+            part.mkdir(parents=True)
+            yield part
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):  # something came to be in it
+                folder.rmdir()
 
 
 @contextlib.contextmanager

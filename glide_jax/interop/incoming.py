@@ -78,7 +78,7 @@ def open_released(paths: Sequence[Path], names: Sequence[str]) -> list[Incoming]
     wanted = [released.model_files(name) for name in names]
     if len(paths) != sum(map(len, wanted)):
         needs = ", ".join(f"{n} takes {len(w)}" for n, w in zip(names, wanted, strict=True))
-        raise UserError(f"the files given are {len(paths)}, but of files {needs}")
+        raise UserError(f"{len(paths)} files are given, but {needs}")
     opened = [_open(path) for path in paths]
     models = []
     for name, public in zip(names, wanted, strict=True):

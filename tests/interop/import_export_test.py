@@ -264,8 +264,9 @@ def test_a_released_tokenizer_is_described_as_it_describes_itself(config_file, k
 )
 def test_a_wrong_state_dict_is_refused_and_nothing_is_left(tmp_path, change, words):
     file = write(tmp_path / "w.safetensors", "tiny_base", **change)
-    out = tmp_path / "run"
-    refused_cleanly(lambda: import_checkpoint([file], ["base"], out), *words, folder=tmp_path)
+    for out in (tmp_path / "run", tmp_path / "new" / "folders" / "run"):
+        action = functools.partial(import_checkpoint, [file], ["base"], out)
+        refused_cleanly(action, *words, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
