@@ -27,6 +27,7 @@ from glide_jax.training.checkpoints import checkpoints_of, open_checkpoint, refu
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.jobs import make_jobs, pretrain_text
 from glide_jax.types import Params
+from glide_jax.writing import whole
 
 SUMMARY = "summary.json"
 _KIB_IN_A_GIB = 2**20
@@ -173,9 +174,8 @@ def _summarise(workdir: Path, figures: dict[str, Any]) -> None:
     """Put figures among those that are there; another mode's stay."""
     path = workdir / SUMMARY
     there = json.loads(path.read_text()) if path.exists() else {}
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(there | figures, indent=2, ensure_ascii=False) + "\n")
-    part.replace(path)
+    with whole(path) as part:
+        part.write_text(json.dumps(there | figures, indent=2, ensure_ascii=False) + "\n")
 
 
 def _peak_rss_gib() -> float:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("glide_jax", "configs", "launch", "tests")
 
 LAYERS = (
-    {"types", "errors", "locking", "compile_cache", "config"},
+    {"types", "errors", "locking", "writing", "compile_cache", "config"},
     {"diffusion", "models", "text", "data", "parallel"},
     {"training", "pipelines", "evaluation", "interop"},
     {"entry", "main", "modes", "cli", "commands"},

@@ -1,6 +1,7 @@
 """What every test runs under: eight virtual CPU devices and strict broadcasting."""
 
 import os
+import subprocess
 
 # Before JAX is imported: it reads them once.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -15,6 +16,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 
 import jax
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -28,3 +30,15 @@ def pytest_configure(config):
         folder = f"xla-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir(folder)))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A directory on a disk of 16 MB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder]
+    if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)

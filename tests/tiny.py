@@ -1,13 +1,18 @@
 """An experiment and a data set so small that tests can train on them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from glide_jax import config
 from glide_jax.data.source import Example
+from glide_jax.models.model import Model
 from glide_jax.text import tokenize, train
+from glide_jax.training import loop
 from glide_jax.training.text_to_image import text_to_image_loss
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -86,6 +91,55 @@ def tokenizer():
 def loss(model, stage):
     """What a stage of `experiment` minimises."""
     return text_to_image_loss(model, stage, tokenize(tokenizer(), [""], 6))
+
+
+def unet(experiment: config.Experiment) -> Model:
+    """The experiment's own model."""
+    return loop.build_model(experiment.stages["base"], experiment, tokenizer())
+
+
+def linear(experiment: config.Experiment) -> Model:
+    """A model of two matrices in its place, for tests of all else: it is traced in no time."""
+    config = experiment.model
+    width = config.image_size**2 * 3
+    shapes = {
+        f"{name}.kernel": jax.ShapeDtypeStruct((width, width), jnp.float32)
+        for name in ("first", "second")
+    }
+
+    def init(key):
+        keys = jax.random.split(key, len(shapes))
+        return {
+            path: jax.random.normal(k, s.shape) / s.shape[0] ** 0.5
+            for (path, s), k in zip(shapes.items(), keys, strict=True)
+        }
+
+    def apply(params, x_t, t, encoded, keys=None):
+        flat = x_t.reshape(len(x_t), -1)
+        return (jnp.tanh(flat @ params["first.kernel"]) @ params["second.kernel"]).reshape(
+            x_t.shape
+        )
+
+    return Model(config, shapes, init, lambda params, condition: None, apply)
+
+
+def job(
+    directory: Path,
+    experiment: config.Experiment,
+    build: Callable[[config.Experiment], Model] = unet,
+) -> loop.Job:
+    """The training of an experiment's base stage on `Swatches`."""
+    stage, model = experiment.stages["base"], build(experiment)
+    return loop.Job(
+        name="base",
+        experiment=experiment,
+        stage=stage,
+        model=model,
+        source=Swatches(),
+        tokenizer=tokenizer(),
+        directory=directory,
+        loss=loss(model, stage),
+    )
 
 
 def metrics(directory: Path) -> list[dict]:

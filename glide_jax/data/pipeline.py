@@ -9,8 +9,11 @@ those before it, so the position is one number.
 
 import functools
 import logging
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -134,7 +137,7 @@ class Batches(Iterator[Batch]):
             if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()
             options = grain.MultiprocessingOptions(num_workers=self._workers)
-            dataset = dataset.mp_prefetch(options, worker_init_fn=_ignore_interrupt)
+            dataset = dataset.mp_prefetch(options, worker_init_fn=_leave_stopping)
         self._iterator = iter(dataset)
 
 
@@ -190,10 +193,23 @@ class _Squares:
             _log.warning("%s left out, others stand in; the last: %s", one, error)
 
 
-def _ignore_interrupt(worker_index: int, worker_count: int) -> None:
-    """Leave Ctrl-C, which reaches a whole process group, to the parent: it may still need us."""
+def _leave_stopping(worker_index: int, worker_count: int) -> None:
+    """Leave Ctrl-C and SIGTERM, which may reach all of a job's processes, to the parent.
+
+    It has a step to finish, and may need us for it; then it ends us in another way.
+    """
     del worker_index, worker_count
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end: one that was killed can't end us, and nobody else would."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _choose_caption(

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from glide_jax.parallel.processes import by_first_process
+from glide_jax.writing import whole
 
 _TILE = 160
 _MARGIN = 8
@@ -50,12 +51,13 @@ def save_picture(
     """Write a PNG, with the text chunks of info; whole or not at all.
 
     Of the processes of a run the first alone does.
+
+    Raises:
+        DiskError: it could not be written.
     """
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    image.save(part, format="PNG", pnginfo=info)
-    part.replace(path)
+    with whole(path) as part:
+        image.save(part, format="PNG", pnginfo=info)
 
 
 def _enlarged(pixels: np.ndarray) -> Image.Image:

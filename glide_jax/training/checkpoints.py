@@ -15,6 +15,7 @@ import functools
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -31,6 +32,25 @@ from glide_jax.errors import UserError
 logging.getLogger("absl").addFilter(
     lambda record: not (record.exc_info and "orbax" in Path(record.pathname).parts)
 )
+
+
+def _without_late_writers(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The hook, silent about those of TensorStore's writers that end when a save has failed.
+
+    They find nobody to tell, and each array's would print so.
+    """
+
+    def told(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    return told
+
+
+sys.unraisablehook = _without_late_writers(sys.unraisablehook)
+
+CHECKPOINTS = "checkpoints"
+"""The folder of them in a stage's own."""
 
 
 class Checkpoint:
@@ -264,7 +284,7 @@ class Checkpoints:
 
 def checkpoints_of(workdir: Path, stage: str) -> Path:
     """Where the checkpoints of a workdir's stage lie."""
-    return workdir / stage / "checkpoints"
+    return workdir / stage / CHECKPOINTS
 
 
 def find_checkpoint(directory: str | Path) -> Checkpoint | None:

@@ -1,8 +1,9 @@
 """Training one stage: batches in, a checkpoint out; stopped and taken up again at any step."""
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -17,7 +18,7 @@ from glide_jax.models.families import model_of
 from glide_jax.models.model import Model
 from glide_jax.parallel.mesh import batch_sharding, make_mesh, replicated
 from glide_jax.text import Tokenizer
-from glide_jax.training.checkpoints import Checkpoint, Checkpoints
+from glide_jax.training.checkpoints import CHECKPOINTS, Checkpoint, Checkpoints, find_checkpoint
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.metrics import Metrics
 from glide_jax.training.optimizer import adamw, held_still
@@ -26,6 +27,7 @@ from glide_jax.training.progress import Progress
 from glide_jax.training.state import TrainState, fresh_state, state_sharding
 from glide_jax.training.step import Loss, train_step, without_gradients
 from glide_jax.types import Params
+from glide_jax.writing import DiskError
 
 Sampled = Callable[[Params, int], np.ndarray]
 """(averaged weights, step) → uint8[n s s 3], drawn from the experiment's prompts."""
@@ -97,12 +99,15 @@ def train(job: Job, interrupt: Interrupt, sampled: Sampled | None) -> Params:
     config = job.stage.training
     mesh = make_mesh(config.fsdp)
     check_batch(job.name, job.stage, mesh.size)
-    with Checkpoints(
-        job.directory / "checkpoints",
-        keep=config.keep_checkpoints,
-        experiment=job.experiment,
-        tokenizer=job.tokenizer.to_dict(),
-    ) as checkpoints:
+    with (
+        _saying_where_it_goes_on(job.directory),
+        Checkpoints(
+            job.directory / CHECKPOINTS,
+            keep=config.keep_checkpoints,
+            experiment=job.experiment,
+            tokenizer=job.tokenizer.to_dict(),
+        ) as checkpoints,
+    ):
         state, data_state = _start(job, mesh, checkpoints.latest())
         step = int(state.step)
         with (
@@ -113,6 +118,17 @@ def train(job: Job, interrupt: Interrupt, sampled: Sampled | None) -> Params:
             tools = _Tools(data, checkpoints, metrics, progress, interrupt, sampled)
             state = _run(job, mesh, state, tools)
     return state.ema_params
+
+
+@contextlib.contextmanager
+def _saying_where_it_goes_on(directory: Path) -> Iterator[None]:
+    """Adds to a complaint about the disk what is safe."""
+    try:
+        yield
+    except DiskError as error:
+        found = find_checkpoint(directory / CHECKPOINTS)
+        where = f"it goes on from step {found.step}" if found else "nothing was saved yet"
+        raise UserError(f"{error}; {where}") from error
 
 
 def check_batch(name: str, stage: StageConfig, devices: int) -> None:
@@ -192,7 +208,16 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") 
     sharding = batch_sharding(mesh)
     pending: list[dict[str, jax.Array]] = []
     skipped = _Skipped(config.max_skipped_steps, tools.checkpoints)
+
+    def is_drawn(step: int) -> bool:
+        return step > 0 and step % config.sample_every_steps == 0
+
     for step in range(int(state.step) + 1, config.num_steps + 1):
+        if tools.sampled and is_drawn(step - 1):
+            # Only now, so that a run that was stopped in the midst of it draws it when it goes on.
+            with tools.progress.paused():
+                pictures = tools.sampled(state.ema_params, step - 1)
+                tools.metrics.picture(step - 1, "samples", pictures)
         batch = {
             name: jax.make_array_from_process_local_data(sharding, values)
             for name, values in next(tools.data).items()
@@ -201,7 +226,10 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") 
         pending.append(step_metrics)
         stopping = tools.interrupt.after_step() and step < config.num_steps
         last = stopping or step == config.num_steps
-        saves = last or step % config.checkpoint_every_steps == 0
+        # Before a grid too: who stops a run may not wait until it is drawn.
+        saves = (
+            last or (tools.sampled and is_drawn(step)) or step % config.checkpoint_every_steps == 0
+        )
         if saves or step % config.log_every_steps == 0 or tools.progress.is_first:
             means = skipped.means(pending, step)
             speed = tools.progress.update(step, means["loss"])
@@ -215,9 +243,6 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") 
                 f"stopped after step {step} of {config.num_steps} of {job.name}, saved in "
                 f"{tools.checkpoints.directory}; the same command goes on from there"
             )
-        if tools.sampled and step % config.sample_every_steps == 0 and not last:
-            with tools.progress.paused():
-                tools.metrics.picture(step, "samples", tools.sampled(state.ema_params, step))
     return state
 
 

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,8 +17,8 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore
 from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore
 
-from glide_jax.errors import UserError
 from glide_jax.parallel.processes import by_first_process
+from glide_jax.writing import telling, whole
 
 
 class Metrics:
@@ -33,7 +33,7 @@ class Metrics:
             later steps is dropped.
 
     Raises:
-        UserError: the directory can't be written to.
+        DiskError: the directory can't be written to.
     """
 
     @by_first_process
@@ -51,7 +51,7 @@ class Metrics:
 
     @by_first_process
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Write one step's figures; UserError: the disk is full."""
+        """Write one step's figures; DiskError: the disk is full."""
         finite = {name: float(x) if math.isfinite(x) else None for name, x in values.items()}
         with self._telling():
             self._lines.write(json.dumps({"step": step} | finite) + "\n")
@@ -61,7 +61,7 @@ class Metrics:
 
     @by_first_process
     def picture(self, step: int, name: str, pictures: np.ndarray) -> None:
-        """Show pictures in TensorBoard, side by side; UserError: the disk is full.
+        """Show pictures in TensorBoard, side by side; DiskError: the disk is full.
 
         Args:
             step: steps taken.
@@ -79,7 +79,7 @@ class Metrics:
 
     @by_first_process
     def close(self) -> None:
-        """Let go of the files; UserError: the disk is full."""
+        """Let go of the files; DiskError: the disk is full."""
         with self._telling():
             self._lines.close()
             self._events.close()
@@ -95,16 +95,8 @@ class Metrics:
             self._events.write_event(Event(wall_time=time.time(), step=step, **content))
             self._events.flush()
 
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Turns what the disk refuses into one line."""
-        try:
-            yield
-        except OSError as error:
-            raise UserError(
-                f"can't write metrics in {self._directory}: {error.strerror}; "
-                "put that right and run the same command again"
-            ) from error
+    def _telling(self) -> contextlib.AbstractContextManager[None]:
+        return telling(f"metrics in {self._directory}")
 
 
 def _drop_from(path: Path, first_step: int) -> None:
@@ -115,9 +107,8 @@ def _drop_from(path: Path, first_step: int) -> None:
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.endswith("\n") and json.loads(line)["step"] < first_step:
             kept.append(line)
-    part = path.with_suffix(".part")
-    part.write_text("".join(kept), encoding="utf-8")
-    part.replace(path)
+    with whole(path) as part:
+        part.write_text("".join(kept), encoding="utf-8")
 
 
 def _side_by_side(pictures: np.ndarray) -> np.ndarray:

@@ -17,28 +17,12 @@ from glide_jax.training.checkpoints import open_checkpoint
 from glide_jax.training.interrupt import Interrupt
 
 
-def job(directory, experiment):
-    tokenizer = tiny.tokenizer()
-    stage = experiment.stages["base"]
-    model = loop.build_model(stage, experiment, tokenizer)
-    return loop.Job(
-        "base",
-        experiment,
-        stage,
-        model,
-        tiny.Swatches(),
-        tokenizer,
-        directory,
-        tiny.loss(model, stage),
-    )
-
-
 def no_pictures(params, step):
     return np.zeros((1, 8, 8, 3), np.uint8)
 
 
 def test_stopped_and_resumed_equals_unbroken_bit_for_bit(tmp_path):
-    unbroken = loop.train(job(tmp_path / "a", tiny.experiment()), Interrupt(), no_pictures)
+    unbroken = loop.train(tiny.job(tmp_path / "a", tiny.experiment()), Interrupt(), no_pictures)
 
     experiment = tiny.experiment("training.sample_every_steps=3")
     with Interrupt() as interrupt:
@@ -48,8 +32,8 @@ def test_stopped_and_resumed_equals_unbroken_bit_for_bit(tmp_path):
             return no_pictures(params, step)
 
         with pytest.raises(Interrupted, match=r"after step 4 of 6 .* the same command goes on"):
-            loop.train(job(tmp_path / "b", experiment), interrupt, stop)
-    resumed = loop.train(job(tmp_path / "b", experiment), Interrupt(), no_pictures)
+            loop.train(tiny.job(tmp_path / "b", experiment), interrupt, stop)
+    resumed = loop.train(tiny.job(tmp_path / "b", experiment), Interrupt(), no_pictures)
 
     for path, value in unbroken.items():
         np.testing.assert_array_equal(resumed[path], value, err_msg=path)
@@ -59,13 +43,13 @@ def test_stopped_and_resumed_equals_unbroken_bit_for_bit(tmp_path):
 
 
 def test_a_finished_run_trains_no_further(tmp_path):
-    first = loop.train(job(tmp_path, tiny.experiment()), Interrupt(), no_pictures)
-    again = loop.train(job(tmp_path, tiny.experiment()), Interrupt(), no_pictures)
+    first = loop.train(tiny.job(tmp_path, tiny.experiment()), Interrupt(), no_pictures)
+    again = loop.train(tiny.job(tmp_path, tiny.experiment()), Interrupt(), no_pictures)
     assert all(np.array_equal(first[path], again[path]) for path in first)
 
 
 def test_checkpoint_holds_what_sampling_needs(tmp_path):
-    trained = job(tmp_path, tiny.experiment())
+    trained = tiny.job(tmp_path, tiny.experiment())
     params = loop.train(trained, Interrupt(), no_pictures)
     checkpoint = open_checkpoint(tmp_path / "checkpoints")
     assert checkpoint.step == 6
@@ -91,9 +75,9 @@ def broken_from(trained, first, last):
 
 def test_steps_whose_loss_is_no_number_are_skipped_and_counted(tmp_path):
     steps = ("training.log_every_steps=1", "training.num_steps=2")
-    two = loop.train(job(tmp_path / "a", tiny.experiment(*steps)), Interrupt(), None)
+    two = loop.train(tiny.job(tmp_path / "a", tiny.experiment(*steps)), Interrupt(), None)
     more = tiny.experiment("training.log_every_steps=1", "training.num_steps=4")
-    four = loop.train(broken_from(job(tmp_path / "a", more), 3, 4), Interrupt(), None)
+    four = loop.train(broken_from(tiny.job(tmp_path / "a", more), 3, 4), Interrupt(), None)
     assert all(np.array_equal(four[path], value) for path, value in two.items())
     rows = tiny.metrics(tmp_path / "a")
     assert [row["skipped"] for row in rows] == [0, 0, 1, 1]
@@ -108,7 +92,7 @@ def test_more_skipped_steps_than_allowed_stop_the_run(tmp_path):
     )
     message = r"at step 4, 2 steps in a row, .*max_skipped_steps=1; the last good .* step 2"
     with pytest.raises(UserError, match=message):
-        loop.train(broken_from(job(tmp_path, experiment), 3, 4), Interrupt(), None)
+        loop.train(broken_from(tiny.job(tmp_path, experiment), 3, 4), Interrupt(), None)
 
 
 def test_a_model_that_is_not_told_a_caption_is_refused():
@@ -132,4 +116,4 @@ def test_a_model_that_is_not_told_a_caption_is_refused():
 )
 def test_a_batch_that_does_not_fit_the_devices_is_refused(tmp_path, overrides, message):
     with pytest.raises(UserError, match=message):
-        loop.train(job(tmp_path, tiny.experiment(*overrides)), Interrupt(), no_pictures)
+        loop.train(tiny.job(tmp_path, tiny.experiment(*overrides)), Interrupt(), no_pictures)
