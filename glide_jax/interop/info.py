@@ -12,36 +12,6 @@ from glide_jax.interop import families, files
 from glide_jax.interop.sidecar import read_sidecar
 from glide_jax.training.checkpoints import Checkpoint, find_checkpoint, open_checkpoint
 
-_SIZES = {
-    "glide": (
-        ("channels", "input_blocks.0.0.weight", 0),
-        ("input channels", "input_blocks.0.0.weight", 1),
-        ("text width", "positional_embedding", 1),
-        ("text length", "positional_embedding", 0),
-        ("vocabulary", "token_embedding.weight", 0),
-    ),
-    "adm": (
-        ("channels", "input_blocks.0.0.weight", 0),
-        ("input channels", "input_blocks.0.0.weight", 1),
-        ("classes", "label_emb.weight", 0),
-    ),
-    "classifier": (
-        ("channels", "input_blocks.0.0.weight", 0),
-        ("classes", "out.2.c_proj.weight", 0),
-    ),
-    "clip_image": (
-        ("width", "blocks.input.w_pos", 1),
-        ("patch size", "blocks.input.patch_proj", 2),
-        ("timesteps", "blocks.input.w_t", 0),
-    ),
-    "clip_text": (
-        ("width", "blocks.input.w_pos", 1),
-        ("text length", "blocks.input.w_pos", 0),
-        ("vocabulary", "blocks.input.w_voc", 0),
-    ),
-}
-"""Family → (what it is, the key of an array, which of its axes tells it)."""
-
 
 def describe(path: Path) -> Iterator[str]:
     """Say what lies there, line by line.
@@ -58,20 +28,22 @@ def describe(path: Path) -> Iterator[str]:
 
 
 def _describe_workdir(workdir: Path) -> Iterator[str]:
-    stages = {
+    found = {
         folder.parent.name: checkpoint
         for folder in sorted(workdir.glob("*/checkpoints"))
         if (checkpoint := find_checkpoint(folder))
     }
-    first = next(iter(stages.values()), None) or open_checkpoint(workdir)
-    for name, checkpoint in stages.items():
-        yield from _describe_stage(name, checkpoint)
+    any_of_them = next(iter(found.values()), None) or open_checkpoint(workdir)
+    experiment = any_of_them.experiment
+    for name in experiment.training_stages:
+        if name in found:
+            yield from _describe_stage(name, found[name])
     yield "config:"
-    yield from _flat(config.to_dict(first.experiment), "  ")
+    yield from _flat(config.to_dict(experiment), "  ")
 
 
 def _describe_stage(name: str, checkpoint: Checkpoint) -> Iterator[str]:
-    stage = checkpoint.experiment.stages[name]
+    stage = checkpoint.experiment.training_stages[name]
     shapes = checkpoint.shapes("ema_params")
     dtypes = ", ".join(sorted({str(shape.dtype) for shape in shapes.values()}))
     step = f"{checkpoint.step:,} of {stage.training.num_steps:,}"
@@ -91,13 +63,13 @@ def _describe_stage(name: str, checkpoint: Checkpoint) -> Iterator[str]:
 
 def _describe_file(path: Path) -> Iterator[str]:
     arrays = files.read(path)
-    family = families.of_keys(arrays.keys()).NAME
+    family = families.of_keys(arrays.keys())
     dtypes = Counter(str(array.dtype) for array in arrays.values())
     yield f"{path}:"
-    yield f"  family      {family}, told from its keys"
+    yield f"  family      {family.NAME}, told from its keys"
     yield f"  parameters  {sum(array.size for array in arrays.values()):,} in {len(arrays)} tensors"
     yield f"  dtype       {', '.join(f'{name} ({n})' for name, n in dtypes.items())}"
-    for what, key, axis in _SIZES[family]:
+    for what, key, axis in family.SIZES:
         if key in arrays:
             yield f"  {what:11} {arrays[key].shape[axis]}"
     if beside := read_sidecar(path):

@@ -53,6 +53,12 @@ UNET = (
 )
 """The rows of every U-Net."""
 
+UNET_SIZES = (
+    ("channels", "time_embed.0.weight", 1),
+    ("input channels", "input_blocks.0.0.weight", 1),
+)
+"""`SIZES` of every U-Net."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Rule:

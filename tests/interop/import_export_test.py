@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import shutil
 
 import jax
 import numpy as np
@@ -424,8 +425,10 @@ def test_imported_weights_are_refused_to_another_model(tmp_path, override):
 
 def test_info_says_what_a_workdir_and_a_file_are(tmp_path):
     trained(tmp_path / "run", CASCADE)
+    shutil.copytree(tmp_path / "run" / "base", tmp_path / "run" / config.TEXT_PRETRAINING)
     said = "\n".join(describe(tmp_path / "run"))
     for word in (
+        "text_pretraining:",
         "base:",
         "upsampler:",
         "family      glide",

@@ -25,6 +25,7 @@ class Family(Protocol):
 
     Attributes:
         NAME: of the family.
+        SIZES: (what it is, the key of an array, which of its axes tells it), for people to read.
         is_mine: whether a state dict with these keys is such a model's.
         build: (state dict, the reference's options) → the model, without weights. Options that
             make no sense raise UserError; one that is missing, KeyError.
@@ -34,6 +35,8 @@ class Family(Protocol):
 
     @property
     def NAME(self) -> str: ...  # noqa: D102
+    @property
+    def SIZES(self) -> tuple[tuple[str, str, int], ...]: ...  # noqa: D102
     def is_mine(self, keys: Collection[str], /) -> bool: ...  # noqa: D102
     def build(self, state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any], /) -> Any: ...  # noqa: D102
     def rules(self, model: Any, /) -> list[Rule]: ...  # noqa: D102

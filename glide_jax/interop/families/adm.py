@@ -17,6 +17,8 @@ NAME = "adm"
 
 TABLE = (*tables.UNET, ("label_embedding", "label_emb", "embedding"))
 
+SIZES = (*tables.UNET_SIZES, ("classes", "label_emb.weight", 0))
+
 _RULES = tables.rules(TABLE)
 _NOT_ADM = ("transformer.", "transformer_proj.")  # GLIDE, whose U-Net has the same names
 _HEADS_UNUSED = 4  # the reference's default of an option that num_head_channels overrides

@@ -22,6 +22,8 @@ TABLE = (
     ("pool.proj", "out.2.c_proj", "conv1d"),
 )
 
+SIZES = (*tables.UNET_SIZES, ("classes", "out.2.c_proj.weight", 0))
+
 _HEAD_CHANNELS = 64
 _POOL = "attention"
 

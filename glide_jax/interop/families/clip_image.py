@@ -20,6 +20,12 @@ TABLE = (
     *TRANSFORMER,
 )
 
+SIZES = (
+    ("width", "blocks.input.w_pos", 1),
+    ("patch size", "blocks.input.patch_proj", 2),
+    ("timesteps", "blocks.input.w_t", 0),
+)
+
 _RULES = tables.rules(TABLE)
 
 

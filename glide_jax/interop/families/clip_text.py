@@ -18,6 +18,12 @@ TABLE = (
     *TRANSFORMER,
 )
 
+SIZES = (
+    ("width", "blocks.input.w_pos", 1),
+    ("text length", "blocks.input.w_pos", 0),
+    ("vocabulary", "blocks.input.w_voc", 0),
+)
+
 _RULES = tables.rules(TABLE)
 
 

@@ -29,6 +29,13 @@ TABLE = (
     ("text.pooled", "transformer_proj", "linear"),
 )
 
+SIZES = (
+    *tables.UNET_SIZES,
+    ("text width", "positional_embedding", 1),
+    ("text length", "positional_embedding", 0),
+    ("vocabulary", "token_embedding.weight", 0),
+)
+
 VOCAB_SIZE = 50_257
 """The reference's own: its tokenizer is no option."""
 
