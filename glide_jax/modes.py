@@ -14,6 +14,7 @@ import numpy as np
 from glide_jax.config import Experiment
 from glide_jax.errors import UserError
 from glide_jax.evaluation import prompt_truth
+from glide_jax.parallel.mesh import make_mesh
 from glide_jax.parallel.processes import by_first_process
 from glide_jax.pipelines.cascade import needs_picture
 from glide_jax.pipelines.drawing import plan
@@ -44,6 +45,7 @@ def train(experiment: Experiment, workdir: Path) -> None:
     for name, stage in experiment.training_stages.items():
         loop.check_family(stage.model)
         loop.check_batch(name, stage, jax.device_count())
+        make_mesh(stage.training.fsdp)  # refused now, not when its turn comes
         plan(stage.diffusion, stage.sampling)
         refuse_another_run(checkpoints_of(workdir, name), experiment)
     jobs = make_jobs(experiment, workdir)

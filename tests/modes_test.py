@@ -5,9 +5,18 @@ import json
 import pytest
 import tiny
 
-from glide_jax import data, modes
+from glide_jax import config, data, modes
 from glide_jax.errors import UserError
 from glide_jax.training.checkpoints import open_checkpoint
+
+
+@pytest.mark.parametrize("wrong", ["training.batch_size=12", "training.fsdp=3"])
+def test_what_a_later_stage_can_t_do_is_said_before_anything_is_made(tmp_path, monkeypatch, wrong):
+    monkeypatch.setattr(data, "prepare", lambda source, path: pytest.fail("it has begun"))
+    overrides = [*tiny.OVERRIDES, *tiny.UPSAMPLER_OVERRIDES, f"upsampler.{wrong}"]
+    loaded = config.load_config(tiny.CONFIGS / "quickstart.py", overrides)
+    with pytest.raises(UserError, match=wrong):
+        modes.train(config.experiment_from(loaded), tmp_path)
 
 
 def test_an_upsampler_alone_is_trained_and_draws_no_prompts(tmp_path, monkeypatch, capsys):
