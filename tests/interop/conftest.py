@@ -1,0 +1,46 @@
+"""A server that breaks and lies, and downloads from it."""
+
+import broken_server
+import pytest
+from download_toys import checkpoint
+
+from glide_jax.interop import fetch, released
+from glide_jax.interop.download import download
+from glide_jax.interop.released import PublicFile
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch):
+    monkeypatch.setattr(fetch, "BACKOFF_S", 0.001)
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest.fixture
+def server():
+    with broken_server.serving(checkpoint(0)) as server:
+        yield server
+
+
+@pytest.fixture
+def get(server, tmp_path):
+    """Download base.pt as an address of its own; returns its content."""
+
+    def get(what=None):
+        path = download(what or server.url + "base.pt", cache=tmp_path, progress=False)
+        assert path.parent == tmp_path
+        assert not list(tmp_path.glob("*.part*"))
+        return path.read_bytes()
+
+    return get
+
+
+@pytest.fixture
+def publish(server, monkeypatch):
+    """Make base.pt a released file called `base`, of which this is known."""
+
+    def publish(**known):
+        file = PublicFile("base", server.url + "base.pt", "glide", **known)
+        monkeypatch.setattr(released, "FILES", {"base": file})
+        return file
+
+    return publish
