@@ -3,8 +3,6 @@
 Every model attends by `attend`, and what computes it is chosen there alone.
 """
 
-from typing import Literal
-
 import einops
 import jax
 import jax.numpy as jnp
@@ -12,6 +10,7 @@ from flax import nnx
 
 from glide_jax.config import UNetConfig
 from glide_jax.models import layers
+from glide_jax.models.cpu_attention import attend_on_cpu
 from glide_jax.types import Array
 
 KeysValues = tuple[Array, Array]
@@ -40,26 +39,15 @@ def attend(query: Array, keys: Array, values: Array, *, is_causal: bool = False)
     Returns:
         [b n heads d].
     """
-    how = _implementation(query)
+    platform = platform_of(query)
+    if platform == "cpu":
+        return attend_on_cpu(query, keys, values, is_causal=is_causal)
+    # On a TPU XLA will do: pictures attend at 32×32 and below, to a thousand keys or so, whose
+    # scores are small beside the activations. On a GPU cuDNN never writes the scores out.
+    how = "cudnn" if platform == "gpu" and _has_flash(query) else "xla"
     return jax.nn.dot_product_attention(
         query, keys, values, is_causal=is_causal, implementation=how
     )
-
-
-def _implementation(query: Array) -> Literal["cudnn", "xla"]:
-    """What computes attention to these queries, known while the program is traced.
-
-    On a TPU and a CPU that is XLA: pictures attend at 32×32 and below, to a thousand keys or so,
-    whose scores are small beside the activations. On a GPU cuDNN never writes the scores out.
-    """
-    flash = (
-        platform_of(query) == "gpu"
-        and query.dtype.name in FLASH_DTYPES
-        and query.shape[-1] % 8 == 0
-        and query.shape[-1] <= FLASH_HEAD_CHANNELS
-        and has_flash()
-    )
-    return "cudnn" if flash else "xla"
 
 
 def platform_of(x: Array) -> str:
@@ -70,6 +58,11 @@ def platform_of(x: Array) -> str:
     """
     device = jax.typeof(x).sharding.mesh.abstract_device
     return device.platform if device else jax.default_backend()
+
+
+def _has_flash(query: Array) -> bool:
+    of_dtype, channels = query.dtype.name in FLASH_DTYPES, query.shape[-1]
+    return of_dtype and channels % 8 == 0 and channels <= FLASH_HEAD_CHANNELS and has_flash()
 
 
 def has_flash() -> bool:

@@ -10,7 +10,7 @@ import tiny
 from jax.sharding import AbstractDevice, AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from glide_jax.config import ClipConfig, ClipImageConfig, ClipTextConfig
-from glide_jax.models import attention
+from glide_jax.models import attention, cpu_attention
 from glide_jax.models.attention import attend, has_flash, platform_of
 from glide_jax.models.attention_pool import AttentionPool
 from glide_jax.models.clip import clip
@@ -60,7 +60,6 @@ def on(platform, monkeypatch, *, flash=True):
         ("gpu", "bfloat16", 136, True, "xla"),
         ("gpu", "bfloat16", 64, False, "xla"),
         ("tpu", "bfloat16", 64, True, "xla"),
-        ("cpu", "bfloat16", 64, True, "xla"),
     ],
 )
 def test_flash_attention_is_taken_where_it_can_be(
@@ -121,6 +120,23 @@ def test_gpus_of_ampere_and_younger_have_it(platform, version, capability, expec
     device = types.SimpleNamespace(platform=platform, client=client, compute_capability=capability)
     monkeypatch.setattr(jax, "local_devices", lambda: [device])
     assert has_flash() == expected
+
+
+@pytest.mark.parametrize("large", [1, 10**9], ids=["one head after the other", "all at once"])
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_cpu_computes_the_same(large, is_causal, dtype, chosen, monkeypatch):
+    monkeypatch.setattr(cpu_attention, "LARGE", large)
+    query, keys, values = jax.random.normal(jax.random.key(0), (3, 2, 5, 3, 8)).astype(dtype)
+    expected = jax.nn.dot_product_attention(
+        query, keys, values, is_causal=is_causal, implementation="xla"
+    )
+    chosen.clear()
+    found = attend(query, keys, values, is_causal=is_causal)
+    assert found.dtype == dtype
+    assert chosen == []
+    tolerance = 1e-6 if dtype == "float32" else 2e-2
+    np.testing.assert_allclose(*(x.astype("float32") for x in (found, expected)), atol=tolerance)
 
 
 def test_causal_attention_sees_no_later_key():
