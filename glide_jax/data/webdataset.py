@@ -36,12 +36,12 @@ import fsspec
 import numpy as np
 from tqdm import tqdm
 
+from glide_jax.cache import cache_folder
 from glide_jax.data import images
 from glide_jax.data.fields import Fields, inside, split_fields, texts
 from glide_jax.data.source import Example, checked
 from glide_jax.data.splitting import check_split, kept_back, places
 from glide_jax.errors import UserError, one_line
-from glide_jax.text.vocabulary import cache_folder
 
 PAUSES_S = (0.5, 2.0, 8.0)
 """How long to wait before a read that failed is tried again."""

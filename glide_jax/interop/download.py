@@ -5,12 +5,12 @@ import hashlib
 import re
 from pathlib import Path
 
+from glide_jax.cache import cache_folder
 from glide_jax.errors import UserError
 from glide_jax.interop import contents, released
 from glide_jax.interop.fetch import disk, fetch
 from glide_jax.interop.released import PublicFile
 from glide_jax.locking import lock
-from glide_jax.text.vocabulary import cache_folder
 
 
 def download(what: str, *, cache: Path | None = None, progress: bool = True) -> Path:

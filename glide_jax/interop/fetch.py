@@ -24,10 +24,10 @@ from pathlib import Path
 import tqdm
 
 from glide_jax import __version__
+from glide_jax.cache import CACHE_VARIABLE
 from glide_jax.errors import UserError
 from glide_jax.interop import contents
 from glide_jax.interop.released import PublicFile
-from glide_jax.text.vocabulary import CACHE_VARIABLE
 
 TIMEOUT_S = 30.0
 """How long the server may be silent."""

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from glide_jax.cache import cache_folder
 from glide_jax.interop import released
 from glide_jax.interop.download import download
 from glide_jax.interop.importing import import_checkpoint
-from glide_jax.text.vocabulary import cache_folder
 
 
 def released_workdirs(*, inpaint: bool, clip: bool) -> tuple[Path, Path | None]:

@@ -1,23 +1,14 @@
 """CLIP's vocabulary: a public file, found in the cache folder and known by its hash."""
 
 import hashlib
-import os
-from pathlib import Path
 
+from glide_jax.cache import cache_folder
 from glide_jax.errors import UserError
-
-CACHE_VARIABLE = "GLIDE_JAX_CACHE"
-"""The environment variable that names the folder for public files."""
 
 CLIP_FILE = "bpe_simple_vocab_16e6.txt.gz"
 """Its name in the cache folder, and in the folder `clip` of github.com/openai/CLIP."""
 
 CLIP_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a"
-
-
-def cache_folder() -> Path:
-    """Where public files are kept: $GLIDE_JAX_CACHE, or ~/.cache/glide_jax."""
-    return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/glide_jax").expanduser()
 
 
 def read_clip_file() -> bytes:

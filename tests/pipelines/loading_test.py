@@ -11,6 +11,7 @@ import tiny
 from models.model_toys import filled
 from pipelines import pipeline_toys
 
+from glide_jax.cache import CACHE_VARIABLE
 from glide_jax.compile_cache import keep_compiled
 from glide_jax.config import ClassifierConfig
 from glide_jax.errors import UserError
@@ -19,7 +20,6 @@ from glide_jax.pipelines import released
 from glide_jax.pipelines.cascade import check_cascade
 from glide_jax.pipelines.loading import load_classifier, load_clip, load_stages
 from glide_jax.pipelines.pipeline import Pipeline
-from glide_jax.text.vocabulary import CACHE_VARIABLE
 from glide_jax.training.checkpoints import Checkpoints
 
 

@@ -173,15 +173,3 @@ def test_a_damaged_vocabulary_is_not_used(toy_file):
     toy_file.write_bytes(toy_file.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"damaged.*delete it"):
         text.train("clip_bpe", never(), 600)
-
-
-def test_the_cache_folder_is_the_variable_s_or_the_user_s(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for empty in (
-        lambda: monkeypatch.delenv("GLIDE_JAX_CACHE", raising=False),
-        lambda: monkeypatch.setenv("GLIDE_JAX_CACHE", ""),
-    ):
-        empty()
-        assert vocabulary.cache_folder() == tmp_path / ".cache" / "glide_jax"
-    monkeypatch.setenv("GLIDE_JAX_CACHE", "~/elsewhere")
-    assert vocabulary.cache_folder() == tmp_path / "elsewhere"
