@@ -2,13 +2,19 @@
 
     python -m glide_jax.main --config=configs/adm_imagenet64.py --workdir=runs/adm_imagenet64
 
-says that such a model is not trained here yet, and ends: training learns pictures from captions,
-of which ADM is told none. The published ones come in by
+Hardware: GPUs of 80 GB, or a pod; the start says how long it would take. It learns to draw classes,
+and its grids show those of `labels`. ImageNet itself is nobody's to hand on: as it stands it trains
+on this project's shapes, a class for each colour of a shape. On a copy of your own,
+
+    --config.data.source='folder?label=folder' --config.data.path=~/imagenet/train
+
+where each class is a folder (docs/data.md). Expected: no one has trained it here. The published
+one comes in by
 
     glide-jax download adm-64
     glide-jax import 64x64_diffusion.pt --as adm-64 --out runs/adm-64
 
-and carry this.
+and draws by `glide-jax sample --class 207 --checkpoint runs/adm-64`; a classifier guides it.
 
 Where the figures come from.
 ADM (Dhariwal & Nichol 2021, arXiv 2105.05233), table 11, column ImageNet 64: the architecture, the
@@ -16,8 +22,8 @@ noise, dropout, 540,000 steps of 2048 pictures, and a learning rate of 3e-4; its
 0.9999, 250 steps of sampling.
 ADM's code: learned variance, λ = 0.001 of Improved DDPM (Nichol & Dhariwal 2021, sec. 3.1), a
 learning rate that stays, no weight decay, the order of attention in its published weights.
-This project: warm-up, clipping and bfloat16. ImageNet itself is nobody's to hand on: `data` names
-this project's shapes instead, and the text section is the smallest there is.
+This project: warm-up, clipping and bfloat16; the text section, which nothing reads, is the smallest
+there is.
 """
 
 from pathlib import Path
@@ -31,6 +37,7 @@ def get_config():
         family="adm",
         image_size=64,
         low_res_size=0,
+        low_res_noise_told=False,
         channels=192,
         channel_mult=(1, 2, 3, 4),
         num_res_blocks=3,
@@ -51,6 +58,7 @@ def get_config():
         training=dict(num_steps=540_000, learning_rate=3e-4, caption_dropout=0.0),
         sampling=dict(steps="250", guidance_scale=1.0),
         prompts=(),
+        labels=(1, 11, 22, 32),
         evaluation=dict(splits=("test",), guidance_scales=(1.0,)),
     )
     return config

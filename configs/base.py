@@ -35,6 +35,7 @@ def get_config():
                 family="glide",
                 image_size=64,
                 low_res_size=0,
+                low_res_noise_told=False,
                 inpaint=False,
                 channels=192,
                 channel_mult=(1, 2, 3, 4),
@@ -59,6 +60,7 @@ def get_config():
                 prediction="eps",
                 learn_variance=True,
                 weighting="uniform",
+                timesteps="uniform",
                 vlb_weight=0.001,
             ),
             training=dict(
@@ -87,6 +89,7 @@ def get_config():
                 eta=1.0,
                 guidance_scale=3.0,
                 temperature=1.0,
+                low_res_noise=0.0,
                 batch_size=4,
             ),
             prompts=(
@@ -95,6 +98,7 @@ def get_config():
                 "a red star",
                 "a yellow square to the left of a cyan star",
             ),
+            labels=(),
             evaluation=dict(
                 splits=("test", "compositional"), guidance_scales=(1.0, 3.0), num_captions=256
             ),

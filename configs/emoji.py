@@ -27,6 +27,7 @@ def get_config():
                 family="glide",
                 image_size=64,
                 low_res_size=0,
+                low_res_noise_told=False,
                 inpaint=False,
                 channels=64,
                 channel_mult=(1, 2, 3, 4),
@@ -51,6 +52,7 @@ def get_config():
                 prediction="v",
                 learn_variance=False,
                 weighting="uniform",
+                timesteps="uniform",
                 vlb_weight=0.0,
             ),
             training=dict(
@@ -79,6 +81,7 @@ def get_config():
                 eta=0.0,
                 guidance_scale=3.0,
                 temperature=1.0,
+                low_res_noise=0.0,
                 batch_size=16,
             ),
             prompts=(
@@ -101,6 +104,7 @@ def get_config():
                 "a waving hand with medium-dark skin",
                 "an old woman with dark skin",
             ),
+            labels=(),
             evaluation=dict(splits=("test",), guidance_scales=(1.0, 3.0), num_captions=64),
             text_pretraining=None,
             upsampler=None,

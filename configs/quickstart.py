@@ -46,6 +46,7 @@ def get_config():
                 "an orange cross below a purple circle",
                 "a pink ring above a small red star",
             ),
+            labels=(),
             evaluation=dict(
                 splits=("test", "compositional"), guidance_scales=(1.0, 3.0), num_captions=256
             ),
@@ -70,6 +71,7 @@ def get_config():
 def model(**sizes):
     return dict(
         family="glide",
+        low_res_noise_told=False,
         inpaint=False,
         norm_groups=8,
         head_channels=32,
@@ -95,6 +97,7 @@ def diffusion():
         prediction="x_0",
         learn_variance=False,
         weighting="uniform",
+        timesteps="uniform",
         vlb_weight=0.0,
     )
 
@@ -121,4 +124,6 @@ def training(**length):
 
 
 def sampling(**choice):
-    return dict(sampler="ddim", eta=0.0, temperature=1.0, batch_size=64, **choice)
+    return dict(
+        sampler="ddim", eta=0.0, temperature=1.0, low_res_noise=0.0, batch_size=64, **choice
+    )

@@ -24,7 +24,7 @@ from glide_jax.config import load_config
 
 
 def get_config():
-    config = load_config(Path(__file__).with_name("upsample.py"))
+    config = load_config(Path(__file__).with_name("upsampler.py"))
     config.update(
         model=dict(channels=384, text_width=1024, text_layers=16, text_heads=16, remat="blocks"),
         training=dict(num_steps=1_600_000, fsdp=8),

@@ -10,14 +10,15 @@ from typing import Any
 
 import jax
 import numpy as np
+from PIL import Image
 
-from glide_jax.config import Experiment
+from glide_jax.config import DenoiserConfig, Experiment
 from glide_jax.errors import UserError
 from glide_jax.evaluation import prompt_truth
 from glide_jax.parallel.mesh import make_mesh
 from glide_jax.parallel.processes import by_first_process
-from glide_jax.pipelines.cascade import needs_picture
 from glide_jax.pipelines.drawing import plan
+from glide_jax.pipelines.drawn import Drawn
 from glide_jax.pipelines.grid import grid, save_picture
 from glide_jax.pipelines.loading import load_stages
 from glide_jax.pipelines.making import Origin
@@ -43,7 +44,6 @@ def train(experiment: Experiment, workdir: Path) -> None:
     """
     start = time.perf_counter()
     for name, stage in experiment.training_stages.items():
-        loop.check_family(stage.model)
         loop.check_batch(name, stage, jax.device_count())
         make_mesh(stage.training.fsdp)  # refused now, not when its turn comes
         plan(stage.diffusion, stage.sampling)
@@ -53,17 +53,20 @@ def train(experiment: Experiment, workdir: Path) -> None:
     stages: list[Stage] = []
     with Interrupt() as interrupt:
         for job in pretrain_text(jobs, interrupt):
-            stages.append(_train_stage(job, stages, interrupt))
-    figures = {} if needs_picture(stages) else _draw_and_score(stages, experiment, workdir)
+            stages += _train_stage(job, stages, interrupt)
+    why_not = _draws_nothing(experiment)
+    figures = {} if why_not else _draw_and_score(stages, experiment, workdir)
     seconds = time.perf_counter() - start
     figures |= {"seconds": round(seconds, 1), "peak_rss_gib": round(_peak_rss_gib(), 2)}
     _summarise(workdir, figures)
     print(f"done in {cost.duration(seconds)}, at most {figures['peak_rss_gib']} GiB of memory")
-    if needs_picture(stages):
-        print(f"an upsampler draws no prompts without a base model; figures: {workdir / SUMMARY}")
+    if why_not:
+        print(f"{why_not}; figures: {workdir / SUMMARY}")
         return
-    print(f"pictures of prompts it never saw: {workdir / 'samples.png'}; figures: {SUMMARY} there")
-    print(f'draw your own: python -m glide_jax.main --mode=sample --workdir={workdir} --prompt="…"')
+    print(f"pictures: {workdir / 'samples.png'}; figures: {SUMMARY} there")
+    if experiment.prompts:
+        own = f'--workdir={workdir} --prompt="…"'
+        print(f"draw your own: python -m glide_jax.main --mode=sample {own}")
 
 
 def sample(
@@ -71,16 +74,19 @@ def sample(
 ) -> None:
     """Draw prompts with a trained workdir's newest checkpoints; where none is given, its own.
 
+    A model that is told classes draws its own `labels`.
+
     Raises:
         UserError: the workdir holds no model, or an override is wrong.
     """
     start = time.perf_counter()
     experiment, pipeline = _load(workdir, overrides)
-    wanted = tuple(prompts) if prompts else experiment.prompts
-    _say_cut(wanted, pipeline.stages[0])
-    files = _draw_prompts(pipeline, wanted, seed, workdir / "samples")
+    experiment = dataclasses.replace(experiment, prompts=tuple(prompts)) if prompts else experiment
+    _say_cut(experiment.prompts, pipeline.stages[0])
+    files = _draw(pipeline, experiment, seed, workdir / "samples")
     print("\n".join(str(file) for file in files))
-    drawn = {"prompts": wanted, "seed": seed, "files": [str(file) for file in files]}
+    drawn = {"prompts": experiment.prompts, "labels": experiment.labels, "seed": seed}
+    drawn["files"] = [str(file) for file in files]
     drawn["seconds"] = round(time.perf_counter() - start, 1)
     _summarise(workdir, {"sample": drawn})
 
@@ -103,31 +109,54 @@ def _load(workdir: Path, overrides: Sequence[str]) -> tuple[Experiment, Pipeline
     return experiment, Pipeline(tuple(stages), origin=Origin.of([workdir], overrides))
 
 
-def _train_stage(job: loop.Job, before: list[Stage], interrupt: Interrupt) -> Stage:
-    """Train one stage; the stages before it feed its sample grids."""
+def _train_stage(job: loop.Job, before: list[Stage], interrupt: Interrupt) -> list[Stage]:
+    """Train one stage; the stages before it feed its sample grids. []: it is none that draws."""
+    if not isinstance(job.stage.model, DenoiserConfig):
+        loop.train(job, interrupt, None)
+        return []
     length = job.experiment.text.length
     stage = make_stage(job.stage, job.model, {}, job.tokenizer, length, step=0)
-    prompts = job.experiment.prompts
 
     def sampled(params: Params, step: int) -> np.ndarray:
         pipeline = Pipeline((*before, dataclasses.replace(stage, params=params)))
-        pictures = pipeline(prompts, seed=job.experiment.seed).arrays
-        save_picture(grid(pictures, prompts), job.directory / "samples" / f"{step:08d}.png")
-        return pictures
+        drawn = _drawn(pipeline, job.experiment, job.experiment.seed)
+        save_picture(_sheet(drawn), job.directory / "samples" / f"{step:08d}.png")
+        return drawn.arrays
 
-    draws = None if needs_picture([*before, stage]) else sampled
-    params = loop.train(job, interrupt, draws)
+    params = loop.train(job, interrupt, None if _draws_nothing(job.experiment) else sampled)
     step = open_checkpoint(job.directory / "checkpoints").step
-    return dataclasses.replace(stage, params=params, step=step)
+    return [dataclasses.replace(stage, params=params, step=step)]
+
+
+def _draws_nothing(experiment: Experiment) -> str:
+    """Why a run of the experiment ends without pictures; "": it draws some."""
+    model = experiment.model
+    if not isinstance(model, DenoiserConfig):
+        return f"a model of family {model.family!r} draws nothing: it guides those that do"
+    if model.low_res_size:
+        return "an upsampler draws no prompts without a base model"
+    return "" if experiment.prompts or experiment.labels else "the config has no prompts to draw"
+
+
+def _drawn(pipeline: Pipeline, experiment: Experiment, seed: int) -> Drawn:
+    """The experiment's prompts or, where the model is told classes, its labels."""
+    if experiment.labels:
+        return pipeline.of_classes(experiment.labels, seed=seed)
+    return pipeline(experiment.prompts, seed=seed)
+
+
+def _sheet(drawn: Drawn) -> Image.Image:
+    names = [m.prompt if m.label is None else f"class {m.label}" for m in drawn.made]
+    return grid(drawn.arrays, names)
 
 
 def _draw_and_score(
     stages: Sequence[Stage], experiment: Experiment, workdir: Path
 ) -> dict[str, Any]:
-    """Draw the experiment's prompts; the figures of its data set's scorer, if it has one."""
+    """Draw what the experiment asks for; the figures of its data set's scorer, if it has one."""
     pipeline = Pipeline(tuple(stages), origin=Origin.of([workdir]))
-    _draw_prompts(pipeline, experiment.prompts, experiment.seed, workdir / "samples")
-    if not prompt_truth.has_scorer(experiment.data.source):
+    _draw(pipeline, experiment, experiment.seed, workdir / "samples")
+    if not experiment.prompts or not prompt_truth.has_scorer(experiment.data.source):
         return {}
     return {"scores": prompt_truth.evaluate(pipeline, experiment, print)}
 
@@ -137,7 +166,7 @@ def _say_cost(jobs: Sequence[loop.Job], workdir: Path) -> None:
     devices = f"{jax.device_count()} × {jax.devices()[0].device_kind}"
     print(f"{pictures}; {devices}; to {workdir}")
     for job in jobs:
-        told = cost.estimate(job.model, job.stage, job.experiment.text.length)
+        told = cost.estimate(job)
         steps = job.stage.training.num_steps
         print(
             f"{job.name}: {told}; {steps:,} steps of {job.stage.training.batch_size} pictures at "
@@ -157,15 +186,13 @@ def _say_cut(prompts: Sequence[str], stage: Stage) -> None:
         print(f"cut to its first {stage.text_length} tokens: {prompt!r}")
 
 
-def _draw_prompts(
-    pipeline: Pipeline, prompts: Sequence[str], seed: int, directory: Path
-) -> list[Path]:
-    """Write a picture a prompt, and beside the directory one sheet of all of them."""
-    drawn = pipeline(prompts, seed=seed)
+def _draw(pipeline: Pipeline, experiment: Experiment, seed: int, directory: Path) -> list[Path]:
+    """Write a picture each, and beside the directory one sheet of all of them."""
+    drawn = _drawn(pipeline, experiment, seed)
     sheet = directory.with_suffix(".png")
     try:
         files = drawn.save(directory)
-        save_picture(grid(drawn.arrays, prompts), sheet)
+        save_picture(_sheet(drawn), sheet)
     except OSError as error:
         raise UserError(f"can't write to {directory}: {error.strerror}") from error
     return [*files, sheet]

@@ -20,6 +20,8 @@ class Condition:
         tokens: i32[b l], the caption's tokens, padded to the model's length.
         mask: bool[b l], True where a token is the caption's own.
         low_res: f32[b h w c] in [-1, 1], the picture to upsample (upsamplers only).
+        low_res_noise: f32[b], the standard deviation of the noise on low_res, on its scale (for
+            upsamplers that are told; the others don't look).
         inpaint_image: f32[b h w c] in [-1, 1], the picture whose known pixels are kept.
         inpaint_mask: f32[b h w 1], 1 where the pixel is KEPT, 0 where it is drawn anew.
         label: i32[b], the class (class-conditional models only).
@@ -28,6 +30,7 @@ class Condition:
     tokens: Array | None = None
     mask: Array | None = None
     low_res: Array | None = None
+    low_res_noise: Array | None = None
     inpaint_image: Array | None = None
     inpaint_mask: Array | None = None
     label: Array | None = None

@@ -10,6 +10,7 @@ import numpy as np
 
 from glide_jax import config
 from glide_jax.data.source import Example
+from glide_jax.data.told import told_captions
 from glide_jax.models.model import Model
 from glide_jax.text import tokenize, train
 from glide_jax.training import loop
@@ -71,6 +72,10 @@ def experiment(*overrides: str) -> config.Experiment:
 class Swatches:
     """Plain squares of three colours, named in their captions."""
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(COLOURS)
+
     def __len__(self) -> int:
         return 24
 
@@ -78,7 +83,7 @@ class Swatches:
         image = np.empty((16, 16, 3), np.uint8)
         image[:] = list(COLOURS.values())[i % 3]
         image[: 4 + i // 3] = 255
-        return Example(image, self.captions(i), {})
+        return Example(image, self.captions(i), {}, i % 3)
 
     def captions(self, i: int) -> tuple[str, ...]:
         return (f"{list(COLOURS)[i % 3]} square",)
@@ -139,7 +144,13 @@ def job(
         tokenizer=tokenizer(),
         directory=directory,
         loss=loss(model, stage),
+        told=told(),
     )
+
+
+def told():
+    """What its batches hold beside pictures."""
+    return told_captions(tokenizer(), 6)
 
 
 def metrics(directory: Path) -> list[dict]:

@@ -61,6 +61,7 @@ def add_settings(parser: Parser) -> None:
     )
     parser.add_argument("--dynamic-threshold", **number, help="Imagen's quantile, such as 0.995")
     parser.add_argument("--temperature", **number, help="standard deviation of the first noise")
+    parser.add_argument("--low-res-noise", **number, help="of an upsampler's low-res picture")
     parser.add_argument("--batch-size", type=int, metavar="N", help="pictures drawn at once")
 
 

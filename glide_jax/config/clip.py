@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from glide_jax.config.checks import at_least, divisible, one_of, own_family
+from glide_jax.config.checks import at_least, divisible, one_of, own_family, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +59,8 @@ class ClipConfig:
         family: which of `FAMILIES` it is.
         image, text: the encoders.
         embedding_width: numbers in the features of either.
+        logit_scale: what their cosine is multiplied by, in training and to guide. CLIP learned it,
+            and ended at 100, which GLIDE's published one has.
         dtype: what activations are computed in; weights are always float32.
     """
 
@@ -66,9 +68,16 @@ class ClipConfig:
     image: ClipImageConfig
     text: ClipTextConfig
     embedding_width: int
+    logit_scale: float
     dtype: str
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side."""
+        return self.image.image_size
 
     def __post_init__(self):
         own_family(self)
         at_least(1, self, "embedding_width")
+        require(self.logit_scale > 0, self, "logit_scale", "above 0")
         one_of(("float32", "bfloat16"), self, "dtype")

@@ -18,6 +18,7 @@ MAY_CHANGE = (
     "sampling.*",
     "evaluation.*",
     "prompts",
+    "labels",
     "data.workers",
     "cpu_devices",
 )
@@ -32,6 +33,7 @@ MAY_CHANGE_BEFORE = (
     "data.*",
     "training.*",
     "diffusion.weighting",
+    "diffusion.timesteps",
     "diffusion.vlb_weight",
     "model.dropout",
     "model.dtype",

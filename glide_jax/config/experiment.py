@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from glide_jax.config.checks import at_least
+from glide_jax.config.checks import at_least, require
 from glide_jax.config.families import ModelConfig
 from glide_jax.config.sections import (
     DataConfig,
@@ -12,7 +12,7 @@ from glide_jax.config.sections import (
     TextConfig,
     TrainingConfig,
 )
-from glide_jax.config.unets import DenoiserConfig, GlideConfig
+from glide_jax.config.unets import AdmConfig, DenoiserConfig, GlideConfig
 from glide_jax.errors import UserError
 
 BASE = "base"
@@ -68,6 +68,7 @@ class Experiment:
         text_pretraining: what comes before the first stage, or None.
         model, diffusion, training, sampling: the first stage.
         prompts: captions of the sample grids.
+        labels: classes of the sample grids, where the model is told one in the place of a caption.
         evaluation: what is measured.
         upsampler: the second stage, or None.
     """
@@ -82,6 +83,7 @@ class Experiment:
     training: TrainingConfig
     sampling: SamplingConfig
     prompts: tuple[str, ...]
+    labels: tuple[int, ...]
     evaluation: EvaluationConfig
     upsampler: StageConfig | None
 
@@ -108,8 +110,20 @@ class Experiment:
                 f"model.family={self.model.family} has no text transformer to train alone; "
                 "set text_pretraining=none"
             )
+        self._check_labels()
         if self.upsampler is not None:
             _check_cascade(self.model, self.upsampler.model)
+
+    def _check_labels(self):
+        count = self.model.num_classes if isinstance(self.model, AdmConfig) else 0
+        if not count:
+            what = f"empty: model.family={self.model.family} is asked for no class"
+            require(not self.labels, self, "labels", what)
+            return
+        known = all(0 <= label < count for label in self.labels)
+        require(known, self, "labels", f"from 0 to {count - 1} each, as model.num_classes has it")
+        what = "empty: the model is told a class, see labels"
+        require(not self.prompts, self, "prompts", what)
 
 
 def _check_cascade(first: ModelConfig, second: ModelConfig) -> None:

@@ -55,6 +55,9 @@ class DiffusionConfig:
         learn_variance: the model also predicts the variance of p(x_{t-1}|x_t).
         weighting: how much each noise level's error counts: `uniform` (L_simple), `min_snr`
             (Min-SNR-5) or `p2`; see `glide_jax.diffusion.losses`.
+        timesteps: how the steps to train at are drawn: `uniform`, or `loss_second_moment`, more
+            often where the losses are larger (Improved DDPM, sec. 3.3; needs some 10 pictures of
+            each step before it begins).
         vlb_weight: weight of L_vlb beside L_simple (Improved DDPM, λ of eq. 16).
     """
 
@@ -63,12 +66,14 @@ class DiffusionConfig:
     prediction: str
     learn_variance: bool
     weighting: str
+    timesteps: str
     vlb_weight: float
 
     def __post_init__(self):
         one_of(("squared_cosine", "linear"), self, "schedule")
         one_of(("eps", "x_0", "v"), self, "prediction")
         one_of(("uniform", "min_snr", "p2"), self, "weighting")
+        one_of(("uniform", "loss_second_moment"), self, "timesteps")
         at_least(1, self, "num_steps")
         at_least(0, self, "vlb_weight")
 
@@ -93,7 +98,8 @@ class TrainingConfig:
             number; one more stops the run.
         ema_decay: of the moving average of the weights, a step.
         caption_dropout: probability that a caption is replaced by the null caption.
-        low_res_noise: standard deviation of the noise on low_res, on the scale of [-1, 1].
+        low_res_noise: the largest standard deviation of the noise on an upsampler's low_res, on the
+            scale of [-1, 1]; each picture has its own, from 0 to it.
         fsdp: devices that share one copy of the weights; 1: each holds a whole copy.
         log_every_steps: steps between two lines of metrics.
         checkpoint_every_steps: steps between two checkpoints.
@@ -142,6 +148,8 @@ class SamplingConfig:
         eta: DDIM's stochasticity: 0 deterministic, 1 as DDPM.
         guidance_scale: s of uncond + s (cond - uncond); 1: no guidance.
         temperature: standard deviation of the noise that the sampler starts from.
+        low_res_noise: standard deviation of the noise on an upsampler's low_res, on the scale of
+            [-1, 1].
         batch_size: pictures drawn at once.
     """
 
@@ -150,11 +158,12 @@ class SamplingConfig:
     eta: float
     guidance_scale: float
     temperature: float
+    low_res_noise: float
     batch_size: int
 
     def __post_init__(self):
         between(0, 1, self, "eta")
-        at_least(0, self, "guidance_scale", "temperature")
+        at_least(0, self, "guidance_scale", "temperature", "low_res_noise")
         at_least(1, self, "batch_size")
 
 

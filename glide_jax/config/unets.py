@@ -106,9 +106,11 @@ class DenoiserConfig(UNetConfig):
 
     Attributes:
         low_res_size: pixels a side of the picture that is upsampled; 0: no upsampler.
+        low_res_noise_told: an upsampler is told how strong the noise on that picture is.
     """
 
     low_res_size: int
+    low_res_noise_told: bool
 
     def __post_init__(self):
         super().__post_init__()
@@ -119,6 +121,8 @@ class DenoiserConfig(UNetConfig):
             "low_res_size",
             f"0 or a proper divisor of image_size, {self.image_size}",
         )
+        told = "False where low_res_size is 0"
+        require(low > 0 or not self.low_res_noise_told, self, "low_res_noise_told", told)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which field of a record is the picture, and which its caption: "?image=jpg&caption=json/title".
+"""Which field of a record is the picture, its caption, its label: "?image=jpg&caption=json/title".
 
 What follows the question mark in a data set's name. A field inside of a field is named with a
 slash: "captions/text" is the text of each of the captions.
@@ -19,11 +19,15 @@ class Fields:
     Attributes:
         image: the picture's field; empty: the data set's only one.
         caption: the caption's field; empty: the likeliest.
+        label: the field of the number of its class; empty: the only one that holds classes, if any.
     """
 
     image: str = ""
     caption: str = ""
+    label: str = ""
 
+
+_KEYS = tuple(field.name for field in dataclasses.fields(Fields))
 
 LIKELY_CAPTIONS = ("captions", "caption", "text", "txt", "label")
 """Names of fields that hold a caption, the likeliest first."""
@@ -33,13 +37,13 @@ def split_fields(variant: str) -> tuple[str, Fields]:
     """Take the field map off: "coco?caption=captions/text" → ("coco", Fields(...)).
 
     Raises:
-        UserError: something else than `image` and `caption` is mapped, or to nothing.
+        UserError: something else than a field of Fields is mapped, or to nothing.
     """
     name, _, query = variant.partition("?")
     fields = {}
     for key, value in urllib.parse.parse_qsl(query, keep_blank_values=True):
-        if key not in ("image", "caption"):
-            raise unknown_name("field", key, ("image", "caption"))
+        if key not in _KEYS:
+            raise unknown_name("field", key, _KEYS)
         if not value:
             raise UserError(f"{query!r} names no field: write ?{key}=FIELD")
         fields[key] = value

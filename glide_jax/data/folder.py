@@ -11,6 +11,9 @@ of two columns separated by a tab if its first line has one, else by a comma; or
     cats/1.jpg,a cat asleep                                # several rows: several captions
     {"file_name": "dog.png", "caption": ["a dog", "my dog Rex"]}    # or one string
 
+"folder?label=folder": the sub-folders of the top are classes, numbered in the order of their names;
+a picture without a caption has its class's name for one. Pictures outside of them are skipped.
+
 All text is UTF-8. Sub-folders are searched; names are relative to the folder. Hidden files are
 not looked at. What cannot be used is skipped, counted and named in one line of the log.
 """
@@ -24,12 +27,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from glide_jax.data import images
+from glide_jax.data.fields import Fields, split_fields
 from glide_jax.data.source import Example, checked
 from glide_jax.data.splitting import MIN_TO_SPLIT, check_split, kept_back, places
 from glide_jax.errors import UserError
 
 CAPTION_FILES = ("captions.csv", "captions.tsv", "captions.txt", "captions.jsonl")
 
+_BY_FOLDER = "folder"
 _NAMES_SHOWN = 3
 _log = logging.getLogger(__name__)
 
@@ -41,10 +46,12 @@ class FolderSource:
     Attributes:
         root: the folder.
         items: (file name relative to root, captions) of each picture.
+        classes: names of the sub-folders that are classes; None: they are not.
     """
 
     root: str
     items: tuple[tuple[str, tuple[str, ...]], ...]
+    classes: tuple[str, ...] | None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -57,7 +64,8 @@ class FolderSource:
                 data = file.read()
         except OSError as error:
             raise images.BrokenImage(f"cannot read the picture {path}: {error}") from error
-        return Example(image=images.decode(data, path), captions=captions, facts={})
+        label = None if self.classes is None else self.classes.index(_class(name))
+        return Example(images.decode(data, path), captions, facts={}, label=label)
 
     def captions(self, i: int) -> tuple[str, ...]:
         """Return the captions of picture i without decoding it."""
@@ -86,8 +94,12 @@ def prepare(variant: str, path: str) -> None:
     Raises:
         UserError: no such folder, or a variant was asked for.
     """
-    if variant:
-        raise UserError(f"the source 'folder' has no variant {variant!r}: write just 'folder'")
+    name, fields = split_fields(variant)
+    if name or fields not in (Fields(), Fields(label=_BY_FOLDER)):
+        raise UserError(
+            f"the source 'folder' has no variant {variant!r}: write just 'folder', or "
+            f"'folder?label={_BY_FOLDER}'"
+        )
     if not path:
         raise UserError("the source 'folder' needs a folder of pictures: set data.path")
     if not os.path.isdir(path):
@@ -106,7 +118,8 @@ def open_split(variant: str, path: str, split: str) -> FolderSource:
     prepare(variant, path)
     check_split(split, "a folder")
     skipped = _Skipped()
-    items = tuple(_usable(path, _captioned(path, skipped), skipped))
+    by_folder = bool(split_fields(variant)[1].label)
+    items = tuple(_usable(path, _captioned(path, skipped, by_folder), skipped))
     summary = f"{path}: {len(items)} pictures with captions"
     if str(skipped):
         summary += f"; skipped {skipped}"
@@ -120,7 +133,8 @@ def open_split(variant: str, path: str, split: str) -> FolderSource:
     if not is_split:
         summary += f"; fewer than {MIN_TO_SPLIT} are not split: all are in train"
     _log.log(logging.INFO if is_split and not str(skipped) else logging.WARNING, "%s", summary)
-    return FolderSource(path, tuple(items[i] for i in places(tests, split, summary)))
+    classes = tuple(sorted({_class(name) for name, _ in items})) if by_folder else None
+    return FolderSource(path, tuple(items[i] for i in places(tests, split, summary)), classes)
 
 
 def _usable(
@@ -135,7 +149,7 @@ def _usable(
             yield name, captions
 
 
-def _captioned(root: str, skipped: _Skipped) -> list[tuple[str, tuple[str, ...]]]:
+def _captioned(root: str, skipped: _Skipped, by_folder: bool) -> list[tuple[str, tuple[str, ...]]]:
     """List every picture that has captions, broken or not, in the order of their names."""
     names = sorted(_walk(root))
     pictures = [n for n in names if os.path.splitext(n)[1].lower() in images.SUFFIXES]
@@ -152,10 +166,20 @@ def _captioned(root: str, skipped: _Skipped) -> list[tuple[str, tuple[str, ...]]
         others -= {_neighbour(picture) for picture in pictures}
     for name in sorted(others):
         skipped.add("files that are not pictures", name)
+    for name in pictures if by_folder else ():
+        if "/" in name and not captions.get(name):
+            captions[name] = _clean([_class(name).replace("_", " ")])
     for name in pictures:
-        if not captions.get(name):
+        if by_folder and "/" not in name:
+            captions.pop(name, None)
+            skipped.add("pictures in no sub-folder", name)
+        elif not captions.get(name):
             skipped.add("pictures without a caption", name)
     return [(name, captions[name]) for name in pictures if captions.get(name)]
+
+
+def _class(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def _walk(root: str) -> Iterator[str]:

@@ -49,7 +49,7 @@ class HuggingFaceSource:
         name: of the hub; "": the path's files.
         path: a folder, or a pattern of parquet files.
         split: which.
-        fields: the picture's column and the caption's.
+        fields: the picture's column, the caption's and the label's.
 
     Raises:
         UserError: see `open_split`.
@@ -58,10 +58,15 @@ class HuggingFaceSource:
     def __init__(self, name: str, path: str, split: str, fields: Fields):
         self._arguments = (name, path, split, fields)
         self._name = name or path
-        self._rows, self._image, self._caption, self._classes = _columns(
-            _loaded(name, path, split), fields, self._name
-        )
+        self._rows, found = _columns(_loaded(name, path, split), fields, self._name)
+        self._image, self._caption, self._label = found.image, found.caption, found.label
+        self._names = _names(self._rows.features[self._caption])
         self._captions = self._rows.select_columns([self._caption])
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """See Source."""
+        return tuple(_names(self._rows.features[self._label])) if self._label else None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -72,18 +77,20 @@ class HuggingFaceSource:
     def __getitem__(self, i: int) -> Example:
         captions = self.captions(i)
         where = f"number {i} of {self._name}"
-        data = self._rows[int(i)][self._image]
+        row = self._rows[int(i)]
+        data = row[self._image]
         if isinstance(data, dict):  # the type Image, not decoded
             data = data["bytes"] or _read(data["path"], where)
         if not data:
             raise images.BrokenImage(f"cannot read the picture {where}: it is empty")
-        return Example(image=images.decode(data, where), captions=captions, facts={})
+        label = row[self._label] if self._label else None
+        return Example(images.decode(data, where), captions, facts={}, label=label)
 
     def captions(self, i: int) -> tuple[str, ...]:
         """Return the captions of picture i without reading it."""
         value = self._captions[checked(i, len(self))][self._caption]
-        if self._classes:
-            value = None if value is None else self._classes[value].replace("_", " ")
+        if self._names:
+            value = None if value is None else self._names[value].replace("_", " ")
         return tuple(dict.fromkeys(texts(value)))
 
 
@@ -126,12 +133,12 @@ def _loaded(name: str, path: str, split: str | None) -> Any:
         raise UserError(f"can't open the data set {name or path}: {said}") from error
 
 
-def _columns(rows: Any, fields: Fields, where: str) -> tuple[Any, str, str, list[str]]:
-    """(rows with their pictures left encoded, picture's column, caption's column, classes)."""
+def _columns(rows: Any, fields: Fields, where: str) -> tuple[Any, Fields]:
+    """(rows with their pictures left encoded, the columns)."""
     import datasets
 
     kinds = rows.features
-    for name in filter(None, (fields.image, fields.caption)):
+    for name in filter(None, (fields.image, fields.caption, fields.label)):
         if name not in kinds:
             raise UserError(f"{where} has no column {name!r}; it has {', '.join(kinds)}")
     pictures = [n for n, kind in kinds.items() if isinstance(kind, datasets.Image)]
@@ -145,9 +152,22 @@ def _columns(rows: Any, fields: Fields, where: str) -> tuple[Any, str, str, list
     )
     if isinstance(kinds[image], datasets.Image):
         rows = rows.cast_column(image, datasets.Image(decode=False))
-    kind = kinds[caption]
-    classes = list(kind.names) if isinstance(kind, datasets.ClassLabel) else []
-    return rows, image, caption, classes
+    return rows, Fields(image, caption, _label(kinds, fields.label, where))
+
+
+def _label(kinds: Any, label: str, where: str) -> str:
+    """The column that holds the class, where there is one."""
+    if not label:
+        classes = [name for name, kind in kinds.items() if _names(kind)]
+        return classes[0] if len(classes) == 1 else ""
+    if "int" not in getattr(kinds[label], "dtype", ""):
+        raise UserError(f"the column {label!r} of {where} holds no whole numbers: no labels")
+    return label
+
+
+def _names(kind: Any) -> list[str]:
+    """Names of the classes that a column holds; []: it holds none."""
+    return list(getattr(kind, "names", None) or [])
 
 
 def _is_bytes(kind: Any) -> bool:

@@ -3,13 +3,14 @@
 It must be stored where any record can be read at once (ArrayRecord); what is not there yet is
 downloaded and stored so. Which feature is the picture and which the caption is told from their
 types, or by a field map: "tfds/coco_captions?image=image&caption=captions/text". A class's name is
-a caption as well. The path is TFDS's data_dir.
+a caption as well, and its number the label. The path is TFDS's data_dir.
 """
 
 import difflib
 import functools
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from glide_jax.data import images, prepared
@@ -72,7 +73,9 @@ class NamedSource:
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str, fields: Fields):
         self._name, self._fields = builder.name, fields
-        self._classes = _classes(builder.info.features, fields.caption)
+        self._names = _classes(builder.info.features, fields.caption)
+        names = _classes(builder.info.features, fields.label) if fields.label else None
+        self._classes = None if names is None else tuple(names)
         decoders = {fields.image: tfds.decode.SkipDecoding()}
         try:
             # TFDS's decorator hides the parameters.
@@ -85,6 +88,11 @@ class NamedSource:
                 "--file_format=array_record"
             ) from error
 
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """See Source."""
+        return self._classes
+
     def __len__(self) -> int:
         return len(self._records)
 
@@ -92,7 +100,10 @@ class NamedSource:
         record = self._record(i)
         data = bytes(record[self._fields.image])
         image = images.decode(data, f"number {i} of {self._name}")
-        return Example(image=image, captions=self._captions(record), facts={})
+        label = None
+        if self._fields.label:
+            label = int(inside(record, self._fields.label.split("/")))
+        return Example(image, self._captions(record), facts={}, label=label)
 
     def captions(self, i: int) -> tuple[str, ...]:
         """Return the captions of picture i without decoding it."""
@@ -103,8 +114,8 @@ class NamedSource:
 
     def _captions(self, record: dict[str, Any]) -> tuple[str, ...]:
         value = inside(record, self._fields.caption.split("/"))
-        if self._classes:
-            value = self._classes[int(value)].replace("_", " ")
+        if self._names:
+            value = self._names[int(value)].replace("_", " ")
         return tuple(dict.fromkeys(texts(value)))
 
 
@@ -143,7 +154,22 @@ def _found(builder: tfds.core.DatasetBuilder, fields: Fields) -> Fields:
     caption = fields.caption or likely_caption(_with_text(features), where)
     if _feature(features, caption) is None:
         raise unknown_name(f"feature of {builder.name}", caption, _with_text(features))
-    return Fields(image, _deeper(features, caption))
+    return Fields(image, _deeper(features, caption), _label(features, fields.label, where))
+
+
+def _label(features: Any, label: str, where: str) -> str:
+    """The feature that holds the class, where there is one."""
+    classes = [n for n, f in features.items() if isinstance(f, tfds.features.ClassLabel)]
+    if not label:
+        return classes[0] if len(classes) == 1 else ""
+    feature = _feature(features, label)
+    is_number = getattr(feature, "shape", None) == () and np.issubdtype(
+        getattr(feature, "np_dtype", np.object_), np.integer
+    )
+    if not is_number:
+        hint = f"classes: {', '.join(classes)}" if classes else "it has no classes"
+        raise UserError(f"{where} has no feature {label!r} that holds one whole number; {hint}")
+    return label
 
 
 def _with_text(features: Any) -> list[str]:

@@ -1,6 +1,6 @@
 """From a source to the batches of one process, in an order that only (seed, step) decides.
 
-    shuffled → repeated → decoded, square → caption chosen, tokenized → a process's rows, stacked
+    shuffled → repeated → decoded, square → what is told of it → a process's rows, stacked
 
 Chance is used before the rows are shared out: at every step the processes' batches, one after the
 other, are the same global batch, however many processes there are. Batch k can be made without
@@ -24,8 +24,8 @@ from absl import flags
 
 from glide_jax.data import images
 from glide_jax.data.source import Source
+from glide_jax.data.told import Row, Told, Words
 from glide_jax.errors import UserError
-from glide_jax.text.tokenizer import Tokenizer, tokenize
 
 CACHE_BYTES = 2**29
 """A data set whose decoded squares fit in this much memory is decoded once, not every epoch."""
@@ -40,10 +40,9 @@ Batch = dict[str, np.ndarray]
 
 def batches(
     source: Source,
-    tokenizer: Tokenizer,
+    told: Told,
     *,
     image_size: int,
-    text_length: int,
     batch_size: int,
     seed: int,
     process_index: int,
@@ -55,22 +54,22 @@ def batches(
 
     Args:
         source: the pictures; may be fewer than a batch.
-        tokenizer: for the captions; what is longer than text_length is cut.
+        told: what a model is told of a picture.
         image_size: s, side in pixels.
-        text_length: l, in tokens.
         batch_size: of all processes together, a multiple of process_count.
-        seed: decides the order, which is another in every epoch, and the choice among captions.
+        seed: decides the order, which is another in every epoch, and what is chance in `told`.
         process_index: whose rows to read, 0 ≤ process_index < process_count.
         process_count: how many share a batch.
         workers: processes to decode in; 0: a thread of this one.
         start_step: the step of the first batch.
 
     Returns:
-        An iterator of {"image": f32[b s s 3] in [-1, 1], "tokens": i32[b l], "mask": bool[b l]},
-        b = batch_size / process_count. Close it.
+        An iterator of {"image": f32[b s s 3] in [-1, 1]} and the rows of `told`, stacked, b =
+        batch_size / process_count. Close it.
 
     Raises:
-        UserError: the source is empty; at a batch: MAX_BROKEN_IN_A_ROW pictures can't be read.
+        UserError: the source is empty; at a batch: MAX_BROKEN_IN_A_ROW pictures can't be read,
+            or as `told`.
         ValueError: batch_size is not a multiple of process_count.
     """
     if not len(source):
@@ -83,7 +82,7 @@ def batches(
         .seed(seed % 2**32)
         .shuffle()
         .repeat()
-        .random_map(functools.partial(_choose_caption, tokenizer, text_length))
+        .random_map(functools.partial(_row, told))
     )
     count = batch_size // process_count
     share = functools.partial(_share, rows, batch_size, process_index * count, count)
@@ -142,7 +141,7 @@ class Batches(Iterator[Batch]):
 
 
 class _Squares:
-    """A source of (uint8[s s 3], captions) that keeps what it decoded if all of it fits."""
+    """A source of (uint8[s s 3], words) that keeps what it decoded if all of it fits."""
 
     def __init__(self, source: Source, size: int, cache_bytes: int):
         self._arguments = (source, size, cache_bytes)
@@ -150,32 +149,33 @@ class _Squares:
         self._size = size
         n = len(source) if len(source) * size * size * 3 <= cache_bytes else 0
         self._pixels = np.empty((n, size, size, 3), np.uint8)  # untouched pages take no memory
-        self._captions: list[tuple[str, ...] | None] = [None] * n
+        self._words: list[Words | None] = [None] * n
         self._broken: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
-        if not self._captions:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Words]:
+        if not self._words:
             return self._read(index)
-        captions = self._captions[index]
-        if captions is None:
-            self._pixels[index], captions = self._read(index)
-            self._captions[index] = captions  # last: it says that the pixels are there
-        return self._pixels[index], captions
+        words = self._words[index]
+        if words is None:
+            self._pixels[index], words = self._read(index)
+            self._words[index] = words  # last: it says that the pixels are there
+        return self._pixels[index], words
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Squares, self._arguments
 
-    def _read(self, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    def _read(self, index: int) -> tuple[np.ndarray, Words]:
         """The picture, or where it can't be read the next that can: the same one every time."""
         first = None
         for ahead in range(min(len(self), MAX_BROKEN_IN_A_ROW)):
             place = (index + ahead) % len(self)
             try:
                 example = self._source[place]
-                return images.square(example.image, self._size), example.captions
+                pixels = images.square(example.image, self._size)
+                return pixels, (example.captions, example.label)
             except images.BrokenImage as error:
                 first = first or error
                 self._tell(place, error)
@@ -212,16 +212,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _choose_caption(
-    tokenizer: Tokenizer,
-    length: int,
-    element: tuple[np.ndarray, tuple[str, ...]],
-    rng: np.random.Generator,
-) -> Batch:
-    """(pixels, captions) → what a batch is made of, with one of the captions."""
-    pixels, captions = element
-    text = tokenize(tokenizer, [captions[rng.integers(len(captions))]], length)
-    return {"image": pixels, "tokens": text.tokens[0], "mask": text.mask[0]}
+def _row(told: Told, element: tuple[np.ndarray, Words], rng: np.random.Generator) -> Row:
+    pixels, words = element
+    return {"image": pixels} | told(words, rng)
 
 
 def _share(rows: grain.MapDataset, batch_size: int, first: int, count: int, step: int) -> Batch:

@@ -1,6 +1,6 @@
 """Data sets that are made once and kept as ArrayRecord files by TensorFlow Datasets.
 
-Every one of them stores the same three features, so that one class reads them all. TensorFlow
+Every one of them stores the same features, so that one class reads them all. TensorFlow
 itself is not needed: neither to write ArrayRecord nor to read it.
 """
 
@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +29,27 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}
 _log = logging.getLogger(__name__)
 
 
-def features() -> tfds.features.FeaturesDict:
-    """Return what a record holds: the PNG's bytes, its captions, its facts as JSON."""
-    return tfds.features.FeaturesDict(
-        {
-            # Not tfds.features.Image: its decoder keeps palettes and alpha as they are.
-            "image": tfds.features.Tensor(shape=(), dtype=np.object_),
-            "captions": tfds.features.Sequence(tfds.features.Text()),
-            "facts": tfds.features.Text(),
-        }
-    )
+def features(classes: Sequence[str] = ()) -> tfds.features.FeaturesDict:
+    """Return what a record holds: the PNG's bytes, its captions, its facts as JSON, its label.
+
+    Args:
+        classes: names of what labels number; (): there are no labels.
+    """
+    kinds: dict[str, Any] = {
+        # Not tfds.features.Image: its decoder keeps palettes and alpha as they are.
+        "image": tfds.features.Tensor(shape=(), dtype=np.object_),
+        "captions": tfds.features.Sequence(tfds.features.Text()),
+        "facts": tfds.features.Text(),
+    }
+    if classes:
+        kinds["label"] = tfds.features.ClassLabel(names=list(classes))
+    return tfds.features.FeaturesDict(kinds)
 
 
 def record(example: Example) -> dict[str, Any]:
     """Turn an example into what a builder's `_generate_examples` yields beside its key."""
-    return {
+    label = {} if example.label is None else {"label": example.label}
+    return label | {
         "image": images.encode_png(example.image),
         "captions": list(example.captions),
         "facts": json.dumps(dict(example.facts), sort_keys=True),
@@ -103,7 +109,8 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> "PreparedSource
         raise unknown_name(f"split of {_name(builder)}", name, known)
     try:
         # TFDS's decorator hides the parameters.
-        source = PreparedSource(builder.as_data_source(split))  # pyright: ignore[reportCallIssue]
+        records = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]
+        source = PreparedSource(records, _classes(builder))
         len(source)  # TFDS finds out here that a slice ends before it starts
         return source
     except ValueError as error:
@@ -114,10 +121,20 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> "PreparedSource
 
 
 class PreparedSource:
-    """A Source over the records of a prepared split."""
+    """A Source over the records of a prepared split.
 
-    def __init__(self, records: Any):
-        self._records = records
+    Args:
+        records: TFDS's.
+        classes: see Source.
+    """
+
+    def __init__(self, records: Any, classes: tuple[str, ...] | None):
+        self._records, self._classes = records, classes
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """See Source."""
+        return self._classes
 
     def __len__(self) -> int:
         return len(self._records)
@@ -128,6 +145,7 @@ class PreparedSource:
             image=images.decode(bytes(record["image"]), f"number {i}"),
             captions=_captions(record),
             facts=json.loads(record["facts"]),
+            label=None if self._classes is None else int(record["label"]),
         )
 
     def captions(self, i: int) -> tuple[str, ...]:
@@ -136,6 +154,11 @@ class PreparedSource:
 
     def _record(self, i: int) -> dict[str, Any]:
         return self._records[checked(i, len(self))]
+
+
+def _classes(builder: tfds.core.DatasetBuilder) -> tuple[str, ...] | None:
+    features: Any = builder.info.features
+    return tuple(features["label"].names) if "label" in features else None
 
 
 def _captions(record: dict[str, Any]) -> tuple[str, ...]:

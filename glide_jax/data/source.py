@@ -24,11 +24,13 @@ class Example:
         image: uint8[h w 3], RGB.
         captions: one or more wordings; each is true of the picture by itself.
         facts: what the captions assert, for a scorer to check ({} where nothing can check it).
+        label: the number of its class, from 0; None: it is of none, or nobody says which.
     """
 
     image: np.ndarray
     captions: tuple[str, ...]
     facts: Mapping[str, Any]
+    label: int | None = None
 
 
 def checked(i: int, count: int) -> int:
@@ -41,6 +43,11 @@ def checked(i: int, count: int) -> int:
 @runtime_checkable
 class Source(Protocol):
     """A split of a data set. Random access, picklable, safe to read from several threads."""
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes that labels number; (): they have none. None: no labels."""
+        ...
 
     def __len__(self) -> int:
         """Return the number of pictures."""

@@ -15,6 +15,7 @@ class Survey:
 
     Attributes:
         count: pictures in all.
+        classes: see Source.
         read: pictures of the sample that could be read.
         broken: the errors of those that couldn't.
         sides: i64[read], each picture's shorter side in pixels.
@@ -25,6 +26,7 @@ class Survey:
     """
 
     count: int
+    classes: tuple[str, ...] | None
     read: int
     broken: list[str]
     sides: np.ndarray
@@ -43,6 +45,9 @@ class Survey:
         if self.read:
             lines.append(f"shorter side in pixels: {_spread(self.sides)}")
         lines.append(f"captions a picture: {_spread(self.wordings)}; words: {_spread(self.words)}")
+        if self.classes is not None:
+            few = ", ".join(self.classes[:3]) + (", …" if len(self.classes) > 3 else "")
+            lines.append(f"labels: {len(self.classes)} classes ({few})" if few else "labels")
         if self.repeated:
             caption, times = self.repeated.most_common(1)[0]
             kinds = len(self.repeated)
@@ -82,6 +87,7 @@ def survey(source: Source, *, sample: int, show: int) -> Survey:
     repeated = Counter({caption: n for caption, n in owners.items() if n > 1})
     return Survey(
         count=len(source),
+        classes=source.classes,
         read=len(sides),
         broken=broken,
         sides=np.array(sides, np.int64),

@@ -11,7 +11,8 @@ fsspec knows:
     ~/laion/0000*.tar              https://host/laion/{00000..00127}.tar
 
 The caption is the `txt` beside the picture, or of a `json` its "caption". Another field:
-"webdataset?caption=json/title"; one kind of picture alone: "webdataset?image=png".
+"webdataset?caption=json/title"; one kind of picture alone: "webdataset?image=png". A label is a
+whole number: "webdataset?label=cls", or "webdataset?label=json/class".
 
 Each shard is read through once and its index kept in the cache folder: where each picture lies, and
 its captions. From then on a picture is one read of its own bytes, in any order. Rows without a
@@ -79,14 +80,14 @@ class WebDataset:
     Args:
         path: the shards.
         split: "train" or "test".
-        fields: the picture's and the caption's.
+        fields: the picture's, the caption's and the label's.
 
     Raises:
         UserError: see `open_split`.
     """
 
     def __init__(self, path: str, split: str, fields: Fields):
-        self._arguments = (path, split, fields)
+        self._arguments, self._fields = (path, split, fields), fields
         index = _index(path, fields)
         summary = f"{path}: {len(index.names)} pictures with captions in {len(index.shards)} shards"
         if index.skipped:
@@ -99,6 +100,11 @@ class WebDataset:
             summary += "; too few to split: all are in train"
         _log.log(logging.WARNING if index.skipped else logging.INFO, "%s", summary)
         self._index, self._places = index, places(tests, split, summary)
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """See Source."""
+        return () if self._fields.label else None
 
     def __len__(self) -> int:
         return len(self._places)
@@ -113,7 +119,8 @@ class WebDataset:
         path = self._index.shards[shard]
         name = f"{self._index.names[place]} of {path}"
         data = _read(path, start, size, name)
-        return Example(image=images.decode(data, name), captions=captions, facts={})
+        label = self._index.labels[place]
+        return Example(images.decode(data, name), captions, facts={}, label=label)
 
     def captions(self, i: int) -> tuple[str, ...]:
         """Return the captions of picture i without reading it."""
@@ -122,12 +129,14 @@ class WebDataset:
 
 
 class _Index:
-    """Where every picture lies: names and captions by row, where i64[n 3]: shard, start, size."""
+    """Where every picture lies: names, captions and labels by row, where i64[n 3]: shard, start,
+    size."""
 
     def __init__(self, shards: tuple[str, ...], parts: list[dict[str, Any]]):
         self.shards = shards
         self.names = [name for part in parts for name in part["names"]]
         self.captions = [caption for part in parts for caption in part["captions"]]
+        self.labels = [label for part in parts for label in part["labels"]]
         self.skipped = [name for part in parts for name in part["skipped"]]
         rows = [
             np.column_stack([np.full(len(part["where"]), i), part["where"]])
@@ -213,7 +222,8 @@ def _rows(shard: str, fields: Fields) -> dict[str, Any]:
     try:
         with fsspec.open(shard, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:  # pyright: ignore[reportCallIssue, reportArgumentType]
             files = ((_key(member.name), member) for member in tar if member.isfile())
-            result: dict[str, Any] = {"names": [], "captions": [], "where": [], "skipped": []}
+            names = ("names", "captions", "labels", "where", "skipped")
+            result: dict[str, Any] = {name: [] for name in names}
             for key, members in itertools.groupby(files, lambda pair: pair[0]):
                 row = {_suffix(member.name): member for _, member in members}
                 picture = _picture(row, fields)
@@ -223,6 +233,7 @@ def _rows(shard: str, fields: Fields) -> dict[str, Any]:
                     continue
                 result["names"].append(key)
                 result["captions"].append(_CAPTION_LINE.join(captions))
+                result["labels"].append(_label(tar, row, fields.label))
                 result["where"].append([picture.offset_data, picture.size])
             return result
     except Exception as error:  # each file system fails in its own ways
@@ -251,20 +262,31 @@ def _picture(row: dict[str, Any], fields: Fields) -> Any:
 def _captions(tar: tarfile.TarFile, row: dict[str, Any], fields: Fields) -> Iterator[str]:
     """The row's captions, each one line; none, where they can't be read."""
     for path in [fields.caption] if fields.caption else ["txt", "json/caption"]:
-        suffix, _, inner = path.partition("/")
-        if suffix not in row:
-            continue
-        file = tar.extractfile(row[suffix])
-        text = io.TextIOWrapper(file, "utf-8", "replace").read() if file else ""
-        found: Any = text.splitlines()
-        if suffix == "json":
-            try:
-                found = inside(json.loads(text), inner.split("/") if inner else [])
-            except (ValueError, KeyError):
-                continue
-        if captions := dict.fromkeys(texts(found)):
+        if captions := dict.fromkeys(texts(_field(tar, row, path))):
             yield from captions
             return
+
+
+def _label(tar: tarfile.TarFile, row: dict[str, Any], path: str) -> int | None:
+    """The row's label; None: it has none, or none is asked for."""
+    found = _field(tar, row, path) if path else None
+    text = " ".join(found) if isinstance(found, list) else str(found)
+    return int(text) if text.strip().isdecimal() else None
+
+
+def _field(tar: tarfile.TarFile, row: dict[str, Any], path: str) -> Any:
+    """What lies at "txt", its lines, or at "json/title"; None: nothing that can be read."""
+    suffix, _, inner = path.partition("/")
+    if suffix not in row:
+        return None
+    file = tar.extractfile(row[suffix])
+    text = io.TextIOWrapper(file, "utf-8", "replace").read() if file else ""
+    if suffix != "json":
+        return text.splitlines()
+    try:
+        return inside(json.loads(text), inner.split("/") if inner else [])
+    except (ValueError, KeyError):
+        return None
 
 
 def _read(path: str, start: int, size: int, name: str) -> bytes:

@@ -17,7 +17,8 @@ from glide_jax.diffusion.schedule import Schedule
 from glide_jax.types import Array, Denoiser, Prediction
 
 _INITIAL_NOISE = 0  # what a picture's key is folded with for x_T; step i takes i + 1,
-_NEXT_DRAW = 2**20  # and so much more for each further draw of that step
+_NEXT_DRAW = 2**20  # and so much more for each further draw of that step;
+_TOLD_NOISE = 2**32 - 1  # what a picture is told is noised apart from all of them
 
 OnStep = Callable[[int, np.ndarray], object]
 """(steps done: 1 … all, x_0_hat: f32[b h w c] as the last of them saw it) → ignored."""
@@ -47,6 +48,19 @@ def initial_noise(keys: Array, shape: tuple[int, ...]) -> Array:
         f32[b h w c].
     """
     return _normal(keys, _INITIAL_NOISE, shape)
+
+
+def told_noise(keys: Array, shape: tuple[int, ...]) -> Array:
+    """Noise on what each picture is told, such as a low-res one: standard normal.
+
+    Args:
+        keys: key[b].
+        shape: (h, w, c), of one.
+
+    Returns:
+        f32[b h w c], independent of initial_noise and of every step's.
+    """
+    return _normal(keys, _TOLD_NOISE, shape)
 
 
 def step_noise(keys: Array, i: Array, shape: tuple[int, ...], k: Array | int = 0) -> Array:

@@ -21,6 +21,9 @@ from glide_jax.models.clip import clip, join_params
 from glide_jax.models.families import model_of
 
 CLIP = ("clip_image", "clip_text")
+CLIP_LOGIT_SCALE = 100.0
+"""Of the published ones; it is no weight of theirs, nor an option."""
+
 """The families of the two files that are one model."""
 
 _SHOWN = 40  # that many wrong keys are a slip; more are another model
@@ -126,7 +129,9 @@ def _released(parts: Sequence[tuple[File, Mapping[str, Any]]]) -> Incoming:
 def _joined(image: Any, text: Any) -> Any:
     if image.embedding_width != text.embedding_width:
         raise UserError("the two encoders are not of one CLIP: their features differ in width")
-    config = ClipConfig("clip", image.config, text.config, image.embedding_width, "float32")
+    config = ClipConfig(
+        "clip", image.config, text.config, image.embedding_width, CLIP_LOGIT_SCALE, "float32"
+    )
     return clip(config, vocab_size=text.vocab_size, text_length=text.text_length)
 
 

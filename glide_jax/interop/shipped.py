@@ -19,7 +19,7 @@ _FILES = {
     "classifier": "classifier.py",
     "clip": "clip.py",
 }
-_UPSAMPLER_FILE = "upsample.py"
+_UPSAMPLER_FILE = "upsampler.py"
 _TOKENIZERS = {"glide": "gpt2", "clip": "clip_bpe"}
 """Family → its tokenizer's kind. A family that is told no caption has none."""
 
@@ -43,6 +43,7 @@ def released_experiment(model: Any, options: Mapping[str, Any]) -> Experiment:
         shipped,
         text=_text(model, shipped.text),
         model=model.config,
+        labels=tuple(i for i in shipped.labels if i < getattr(model.config, "num_classes", 0)),
         diffusion=with_options(shipped.diffusion, family, options),
     )
 

@@ -50,6 +50,9 @@ UNET = (
     ("unet.{}", "{}", "conv2d"),
     ("unet.out_norm", "out.0", "norm"),
     ("unet.out_conv", "out.2", "conv2d"),
+    # No published model has these: they go out under our own names.
+    ("low_res_noise.level_in", "low_res_noise.level_in", "linear"),
+    ("low_res_noise.level_out", "low_res_noise.level_out", "linear"),
 )
 """The rows of every U-Net."""
 

@@ -11,6 +11,7 @@ from glide_jax.models.model import (
     Model,
     enlarged,
     from_module,
+    noise_level,
     out_channels,
 )
 from glide_jax.models.unet import UNet
@@ -27,10 +28,12 @@ class Adm(ConditionalUNet):
             self.label_embedding = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), shape))
         channels_in = IMAGE_CHANNELS * (2 if config.low_res_size else 1)
         self.unet = UNet(config, channels_in, channels_out, rngs)
+        self.low_res_noise = noise_level(config, rngs)
 
     def encode(self, condition: Condition) -> Encoded:
         """See `Encoded`. Raises ValueError where the model needs what the condition lacks."""
         pooled = self._embedded(condition.label) if self.config.num_classes else None
+        pooled = self._with_level(pooled, condition)
         size = self.config.image_size
         picture = enlarged(condition.low_res, size) if self.config.low_res_size else None
         return Encoded(pooled, tokens=None, keys_values=None, picture=picture)

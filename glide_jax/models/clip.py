@@ -4,7 +4,7 @@
                                                                                  cosine
     tokens ───── embedded ── causal transformer ─ the caption's last token ─→ features ─┘
 
-GLIDE follows the gradient of LOGIT_SCALE · cosine with respect to x_t.
+GLIDE follows the gradient of logit_scale · cosine with respect to x_t.
 """
 
 import dataclasses
@@ -22,9 +22,6 @@ from glide_jax.models import layers
 from glide_jax.models.clip_layers import Transformer
 from glide_jax.models.pure import Pure
 from glide_jax.types import Array, Params
-
-LOGIT_SCALE = 100.0
-"""What the cosine is multiplied by. CLIP learned it; GLIDE's published one fixes it here."""
 
 _IMAGE, _TEXT = "image.", "text."
 
@@ -280,8 +277,9 @@ def similarity(text: Array, image: Array) -> Array:
     Returns:
         f32[b] in [-1, 1].
     """
-    return (_direction(text) * _direction(image)).sum(-1)
+    return (direction(text) * direction(image)).sum(-1)
 
 
-def _direction(features: Array) -> Array:
+def direction(features: Array) -> Array:
+    """Features at length 1; f32[b e]."""
     return features / (jnp.linalg.norm(features, axis=-1, keepdims=True) + 1e-12)

@@ -11,6 +11,7 @@ from glide_jax.models.model import (
     Model,
     enlarged,
     from_module,
+    noise_level,
     out_channels,
 )
 from glide_jax.models.text_transformer import TextTransformer
@@ -36,6 +37,7 @@ class Glide(ConditionalUNet):
         self.config = config
         self.text = TextTransformer(config, text_shape, 4 * config.channels, dtype, rngs)
         self.unet = UNet(config, channels_in, channels_out, rngs, text_width=config.text_width)
+        self.low_res_noise = noise_level(config, rngs)
 
     def encode(self, condition: Condition) -> Encoded:
         """See `Encoded`. Raises ValueError where the model needs what the condition lacks."""
@@ -43,7 +45,8 @@ class Glide(ConditionalUNet):
             raise ValueError("a GLIDE model needs tokens and their mask")
         pooled, tokens = self.text(condition.tokens, condition.mask)
         keys_values = self.unet.text_keys_values(tokens)
-        return Encoded(pooled, tokens, keys_values, self._picture(condition, len(pooled)))
+        picture = self._picture(condition, len(pooled))
+        return Encoded(self._with_level(pooled, condition), tokens, keys_values, picture)
 
     def _picture(self, condition: Condition, batch: int) -> Array | None:
         size, channels = self.config.image_size, []

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from glide_jax.config import DenoiserConfig
+from glide_jax.models import layers
 from glide_jax.models.attention import KeysValues
 from glide_jax.models.pure import Pure
 from glide_jax.models.unet import UNet
@@ -72,6 +73,16 @@ class ConditionalUNet(Conditional):
     """A U-Net and whatever encodes the condition it is given; a subclass a model family."""
 
     unet: UNet
+    low_res_noise: "NoiseLevel | None"
+
+    def _with_level(self, pooled: Array | None, condition: Condition) -> Array | None:
+        """What is added to the timestep's embedding, with the noise on low_res where it is told."""
+        if self.low_res_noise is None:
+            return pooled
+        if condition.low_res_noise is None:
+            raise ValueError("this upsampler needs low_res_noise")
+        level = self.low_res_noise(condition.low_res_noise)
+        return level if pooled is None else pooled + level
 
     def __call__(self, x_t: Array, t: Array, encoded: Encoded, keys: Array | None) -> Array:
         """See `Model.apply`."""
@@ -81,6 +92,30 @@ class ConditionalUNet(Conditional):
         if encoded.picture is not None:
             x_t = jnp.concatenate([x_t, encoded.picture], axis=-1)
         return self.unet(x_t, emb, encoded.keys_values, keys)
+
+
+class NoiseLevel(nnx.Module):
+    """How noisy a low-res picture is, embedded as the timestep is (Saharia et al. 2022, app. B).
+
+    The last layer starts at zero: a level means nothing before it is learned.
+    """
+
+    def __init__(self, channels: int, rngs: nnx.Rngs):
+        float32 = jnp.dtype(jnp.float32)
+        self.channels = channels
+        self.level_in = layers.linear(channels, 4 * channels, float32, rngs)
+        self.level_out = layers.linear(4 * channels, 4 * channels, float32, rngs, zero=True)
+
+    def __call__(self, level: Array) -> Array:
+        """level: f32[b], a standard deviation → f32[b 4·channels]."""
+        # From 0 to 1 it is spread as wide as a thousand timesteps.
+        h = self.level_in(layers.timestep_embedding(1000 * level, self.channels))
+        return self.level_out(jax.nn.silu(h))
+
+
+def noise_level(config: DenoiserConfig, rngs: nnx.Rngs) -> NoiseLevel | None:
+    """What a model with `low_res_noise_told` is told by; None: it isn't."""
+    return NoiseLevel(config.channels, rngs) if config.low_res_noise_told else None
 
 
 def out_channels(*, learn_variance: bool) -> int:

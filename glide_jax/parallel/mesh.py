@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from glide_jax.errors import UserError
+from glide_jax.types import Array
 
 BATCH_AXES = ("data", "fsdp")
 
@@ -79,6 +81,33 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Every device holds its share of axis 0."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def whole_batch(rows: Array) -> Array:
+    """The rows of all devices, in the batch's order; its gradient comes back to each row's device.
+
+    Args:
+        rows: f32[b …], of one device inside `shard_map`; elsewhere of all of them already, and
+            where they lie is XLA's affair.
+
+    Returns:
+        f32[n …], of the whole batch.
+    """
+    axes = _mapped_axes()
+    return jax.lax.all_gather(rows, axes, tiled=True) if axes else rows
+
+
+def place_in_batch(count: int) -> Array:
+    """i32[count]: where the rows that a device holds lie among those of `whole_batch`."""
+    axes = _mapped_axes()
+    first = jax.lax.axis_index(axes) * count if axes else 0
+    return first + jnp.arange(count)
+
+
+def _mapped_axes() -> tuple[str, ...]:
+    """The mesh's axes of the batch that `shard_map` is at work on."""
+    mapped = jax.sharding.get_abstract_mesh().manual_axes
+    return tuple(axis for axis in BATCH_AXES if axis in mapped)
 
 
 def weight_sharding(mesh: Mesh, weights: Mapping[str, Shaped]) -> dict[str, NamedSharding]:

@@ -19,7 +19,7 @@ from jax.sharding import Mesh
 from glide_jax.config import DiffusionConfig, SamplingConfig
 from glide_jax.diffusion import guidance
 from glide_jax.diffusion.gaussian import denoiser_from, q_sample
-from glide_jax.diffusion.sample import OnStep, initial_noise, picture_keys, sample
+from glide_jax.diffusion.sample import OnStep, initial_noise, picture_keys, sample, told_noise
 from glide_jax.diffusion.samplers import SAMPLERS, Sampler, repaint
 from glide_jax.diffusion.schedule import BETAS, Schedule, kept_timesteps, make_schedule
 from glide_jax.errors import unknown_name
@@ -119,6 +119,7 @@ def _program(
     def draw(params: Params, inputs: Inputs) -> Array:
         inputs = _laid_out(inputs, way.mesh)
         keys = picture_keys(inputs.seed_key, inputs.indices)
+        inputs = inputs._replace(condition=_noised(inputs.condition, inputs.low_res_noise, keys))
         sampler = steps.sampler(inputs.eta)
         denoiser = _guided(model, params, diffusion, steps.whole, inputs)
         if inputs.known is not None and way.resamples is not None:
@@ -160,6 +161,18 @@ def _laid_out(inputs: Inputs, mesh: Mesh | None) -> Inputs:
     return inputs._replace(indices=indices, condition=condition, known=known)
 
 
+def _noised(condition: Condition, level: Array, keys: Array) -> Condition:
+    """The condition with noise on its low-res picture, and how strong that is."""
+    low_res = condition.low_res
+    if low_res is None:
+        return condition
+    return dataclasses.replace(
+        condition,
+        low_res=low_res + level * told_noise(keys, low_res.shape[1:]),
+        low_res_noise=jnp.broadcast_to(level, low_res.shape[:1]),
+    )
+
+
 def _guided(
     model: Model, params: Params, diffusion: DiffusionConfig, whole: Schedule, inputs: Inputs
 ) -> Denoiser:
@@ -194,7 +207,8 @@ def _encoded_null(
     """The null captions encoded, one for all if they are one; pictures are the condition's."""
     if condition.low_res is not None:
         rows = jax.tree.leaves(null)[0].shape[0]
-        null = dataclasses.replace(null, low_res=condition.low_res[:rows])
+        told = {"low_res": condition.low_res, "low_res_noise": condition.low_res_noise}
+        null = dataclasses.replace(null, **jax.tree.map(lambda x: x[:rows], told))
     words = model.encode(params, null)._replace(picture=None)
     words = jax.tree.map(lambda x: _rows(x, b), words)
     return words._replace(picture=encoded.picture)

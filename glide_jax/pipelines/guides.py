@@ -14,7 +14,7 @@ from jax.tree_util import Partial
 
 from glide_jax.data.images import square, to_float
 from glide_jax.models.classifier import Classifier
-from glide_jax.models.clip import LOGIT_SCALE, Clip, similarity
+from glide_jax.models.clip import Clip, similarity
 from glide_jax.models.labels import class_labels
 from glide_jax.pipelines.inputs import LogProbability
 from glide_jax.text import Tokenizer, tokenize
@@ -49,7 +49,7 @@ class ClipGuide(Guide):
 
 
 def clip_guide(model: Clip, params: Params, tokenizer: Tokenizer, text_length: int) -> ClipGuide:
-    """GLIDE's noised CLIP as a guide: log p = 100 · cosine (Nichol et al. 2021, sec. 2.4).
+    """GLIDE's noised CLIP as a guide: log p = logit_scale · cosine (Nichol et al. 2021, sec. 2.4).
 
     Args:
         model: the CLIP.
@@ -57,10 +57,11 @@ def clip_guide(model: Clip, params: Params, tokenizer: Tokenizer, text_length: i
         tokenizer: its own, which may be another than a stage's.
         text_length: tokens a caption is padded or cut to.
     """
-    encode_text, size = jax.jit(model.encode_text), model.config.image.image_size
+    encode_text, size = jax.jit(model.encode_text), model.config.image_size
+    logit_scale = model.config.logit_scale
 
     def log_probability(params, features, scale, x_t, t):
-        return scale * LOGIT_SCALE * similarity(features, model.encode_image(params, x_t, t))
+        return scale * logit_scale * similarity(features, model.encode_image(params, x_t, t))
 
     @jax.jit
     def cosine(params, features, pictures):

@@ -59,7 +59,7 @@ class Inputs(NamedTuple):
         condition: of b pictures; known pixels are not in it.
         towards: classifier-free guidance, or None: half the work.
         quantile: f32[], of dynamic thresholding; None: static, at 1.
-        eta, temperature: f32[], as in SamplingConfig.
+        eta, temperature, low_res_noise: f32[], as in SamplingConfig.
         known: pixels to keep, or None.
         begin: what to begin from, or None: noise.
         log_probabilities: whose gradients guide.
@@ -72,6 +72,7 @@ class Inputs(NamedTuple):
     quantile: Array | None
     eta: Array
     temperature: Array
+    low_res_noise: Array
     known: Known | None
     begin: Begin | None
     log_probabilities: tuple[LogProbability, ...]

@@ -169,6 +169,7 @@ def _inputs(
         quantile=None if quantile is None else jnp.float32(quantile),
         eta=jnp.float32(sampling.eta),
         temperature=jnp.float32(sampling.temperature),
+        low_res_noise=jnp.float32(sampling.low_res_noise),
         known=asked.edit.known and Known(*map(jnp.asarray, asked.edit.known)),
         begin=None,
         log_probabilities=asked.guides(subjects),

@@ -17,8 +17,8 @@ class Settings:
     None stands for what the stage's config says; where it says nothing, for nothing of the kind.
 
     Attributes:
-        sampler, steps, eta, temperature, batch_size: in the place of SamplingConfig's; steps may
-            be a number.
+        sampler, steps, eta, temperature, low_res_noise, batch_size: in the place of
+            SamplingConfig's; steps may be a number.
         guidance_scale: likewise; or one for each prompt.
         guidance_interval: (low, high), shares of the noising process, 0 its clean end: guidance
             is where low ≤ t / num_steps < high, and outside it its work is saved (Kynkäänniemi et
@@ -42,6 +42,7 @@ class Settings:
     guidance_interval: tuple[float, float] | None = None
     dynamic_threshold: float | None = None
     temperature: float | None = None
+    low_res_noise: float | None = None
     clip_scale: float | None = None
     classifier_scale: float | None = None
     resamples: int | None = None
@@ -61,7 +62,7 @@ class Settings:
         return cls(**values)
 
     def __post_init__(self):
-        for name in ("eta", "temperature", "clip_scale", "classifier_scale"):
+        for name in ("eta", "temperature", "low_res_noise", "clip_scale", "classifier_scale"):
             _check_number(name, getattr(self, name))
         for scale in self.guidance_scales or ():
             _check_number("guidance_scale", scale)
@@ -91,7 +92,7 @@ class Settings:
         """
         changes = {
             name: getattr(self, name)
-            for name in ("sampler", "eta", "temperature", "batch_size")
+            for name in ("sampler", "eta", "temperature", "low_res_noise", "batch_size")
             if getattr(self, name) is not None
         }
         if self.steps is not None:

@@ -7,9 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from glide_jax.config import StageConfig
-from glide_jax.models.model import IMAGE_CHANNELS, Model
-from glide_jax.types import Condition
+from glide_jax.training.loop import Job
 
 BACKWARD_FACTOR = 3
 """Forward and backward cost three forwards: each product has two gradients."""
@@ -47,12 +45,11 @@ class Cost:
         )
 
 
-def estimate(model: Model, stage: StageConfig, text_length: int) -> Cost:
+def estimate(job: Job) -> Cost:
     """Count the operations of a step and time the devices' matrix product; takes seconds."""
-    parameters = sum(s.size for s in model.shapes.values())
-    flops = forward_flops(model, text_length)
-    per_step = BACKWARD_FACTOR * flops * stage.training.batch_size
-    speed = matmul_flops_per_second(model.config.dtype) * jax.device_count()
+    parameters = sum(s.size for s in job.model.shapes.values())
+    per_step = BACKWARD_FACTOR * forward_flops(job) * job.stage.training.batch_size
+    speed = matmul_flops_per_second(job.model.config.dtype) * jax.device_count()
     copies = 5  # weights, their average, two moments, gradients; float32 each
     return Cost(
         parameters,
@@ -62,25 +59,10 @@ def estimate(model: Model, stage: StageConfig, text_length: int) -> Cost:
     )
 
 
-def forward_flops(model: Model, text_length: int) -> float:
-    """Operations of one forward pass over one picture and its caption, as XLA counts them."""
-
-    def forward(params, x_t, t, condition):
-        return model.apply(params, x_t, t, model.encode(params, condition))
-
-    def picture(size: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((1, size, size, IMAGE_CHANNELS), jnp.float32)
-
-    config = model.config
-    shapes: dict[str, Any] = {
-        "tokens": jax.ShapeDtypeStruct((1, text_length), jnp.int32),
-        "mask": jax.ShapeDtypeStruct((1, text_length), jnp.bool_),
-        "low_res": picture(config.low_res_size) if config.low_res_size else None,
-    }
-    t = jax.ShapeDtypeStruct((1,), jnp.int32)
-    lowered = jax.jit(forward).lower(
-        model.shapes, picture(config.image_size), t, Condition(**shapes)
-    )
+def forward_flops(job: Job) -> float:
+    """Operations of the loss of one picture, as XLA counts them."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    lowered = jax.jit(job.loss).lower(job.model.shapes, job.one_picture, key)
     analysis: Any = lowered.cost_analysis()
     return analysis["flops"]
 

@@ -2,20 +2,21 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from glide_jax import data, text
 from glide_jax.config import TEXT_PRETRAINING, Experiment, GlideConfig, StageConfig
 from glide_jax.data.source import Source
 from glide_jax.models.caption_guess import caption_guess
-from glide_jax.models.model import Model
 from glide_jax.text import Tokenizer, tokenize
 from glide_jax.training.caption_to_picture import caption_to_picture_loss
 from glide_jax.training.checkpoints import checkpoints_of, find_checkpoint
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.loop import Job, build_model, train
+from glide_jax.training.objectives import OBJECTIVES, told
 from glide_jax.training.starting import starting_checkpoint, starting_weights
 from glide_jax.training.step import Loss
-from glide_jax.training.text_to_image import text_to_image_loss
+from glide_jax.training.words import Words
 
 
 def make_jobs(experiment: Experiment, workdir: Path) -> list[Job]:
@@ -27,17 +28,19 @@ def make_jobs(experiment: Experiment, workdir: Path) -> list[Job]:
             already is used again.
 
     Raises:
-        UserError: the data can't be made or opened, a stage's model can't be trained, or its
-            `training.init_from` holds another model.
+        UserError: the data can't be made or opened, or does not say what a stage's model learns,
+            or its `training.init_from` holds another model.
     """
     settings = experiment.data
     data.prepare(settings.source, settings.path)
     source = data.open_source(settings.source, settings.path, settings.split)
     tokenizer = _tokenizer(experiment, source, workdir)
+    words = Words(tokenizer, experiment.text.length)
     jobs = []
     for name, stage in experiment.training_stages.items():
-        model, loss = _model_and_loss(name, stage, experiment, tokenizer)
-        job = Job(name, experiment, stage, model, source, tokenizer, workdir / name, loss)
+        model, loss = _model_and_loss(name, stage, experiment, words)
+        tells = told(stage, source, settings.source, words)
+        job = Job(name, experiment, stage, model, source, tokenizer, workdir / name, loss, tells)
         if name != TEXT_PRETRAINING and not find_checkpoint(checkpoints_of(workdir, name)):
             start = starting_weights(name, experiment, model, tokenizer)
             job = dataclasses.replace(job, start=start)
@@ -77,23 +80,30 @@ def pretrain_text(jobs: list[Job], interrupt: Interrupt) -> list[Job]:
 
 
 def _model_and_loss(
-    name: str, stage: StageConfig, experiment: Experiment, tokenizer: Tokenizer
-) -> tuple[Model, Loss]:
-    length, lesson = experiment.text.length, experiment.text_pretraining
+    name: str, stage: StageConfig, experiment: Experiment, words: Words
+) -> tuple[Any, Loss]:
+    lesson = experiment.text_pretraining
     if name != TEXT_PRETRAINING or lesson is None or not isinstance(stage.model, GlideConfig):
-        model = build_model(stage, experiment, tokenizer)
-        return model, text_to_image_loss(model, stage, tokenize(tokenizer, [""], length))
+        model = build_model(stage, experiment, words.tokenizer)
+        return model, OBJECTIVES[stage.model.family].loss(model, stage, words)
+    assert words.tokenizer is not None
     model = caption_guess(
         stage.model,
         hidden_width=lesson.hidden_width,
-        vocab_size=tokenizer.vocab_size,
-        text_length=length,
+        vocab_size=words.tokenizer.vocab_size,
+        text_length=words.length,
     )
     return model, caption_to_picture_loss(model)
 
 
-def _tokenizer(experiment: Experiment, source: Source, workdir: Path) -> Tokenizer:
-    """That of the checkpoints there, or to start from; else one made for these captions."""
+def _tokenizer(experiment: Experiment, source: Source, workdir: Path) -> Tokenizer | None:
+    """That of the checkpoints there, or to start from; else one made for these captions.
+
+    None: no stage is told a caption.
+    """
+    families = [stage.model.family for stage in experiment.training_stages.values()]
+    if not any(OBJECTIVES[family].reads_captions for family in families):
+        return None
     for name in experiment.training_stages:
         if found := find_checkpoint(checkpoints_of(workdir, name)):
             return text.from_dict(found.tokenizer)

@@ -5,35 +5,36 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import optax
 
-from glide_jax.config import Experiment, ModelConfig, StageConfig
+from glide_jax.config import Experiment, StageConfig
 from glide_jax.data.pipeline import Batches, batches
 from glide_jax.data.source import Source
+from glide_jax.data.told import Told
+from glide_jax.diffusion.timesteps import TIMESTEPS, Timesteps
 from glide_jax.errors import Interrupted, UserError
 from glide_jax.models.families import model_of
-from glide_jax.models.model import Model
+from glide_jax.models.model import IMAGE_CHANNELS
 from glide_jax.parallel.mesh import batch_sharding, make_mesh, replicated
 from glide_jax.text import Tokenizer
 from glide_jax.training.checkpoints import CHECKPOINTS, Checkpoint, Checkpoints, find_checkpoint
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.metrics import Metrics
+from glide_jax.training.objectives import check_pieces
 from glide_jax.training.optimizer import adamw, held_still
 from glide_jax.training.packing import Packing
 from glide_jax.training.progress import Progress
 from glide_jax.training.state import TrainState, fresh_state, state_sharding
-from glide_jax.training.step import Loss, train_step, without_gradients
+from glide_jax.training.step import Loss, num_pieces, train_step, without_gradients
 from glide_jax.types import Params
 from glide_jax.writing import DiskError
 
 Sampled = Callable[[Params, int], np.ndarray]
 """(averaged weights, step) → uint8[n s s 3], drawn from the experiment's prompts."""
-
-FROM_CAPTIONS = ("glide",)
-"""The model families that are told a caption, and so can be trained here."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +45,12 @@ class Job:
         name: of the stage, `base` or `upsampler`.
         experiment: all of it; the checkpoint carries it.
         stage: this stage's part.
-        model: its model.
+        model: its model, of any family.
         source: the pictures.
-        tokenizer: of the captions.
+        tokenizer: of the captions; None: no stage is told one.
         directory: where its checkpoints and metrics lie.
         loss: what it minimises.
+        told: what is said of a picture in its batches.
         given: weights that were learned before, by their paths; they stay as they are.
         start: the weights to begin with, by their paths; of those not there, random ones.
     """
@@ -56,28 +58,29 @@ class Job:
     name: str
     experiment: Experiment
     stage: StageConfig
-    model: Model
+    model: Any
     source: Source
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
     directory: Path
     loss: Loss
+    told: Told
     given: Params = dataclasses.field(default_factory=dict)
     start: Params = dataclasses.field(default_factory=dict)
 
+    @property
+    def one_picture(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The shapes of a batch of one picture, as the loss is given it."""
+        size = self.model.config.image_size
+        rows = self.told((("",), 0), np.random.default_rng(0))
+        batch = {"image": np.zeros((size, size, IMAGE_CHANNELS), np.float32)} | rows
+        batch |= {"index": np.int32(0), "t": np.int32(0), "t_weight": np.float32(1)}
+        return {name: jax.ShapeDtypeStruct((1, *np.shape(x)), x.dtype) for name, x in batch.items()}
 
-def build_model(stage: StageConfig, experiment: Experiment, tokenizer: Tokenizer) -> Model:
-    """The stage's model for this tokenizer's vocabulary. Raises UserError as `check_family`."""
-    check_family(stage.model)
-    return model_of(stage, vocab_size=tokenizer.vocab_size, text_length=experiment.text.length)
 
-
-def check_family(model: ModelConfig) -> None:
-    """Raises UserError for a model that is not told a caption."""
-    if model.family not in FROM_CAPTIONS:
-        raise UserError(
-            f"a model of family {model.family!r} is not told a caption: it can't be trained on "
-            f"captions, nor draw them; those that can: {', '.join(FROM_CAPTIONS)}"
-        )
+def build_model(stage: StageConfig, experiment: Experiment, tokenizer: Tokenizer | None) -> Any:
+    """The stage's model for this tokenizer's vocabulary; None: it is told no captions."""
+    vocab_size = tokenizer.vocab_size if tokenizer else 0
+    return model_of(stage, vocab_size=vocab_size, text_length=experiment.text.length)
 
 
 def train(job: Job, interrupt: Interrupt, sampled: Sampled | None) -> Params:
@@ -105,7 +108,7 @@ def train(job: Job, interrupt: Interrupt, sampled: Sampled | None) -> Params:
             job.directory / CHECKPOINTS,
             keep=config.keep_checkpoints,
             experiment=job.experiment,
-            tokenizer=job.tokenizer.to_dict(),
+            tokenizer=job.tokenizer.to_dict() if job.tokenizer else {},
         ) as checkpoints,
     ):
         state, data_state = _start(job, mesh, checkpoints.latest())
@@ -132,7 +135,10 @@ def _saying_where_it_goes_on(directory: Path) -> Iterator[None]:
 
 
 def check_batch(name: str, stage: StageConfig, devices: int) -> None:
-    """Raises UserError unless the batch splits evenly over devices, and then into pieces."""
+    """Raises UserError unless the batch splits evenly over devices, and then into pieces.
+
+    And unless it may be cut into pieces, where it would be.
+    """
     batch, piece = stage.training.batch_size, stage.training.microbatch_size
     prefix = "" if name == "base" else f"{name}."
     if batch % devices:
@@ -145,14 +151,15 @@ def check_batch(name: str, stage: StageConfig, devices: int) -> None:
             f"{prefix}training.microbatch_size={piece} does not divide the {batch // devices} "
             f"pictures of a device ({batch} over {devices} devices)"
         )
+    check_pieces(name, stage, num_pieces(stage.training, devices))
 
 
 def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     """The state to start from, laid out over the mesh, and the data's position."""
-    optimizer = _optimizer(job)
+    optimizer, timesteps = _optimizer(job), _timesteps(job)
 
     def fresh(key, given):
-        return fresh_state(job.model.init(key) | given, optimizer)
+        return fresh_state(job.model.init(key) | given, optimizer, timesteps)
 
     begin = jax.random.key(job.experiment.seed), job.start | job.given
     abstract = jax.eval_shape(fresh, *begin)
@@ -167,7 +174,9 @@ def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     if not checkpoint.is_of_a_run:
         print(f"{job.name}: starting from the weights of {checkpoint.path}")
         params = checkpoint.restore({"ema_params": placed.ema_params})["ema_params"]
-        around = jax.jit(lambda params: fresh_state(params, optimizer), out_shardings=shardings)
+        around = jax.jit(
+            lambda params: fresh_state(params, optimizer, timesteps), out_shardings=shardings
+        )
         return around(params), None
     print(f"{job.name}: going on from step {checkpoint.step} of {checkpoint.path.parent}")
     return checkpoint.restore(placed), checkpoint.data_state
@@ -180,12 +189,16 @@ def _optimizer(job: Job) -> optax.GradientTransformation:
     return optax.chain(optimizer, held_still(tuple(job.given), Packing(job.model.shapes)))
 
 
+def _timesteps(job: Job) -> Timesteps:
+    diffusion = job.stage.diffusion
+    return TIMESTEPS[diffusion.timesteps](diffusion.num_steps)
+
+
 def _open_batches(job: Job, data_state: dict | None) -> Batches:
     data = batches(
         job.source,
-        job.tokenizer,
+        job.told,
         image_size=job.model.config.image_size,
-        text_length=job.experiment.text.length,
         batch_size=job.stage.training.batch_size,
         seed=job.experiment.seed,
         process_index=jax.process_index(),
@@ -201,7 +214,7 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
 def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") -> TrainState:
     config = job.stage.training
     loss = without_gradients(job.loss, tuple(job.given))
-    step_function = train_step(loss, _optimizer(job), config, mesh, state)
+    step_function = train_step(loss, _optimizer(job), _timesteps(job), config, mesh, state)
     # Made where it is needed: no key can be put on another process's devices.
     seed = job.experiment.seed + 1
     seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()

@@ -9,7 +9,6 @@ import numpy as np
 from glide_jax.config import MAY_CHANGE_BEFORE, Experiment, GlideConfig, StageConfig, conflicts
 from glide_jax.errors import UserError
 from glide_jax.models.glide import with_inpainting
-from glide_jax.models.model import Model
 from glide_jax.text import Tokenizer
 from glide_jax.training.checkpoints import Checkpoint, checkpoints_of, open_checkpoint
 from glide_jax.types import Params
@@ -27,7 +26,7 @@ def starting_checkpoint(name: str, stage: StageConfig) -> Checkpoint | None:
 
 
 def starting_weights(
-    name: str, experiment: Experiment, model: Model, tokenizer: Tokenizer
+    name: str, experiment: Experiment, model: Any, tokenizer: Tokenizer | None
 ) -> Params:
     """The averaged weights of `training.init_from`, as this model's; {}: it begins from nothing.
 
@@ -37,7 +36,7 @@ def starting_weights(
         name: of the stage, here and there.
         experiment: the one that begins.
         model: the stage's.
-        tokenizer: the run's.
+        tokenizer: the run's; None: it has none.
 
     Returns:
         Arrays of the host, one for every weight of the model.
@@ -57,7 +56,7 @@ def starting_weights(
             f"training.init_from: {checkpoint.path} is of another model (theirs → yours: {some}); "
             "set these keys to its values"
         )
-    if checkpoint.tokenizer != tokenizer.to_dict():
+    if checkpoint.tokenizer != (tokenizer.to_dict() if tokenizer else {}):
         raise UserError(
             f"training.init_from: {checkpoint.path} has another tokenizer than this run; begin "
             "all stages from the same workdir, and in a new --workdir"

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from glide_jax.diffusion.timesteps import Timesteps
 from glide_jax.parallel.mesh import replicated, weight_sharding
 from glide_jax.training.packing import Packing
 from glide_jax.types import Array, Params
@@ -22,20 +23,25 @@ class TrainState:
         params: the weights.
         ema_params: their exponential moving average, the weights to sample from.
         opt_state: the optimizer's, of the packed weights.
+        timesteps: what is remembered of the steps' losses, see `diffusion.timesteps`.
     """
 
     step: Array
     params: Params
     ema_params: Params
     opt_state: Any
+    timesteps: Any
 
 
-def fresh_state(params: Params, optimizer: optax.GradientTransformation) -> TrainState:
+def fresh_state(
+    params: Params, optimizer: optax.GradientTransformation, timesteps: Timesteps
+) -> TrainState:
     """The state at step 0."""
     # The average must own its memory: the step donates both trees.
     ema_params = jax.tree.map(jnp.copy, params)
     opt_state = optimizer.init(Packing(params).pack(params))
-    return TrainState(jnp.zeros((), jnp.int32), params, ema_params, opt_state)
+    memory = jax.tree.map(jnp.copy, timesteps.memory)
+    return TrainState(jnp.zeros((), jnp.int32), params, ema_params, opt_state, memory)
 
 
 def state_sharding(mesh: jax.sharding.Mesh, state: TrainState) -> Any:
@@ -49,6 +55,7 @@ def state_sharding(mesh: jax.sharding.Mesh, state: TrainState) -> Any:
         return packed.get(getattr(path[-1], "key", ""), everywhere)
 
     opt_state = jax.tree_util.tree_map_with_path(of_moment, state.opt_state)
+    memory = jax.tree.map(lambda _: everywhere, state.timesteps)
     # A TrainState of shardings: the same tree, whatever its fields are declared as.
-    leaves: Any = (everywhere, by_path, by_path, opt_state)
+    leaves: Any = (everywhere, by_path, by_path, opt_state, memory)
     return TrainState(*leaves)

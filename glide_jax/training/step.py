@@ -1,7 +1,7 @@
 """The one train step: loss → gradients → optimizer → moving average, jitted and donated."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,23 +9,44 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from glide_jax.config import TrainingConfig
+from glide_jax.diffusion.timesteps import Timesteps
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding, replicated
+from glide_jax.training.draws import Draws
 from glide_jax.training.packing import Packing
 from glide_jax.training.state import TrainState, state_sharding
 from glide_jax.types import Array, Params
 
 Batch = dict[str, Array]
-Loss = Callable[[Params, Batch, Array], tuple[Array, dict[str, Array]]]
-"""(params, batch, key of the step) → (mean loss, means to report). The batch carries `index`,
-each picture's place in the global batch, so that its randomness is its own however it is cut."""
 
-Gradients = Callable[[Params, Batch, Array], tuple[Array, dict[str, Array], Params]]
-"""The loss's arguments → its value, its means to report, and its gradients, packed."""
+
+class Measured(NamedTuple):
+    """What a loss has to say beside its value.
+
+    Attributes:
+        means: f32[] each, over the pictures, to report.
+        losses: f32[b], each picture's own, before it is weighted by `t_weight`.
+    """
+
+    means: dict[str, Array]
+    losses: Array
+
+
+Loss = Callable[[Params, Batch, Array], tuple[Array, Measured]]
+"""(params, batch, key of the step) → (mean loss, what it measured). The batch carries
+
+    index     i32[b], each picture's place in the global batch, so that its randomness is its own
+              however the batch is cut;
+    t         i32[b], the step of the noising process that it is trained at;
+    t_weight  f32[b], how much its loss counts, as `diffusion.timesteps` drew t."""
+
+Gradients = Callable[[Params, Batch, Array], tuple[Array, Measured, Params]]
+"""The loss's arguments → its value, what it measured, and its gradients, packed."""
 
 
 def train_step(
     loss: Loss,
     optimizer: optax.GradientTransformation,
+    timesteps: Timesteps,
     config: TrainingConfig,
     mesh: Mesh,
     state: TrainState,
@@ -35,6 +56,7 @@ def train_step(
     Args:
         loss: what to minimise.
         optimizer: an optax transformation.
+        timesteps: how the steps that pictures are trained at are drawn.
         config: batch and micro-batch sizes, EMA.
         mesh: the devices.
         state: an example of the state (arrays or shapes), for its shardings.
@@ -44,12 +66,12 @@ def train_step(
         the step's number inside. Where the loss or a gradient is no number, the step is counted
         and nothing else of the state changes; `skipped` is then 1.
     """
-    pieces = num_pieces(config, mesh)
+    pieces = num_pieces(config, mesh.size)
     packing = Packing(state.params)
 
     def gradients(params: Params, batch: Batch, key: Array):
-        (value, metrics), grads = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
-        return value, metrics, packing.pack(grads)
+        (value, measured), grads = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
+        return value, measured, packing.pack(grads)
 
     if pieces > 1:
         mean_gradients = _over_pieces(gradients, pieces, mesh)
@@ -60,25 +82,29 @@ def train_step(
 
     def step(state: TrainState, batch: Batch, seed_key: Array):
         key = jax.random.fold_in(seed_key, state.step)
-        batch = batch | {"index": jnp.arange(config.batch_size)}
-        value, metrics, grads = mean_gradients(state.params, batch, key)
+        index = jnp.arange(config.batch_size)
+        t, t_weight = timesteps.draw(state.timesteps, Draws(key, index).keys("t"))
+        batch = batch | {"index": index, "t": t, "t_weight": t_weight}
+        value, measured, grads = mean_gradients(state.params, batch, key)
+        memory = timesteps.update(state.timesteps, t, measured.losses)
         params, ema_params = packing.pack(state.params), packing.pack(state.ema_params)
         updates, opt_state = optimizer.update(grads, state.opt_state, params)
         grad_norm = optax.tree.norm(grads)
         taken = jnp.isfinite(value) & jnp.isfinite(grad_norm)
-        before = params, ema_params, state.opt_state
+        before = params, ema_params, state.opt_state, state.timesteps
         params: Any = optax.apply_updates(params, updates)
         # Early on the average follows closely, so that short runs are not ruled by their start.
         decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
         # As a step towards the weights: the average of what is held still stays it to the last bit.
         ema_params: Any = jax.tree.map(lambda m, p: m + (1 - decay) * (p - m), ema_params, params)
         # A loss or gradient that is no number would stay in the moments for good.
-        params, ema_params, opt_state = jax.tree.map(
-            lambda new, old: jnp.where(taken, new, old), (params, ema_params, opt_state), before
+        after = params, ema_params, opt_state, memory
+        params, ema_params, opt_state, memory = jax.tree.map(
+            lambda new, old: jnp.where(taken, new, old), after, before
         )
-        metrics = metrics | {"loss": value, "grad_norm": grad_norm, "skipped": ~taken}
+        metrics = measured.means | {"loss": value, "grad_norm": grad_norm, "skipped": ~taken}
         params, ema_params = packing.unpack(params), packing.unpack(ema_params)
-        return TrainState(state.step + 1, params, ema_params, opt_state), metrics
+        return TrainState(state.step + 1, params, ema_params, opt_state, memory), metrics
 
     shardings = state_sharding(mesh, state)
     everywhere = replicated(mesh)
@@ -100,9 +126,9 @@ def without_gradients(loss: Loss, paths: Sequence[str]) -> Loss:
     return stopped
 
 
-def num_pieces(config: TrainingConfig, mesh: Mesh) -> int:
+def num_pieces(config: TrainingConfig, devices: int) -> int:
     """How many micro-batches make a batch. microbatch_size counts pictures a device; 0: all."""
-    per_device = config.batch_size // mesh.size
+    per_device = config.batch_size // devices
     return per_device // config.microbatch_size if config.microbatch_size else 1
 
 
@@ -114,10 +140,16 @@ def _by_device(gradients: Gradients, mesh: Mesh) -> Gradients:
     """
 
     def mean(params: Params, batch: Batch, key: Array):
-        return jax.lax.pmean(gradients(params, batch, key), BATCH_AXES)
+        value, measured, grads = gradients(params, batch, key)
+        means = value, measured.means, grads
+        value, means, grads = jax.lax.pmean(means, BATCH_AXES)
+        return value, Measured(means, measured.losses), grads
 
     nowhere, over_batch = PartitionSpec(), PartitionSpec(BATCH_AXES)
-    specs = {"in_specs": (nowhere, over_batch, nowhere), "out_specs": nowhere}
+    specs = {
+        "in_specs": (nowhere, over_batch, nowhere),
+        "out_specs": (nowhere, Measured(nowhere, over_batch), nowhere),  # pyright: ignore
+    }
     return jax.shard_map(mean, mesh=mesh, check_vma=False, **specs)
 
 
@@ -131,15 +163,24 @@ def _over_pieces(gradients: Gradients, pieces: int, mesh: Mesh) -> Gradients:
         spec = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
         return jax.lax.with_sharding_constraint(cut, spec)
 
+    def joined(x: Array) -> Array:
+        return x.reshape(pieces, mesh.size, -1).swapaxes(0, 1).ravel()
+
+    def of_piece(params: Params, piece: Batch, key: Array):
+        value, measured, grads = gradients(params, piece, key)
+        return (value, measured.means, grads), measured.losses
+
     def mean(params: Params, batch: Batch, key: Array):
         def add(total, piece):
-            return jax.tree.map(jnp.add, total, gradients(params, piece, key)), None
+            summands, losses = of_piece(params, piece, key)
+            return jax.tree.map(jnp.add, total, summands), losses
 
         stacked = jax.tree.map(cut, batch)
         first = jax.tree.map(lambda x: x[0], stacked)
-        shapes = jax.eval_shape(gradients, params, first, key)
+        shapes, _ = jax.eval_shape(of_piece, params, first, key)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-        total, _ = jax.lax.scan(add, zeros, stacked)
-        return jax.tree.map(lambda x: x / pieces, total)
+        total, losses = jax.lax.scan(add, zeros, stacked)
+        value, means, grads = jax.tree.map(lambda x: x / pieces, total)
+        return value, Measured(means, joined(losses)), grads
 
     return mean

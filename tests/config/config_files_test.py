@@ -18,11 +18,11 @@ def test_a_config_file_with_overrides():
 
 def test_a_file_that_begins_from_another_finds_it_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    base, upsample = load_config(BASE), load_config(BASE.with_name("upsample.py"))
-    assert upsample.model.image_size != base.model.image_size
-    assert upsample.model.text_width == base.model.text_width
+    base, upsampler = load_config(BASE), load_config(BASE.with_name("upsampler.py"))
+    assert upsampler.model.image_size != base.model.image_size
+    assert upsampler.model.text_width == base.model.text_width
     monkeypatch.chdir(BASE.parent)
-    assert load_config("upsample.py").to_dict() == upsample.to_dict()
+    assert load_config("upsampler.py").to_dict() == upsampler.to_dict()
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ ADM = UNET | {
     "attention_order": "by_head",
     "num_classes": 10,
     "low_res_size": 0,
+    "low_res_noise_told": False,
 }
 CLASSIFIER = UNET | {"family": "classifier", "num_classes": 10}
 CLIP = {
@@ -48,6 +49,7 @@ CLIP = {
     },
     "text": {"width": 32, "layers": 1, "heads": 2},
     "embedding_width": 8,
+    "logit_scale": 100.0,
     "dtype": "float32",
 }
 MODELS = {section["family"]: section for section in (ADM, CLASSIFIER, CLIP)}
@@ -69,6 +71,8 @@ def experiment(*overrides):
 def of_family(family, *overrides):
     """base.py with another family's model."""
     values = two_stages() | {"model": copy.deepcopy(MODELS[family]), "upsampler": None}
+    if family == "adm":
+        values["prompts"] = ()
     return config.with_overrides(config.from_dict(values), overrides)
 
 

@@ -18,5 +18,5 @@ def write_shard(path, examples, first):
         for i, example in enumerate(examples, first):
             add_file(tar, f"{i:09}.png", images.encode_png(example.image))
             add_file(tar, f"{i:09}.txt", "\n".join(example.captions).encode())
-            title = {"title": f"title {i}", "caption": "not this one"}
+            title = {"title": f"title {i}", "caption": "not this one", "class": example.label}
             add_file(tar, f"{i:09}.json", json.dumps(title).encode())

@@ -41,6 +41,7 @@ class Fashion(tfds.core.GeneratorBasedBuilder):
 def test_a_field_map_follows_the_question_mark():
     assert split_fields("coco") == ("coco", Fields())
     assert split_fields("a/b?image=x&caption=y/z") == ("a/b", Fields("x", "y/z"))
+    assert split_fields("a?label=z") == ("a", Fields(label="z"))
     for wrong in ("a?img=x", "a?image"):
         with pytest.raises(UserError):
             split_fields(wrong)
@@ -61,6 +62,12 @@ def test_tfds_asks_which_picture_and_takes_a_class_for_a_caption(tmp_path):
     source = data.open_source("tfds/fashion?image=front", str(tmp_path), "train")
     captions = sorted(source.captions(i) for i in range(2))
     assert captions == [("ankle boot",), ("bag",)]
+    assert source.classes == ("ankle_boot", "bag")
+    assert [source.classes[source[i].label].replace("_", " ") for i in range(2)] == [
+        source.captions(i)[0] for i in range(2)
+    ]
+    with pytest.raises(UserError, match=r"no feature 'front' that holds one whole .*classes: kind"):
+        data.open_source("tfds/fashion?image=front&label=front", str(tmp_path), "train")
     assert np.abs(source[0].image.astype(int) - [255, 0, 0]).max() < 10  # CMYK, read by `images`
 
 
@@ -104,6 +111,7 @@ def test_huggingface_says_what_is_wrong_in_one_line(tmp_path):
     wrong = {
         ("huggingface", path, "train"): "which field is the caption.*title, body",
         ("huggingface?caption=x", path, "train"): "no column 'x'.*photo, title",
+        ("huggingface?caption=title&label=body", path, "train"): "'body' of .* no whole numbers",
         ("huggingface?caption=title", path, "test"): "can't open",
         ("huggingface", "", "train"): "needs a name",
         ("huggingface", str(tmp_path / "*.pq"), "train"): "no file is called",
@@ -116,6 +124,8 @@ def test_huggingface_says_what_is_wrong_in_one_line(tmp_path):
 
 class _Mixed:
     """Ten pictures, one of them broken."""
+
+    classes = ("grey",)
 
     def __len__(self):
         return 10
@@ -138,6 +148,7 @@ def test_a_survey_counts_what_is_there_and_what_is_broken():
     assert "10 pictures; of 10 looked at, 9 can be read" in text
     assert "3.png: cut off" in text
     assert "10 × 'the same'" in text
+    assert "labels: 1 classes (grey)" in text
     assert survey(_Mixed(), sample=2, show=4).read == 2
 
 

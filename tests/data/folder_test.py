@@ -183,11 +183,23 @@ def test_what_people_get_wrong(make, says, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_sub_folders_may_be_classes(tmp_path, caplog):
+    for name in ("dogs/1.png", "cats/2.png", "black_cats/a/3.png", "4.png"):
+        _picture(tmp_path / name)
+    (tmp_path / "cats" / "2.txt").write_text("a cat asleep")
+    source = data.open_source("folder?label=folder", str(tmp_path), "train")
+    assert source.classes == ("black_cats", "cats", "dogs")
+    found = {source.classes[source[i].label]: source.captions(i) for i in range(3)}
+    assert found == {"dogs": ("dogs",), "cats": ("a cat asleep",), "black_cats": ("black cats",)}
+    assert "1 pictures in no sub-folder (4.png)" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("name", "path", "split", "says"),
     [
         ("folder", "", "train", "data.path"),
         ("folder/64", ".", "train", "just 'folder'"),
+        ("folder?label=x", ".", "train", "just 'folder'"),
         ("folder", ".", "trian", "did you mean 'train'"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from glide_jax import text
 from glide_jax.data import Example, images, pipeline
+from glide_jax.data.told import told_captions
 from glide_jax.errors import UserError
 
 _SIZE = 4
@@ -55,7 +56,6 @@ def take(tokenizer):
 def _open(source, tokenizer, **changes):
     arguments = {
         "image_size": _SIZE,
-        "text_length": _LENGTH,
         "batch_size": 4,
         "seed": 0,
         "process_index": 0,
@@ -63,7 +63,7 @@ def _open(source, tokenizer, **changes):
         "workers": 0,
         "start_step": 0,
     }
-    return pipeline.batches(source, tokenizer, **arguments | changes)
+    return pipeline.batches(source, told_captions(tokenizer, _LENGTH), **arguments | changes)
 
 
 def _assert_same(a, b):

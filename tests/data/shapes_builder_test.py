@@ -30,6 +30,9 @@ def test_records_are_the_scenes_in_order(folder):
             np.testing.assert_array_equal(read.image, made.image)
             assert read.image.shape == (32, 32, 3)
             assert (read.captions, read.facts) == (made.captions, made.facts)
+            colour, shape = source.classes[read.label].split()
+            assert read.label == made.label
+            assert any((o["shape"], o["colour"]) == (shape, colour) for o in read.facts["objects"])
         assert list(data.captions(source)) == [source[i].captions[0] for i in range(count)]
         with pytest.raises(IndexError):
             source[count]

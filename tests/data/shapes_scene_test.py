@@ -5,6 +5,8 @@ import pytest
 
 from glide_jax.data.shapes import scene as scenes
 
+HORIZONTAL = ("left of", "right of")
+
 
 @pytest.fixture(scope="module")
 def splits():
@@ -111,3 +113,12 @@ def test_colours_lie_far_apart():
 
 def _distance(pair):
     return np.linalg.norm(np.subtract(*pair))
+
+
+def test_a_label_is_the_object_that_one_reads_first(splits):
+    for scene in splits["train"][:500]:
+        first = min(scene.objects, key=lambda o: o.x if scene.relation in HORIZONTAL else o.y)
+        assert scenes.CLASSES[scenes.label_of(scene)] == f"{first.colour} {first.shape}"
+    assert len(set(scenes.CLASSES)) == 48
+    labels = {scenes.label_of(scene) for scene in splits["train"]}
+    assert len(labels) == 40, "the pairs that training shows"

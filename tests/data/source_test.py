@@ -28,14 +28,14 @@ def _examples(count):
     for i in range(count):
         image = rng.integers(0, 256, (8 + i, 9, 3), dtype=np.uint8)
         captions = tuple(f"picture {i}, wording {k}" for k in range(1 + i % 3))
-        yield Example(image, captions, {"number": i, "parts": ["a", {"b": [1.5]}]})
+        yield Example(image, captions, {"number": i, "parts": ["a", {"b": [1.5]}]}, i % 2)
 
 
 class Toy(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self):
-        return tfds.core.DatasetInfo(builder=self, features=prepared.features())
+        return tfds.core.DatasetInfo(builder=self, features=prepared.features(("even", "odd")))
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples()}
@@ -70,6 +70,8 @@ class CaptionedToy(tfds.core.GeneratorBasedBuilder):
 
 
 class _Memory:
+    classes = ()
+
     def __init__(self):
         self._examples = list(_examples(12))
 
@@ -95,9 +97,11 @@ def _prepared(root):
 
 def _folder(root):
     for i, example in enumerate(_examples(12)):
-        (root / f"{i}.png").write_bytes(images.encode_png(example.image))
-        (root / f"{i}.txt").write_text("\n".join(example.captions))
-    return folder.open_split("", str(root), "train")
+        place = root / ("odd" if i % 2 else "even")
+        place.mkdir(exist_ok=True)
+        (place / f"{i}.png").write_bytes(images.encode_png(example.image))
+        (place / f"{i}.txt").write_text("\n".join(example.captions))
+    return folder.open_split("?label=folder", str(root), "train")
 
 
 def _named_tfds(root):
@@ -111,16 +115,21 @@ def _webdataset(root):
     for shard in range(3):
         write_shard(root / f"{shard:05}.tar", examples[4 * shard : 4 * shard + 4], 4 * shard)
     with mock.patch.dict(os.environ, {"GLIDE_JAX_CACHE": str(root / "cache")}):
-        return data.open_source("webdataset", str(root), "train")
+        return data.open_source("webdataset?label=json/class", str(root), "train")
 
 
 def _huggingface(root):
     datasets = pytest.importorskip("datasets")
     rows = [
-        {"image": {"bytes": images.encode_png(e.image), "path": None}, "captions": e.captions}
+        {
+            "image": {"bytes": images.encode_png(e.image), "path": None},
+            "captions": e.captions,
+            "kind": e.label,
+        }
         for e in _examples(12)
     ]
     kinds = {"image": datasets.Image(), "captions": datasets.List(datasets.Value("string"))}
+    kinds["kind"] = datasets.ClassLabel(names=["even", "odd"])
     table = datasets.Dataset.from_list(rows, features=datasets.Features(kinds))
     table.to_parquet(root / "rows.parquet")
     return data.open_source("huggingface", str(root / "*.parquet"), "train")
@@ -163,7 +172,7 @@ def source(request, tmp_path_factory):
 
 def _same(a, b):
     np.testing.assert_array_equal(a.image, b.image)
-    assert (a.captions, a.facts) == (b.captions, b.facts)
+    assert (a.captions, a.facts, a.label) == (b.captions, b.facts, b.label)
 
 
 def test_is_a_source(source):
@@ -180,6 +189,17 @@ def test_items_have_the_promised_types(source):
         assert example.image.shape[2] == 3
         assert example.captions
         assert all(isinstance(c, str) and c for c in example.captions)
+
+
+def test_labels_number_the_classes(source):
+    labels = [source[i].label for i in range(12)]
+    if source.classes is None:
+        assert set(labels) == {None}
+        return
+    assert all(type(label) is int for label in labels)
+    assert len(set(labels)) > 1
+    if source.classes:
+        assert 0 <= min(labels) <= max(labels) < len(source.classes)
 
 
 def test_pictures_differ(source):

@@ -57,6 +57,19 @@ def test_captions_are_the_texts_or_the_field_that_is_asked_for(shards):
     assert opened(shards, "webdataset?caption=json/title").captions(4) == ("title 4",)
 
 
+def test_labels_are_the_field_that_is_asked_for(tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for i, text in enumerate((b"7\n", b"no number", None)):
+            add_file(tar, f"{i}.png", images.encode_png(np.zeros((4, 4, 3), np.uint8)))
+            add_file(tar, f"{i}.txt", b"a picture")
+            if text:
+                add_file(tar, f"{i}.cls", text)
+    source = opened(tmp_path, "webdataset?label=cls")
+    assert source.classes == ()
+    assert [source[i].label for i in range(3)] == [7, None, None]
+    assert opened(tmp_path).classes is None
+
+
 def test_a_caption_in_json_alone_is_found(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add_file(tar, "folder.v1/1.png", images.encode_png(np.zeros((4, 4, 3), np.uint8)))

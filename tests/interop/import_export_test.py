@@ -15,6 +15,7 @@ from golden.load import load as load_again
 from refusals import refused
 
 from glide_jax import config, modes, text
+from glide_jax.diffusion.timesteps import uniform
 from glide_jax.errors import UserError
 from glide_jax.interop import files, openai, released
 from glide_jax.interop.exporting import export_checkpoint
@@ -402,11 +403,13 @@ def _trained_state(experiment, directory):
         TOKENIZER,
         directory,
         tiny.loss(model, stage),
+        tiny.told(),
     )
     with Interrupt() as interrupt:
         loop.train(job, interrupt, None)
     key, optimizer = jax.random.key(0), adamw(stage.training)
-    fresh = jax.eval_shape(lambda: fresh_state(model.init(key), optimizer))
+    timesteps = uniform(stage.diffusion.num_steps)
+    fresh = jax.eval_shape(lambda: fresh_state(model.init(key), optimizer, timesteps))
     return open_checkpoint(directory / "checkpoints").restore(fresh)
 
 

@@ -19,6 +19,7 @@ CONFIG = AdmConfig(
     family="adm",
     image_size=8,
     low_res_size=0,
+    low_res_noise_told=False,
     channels=16,
     channel_mult=(1, 2),
     num_res_blocks=1,
@@ -104,6 +105,32 @@ def test_upsampler_needs_and_uses_its_low_res_picture():
     assert differs(out, changed).tolist() == [False, True, False]
     with pytest.raises(ValueError, match="low_res"):
         run(X_T, T, Condition(label=LABELS))
+
+
+def test_an_upsampler_may_be_told_how_noisy_its_low_res_picture_is():
+    low_res = np.zeros((3, 4, 4, 3), np.float32)
+    condition = Condition(label=LABELS, low_res=low_res, low_res_noise=jnp.zeros(3))
+    noisier = dataclasses.replace(condition, low_res_noise=jnp.array([0, 0.1, 0]))
+    run = build(low_res_size=4, low_res_noise_told=True)
+    out = run(X_T, T, condition)
+    assert differs(out, run(X_T, T, noisier)).tolist() == [False, True, False]
+    with pytest.raises(ValueError, match="needs low_res_noise"):
+        run(X_T, T, Condition(label=LABELS, low_res=low_res))
+    untold = build(low_res_size=4)
+    np.testing.assert_array_equal(untold(X_T, T, condition), untold(X_T, T, noisier))
+
+
+def test_a_level_that_is_told_means_nothing_at_first():
+    condition = Condition(label=LABELS, low_res=jnp.zeros((3, 4, 4, 3)))
+    config = dataclasses.replace(CONFIG, low_res_size=4, low_res_noise_told=True)
+    model = adm(config, learn_variance=False)
+    params = model.init(jax.random.key(0))
+    assert {"low_res_noise.level_in.kernel", "low_res_noise.level_out.bias"} <= params.keys()
+    pooled = [
+        model.encode(params, dataclasses.replace(condition, low_res_noise=jnp.full(3, level)))[0]
+        for level in (0.0, 0.7)
+    ]
+    np.testing.assert_array_equal(*pooled)
 
 
 def test_labels_of_people_are_checked():

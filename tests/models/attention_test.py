@@ -26,6 +26,7 @@ CLIP = ClipConfig(
     ),
     text=ClipTextConfig(width=16, layers=1, heads=2),
     embedding_width=8,
+    logit_scale=100.0,
     dtype="bfloat16",
 )
 

@@ -59,8 +59,9 @@ def test_both_guesses_learn_the_mean_of_a_captions_pictures(model):
     state = optimizer.init(params)
     for _ in range(150):
         params, state = step(params, state)
-    value, parts = loss(params, batch, jax.random.key(0))
-    np.testing.assert_allclose(value, parts["mse_of_pooled"] + parts["mse_of_tokens"], rtol=1e-6)
+    value, measured = loss(params, batch, jax.random.key(0))
+    np.testing.assert_allclose(value, sum(measured.means.values()), rtol=1e-6)
+    np.testing.assert_allclose(value, measured.losses.mean(), rtol=1e-6)
     guesses = model.apply(params, pictures, jnp.zeros(8), model.encode(params, captions))
     for guess in guesses:
         for i in range(2):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from golden.load import HERE, SHARED, load, nhwc
 
-from glide_jax.models.clip import LOGIT_SCALE, similarity
+from glide_jax.interop.incoming import CLIP_LOGIT_SCALE
+from glide_jax.models.clip import similarity
 
 
 def relative_error(ours, theirs):
@@ -29,7 +30,7 @@ def check(prefix, folder):
     def logits(x_t):
         features = image.apply(image_params, x_t, t)
         cosine = similarity(text_features, features)
-        return LOGIT_SCALE * cosine.sum(), (features, cosine)
+        return CLIP_LOGIT_SCALE * cosine.sum(), (features, cosine)
 
     gradient, (image_features, cosine) = jax.jit(jax.grad(logits, has_aux=True))(x_t)
     assert relative_error(image_features, golden["image_features"]) < 2e-4

@@ -21,6 +21,7 @@ CONFIG = ClipConfig(
     ),
     text=ClipTextConfig(width=24, layers=2, heads=3),
     embedding_width=10,
+    logit_scale=100.0,
     dtype="float32",
 )
 RNG = np.random.default_rng(0)

@@ -32,6 +32,8 @@ def batch():
         "tokens": rng.integers(0, 9, (BATCH, 6), np.int32),
         "mask": rng.random((BATCH, 6)) < 0.5,
         "index": np.arange(BATCH, dtype=np.int32),
+        "t": rng.integers(0, 1000, BATCH, np.int32),
+        "t_weight": np.ones(BATCH, np.float32),
     }
 
 

@@ -59,6 +59,7 @@ def test_the_loop_is_the_model_and_no_more():
         quantile=None,
         eta=jnp.float32(0),
         temperature=jnp.float32(1),
+        low_res_noise=jnp.float32(0),
         known=None,
         begin=None,
         log_probabilities=(),
@@ -129,6 +130,34 @@ def test_another_threshold_interval_or_listener_compiles_nothing(counted):
         drawn = pipe("red square", on_step=seen.append, **(asked | changed))
         assert (drawn.arrays != first.arrays).any(), changed
     assert traces() == before
+
+
+def test_another_noise_on_the_low_res_picture_compiles_nothing():
+    """It is other noise for each picture, and what is told of it leads elsewhere as well."""
+    told = pipeline_toys.stages("upsampler.model.low_res_noise_told=True")[1:]
+    untold, traces = pipeline_toys.stages()[1:], itertools.count()
+
+    def drawn(stages, level, seed=0):
+        pipe = Pipeline(stages)
+        return pipe.upsample(PICTURE, "red square", num_images=2, seed=seed, low_res_noise=level)
+
+    def encode(params, condition):
+        next(traces)
+        return told[0].model.encode(params, condition)
+
+    stage = told[0]
+    model = dataclasses.replace(stage.model, encode=encode)
+    rest = stage.tokenizer, stage.text_length, stage.step
+    counted = (make_stage(stage.config, model, stage.params, *rest),)
+    first = drawn(counted, 0.0).arrays
+    before = int(repr(traces)[6:-1])
+    for level in (0.1, 0.4):
+        assert (drawn(counted, level).arrays != first).any(), level
+    assert int(repr(traces)[6:-1]) == before
+    # The config's own is none.
+    plain = Pipeline(untold).upsample(PICTURE, "red square", num_images=2).arrays
+    np.testing.assert_array_equal(drawn(untold, 0.0).arrays, plain)
+    assert (drawn(untold, 0.4).arrays != plain).any()
 
 
 def test_another_strength_compiles_nothing(counted):

@@ -40,7 +40,7 @@ class Framed:
 @pytest.fixture(scope="module")
 def clip_toy():
     config = ClipConfig(
-        "clip", ClipImageConfig(8, 4, 16, 1, 2, 1000), ClipTextConfig(16, 1, 2), 8, "float32"
+        "clip", ClipImageConfig(8, 4, 16, 1, 2, 1000), ClipTextConfig(16, 1, 2), 8, 100.0, "float32"
     )
     model = clip(config, vocab_size=TOKENIZER.vocab_size, text_length=LENGTH)
     return clip_guide(model, filled(model.shapes), Framed(), LENGTH)
@@ -57,7 +57,8 @@ def class_stage():
     config = AdmConfig(
         family="adm", num_heads=0, attention_order="by_head", num_classes=3, **shared(AdmConfig)
     )
-    experiment = dataclasses.replace(tiny.experiment("sampling.guidance_scale=1"), model=config)
+    whole = tiny.experiment("sampling.guidance_scale=1")
+    experiment = dataclasses.replace(whole, model=config, prompts=())
     return pipeline_toys.stage_of(experiment, experiment.stages["base"])
 
 

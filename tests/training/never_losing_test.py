@@ -90,9 +90,9 @@ import tiny
 from glide_jax.data.pipeline import batches
 
 def main():
-    options = dict(image_size=8, text_length=6, batch_size=2, seed=0, process_index=0)
+    options = dict(image_size=8, batch_size=2, seed=0, process_index=0)
     options |= dict(process_count=1, workers=1, start_step=0)
-    with batches(tiny.Swatches(), tiny.tokenizer(), **options) as data:
+    with batches(tiny.Swatches(), tiny.told(), **options) as data:
         next(data)
         children = [child.pid for child in multiprocessing.active_children()]
         for child in children:

@@ -8,15 +8,17 @@ import tiny
 from jax.sharding import AxisType
 
 from glide_jax.diffusion.losses import WEIGHTINGS
+from glide_jax.diffusion.timesteps import TIMESTEPS, step_probabilities
 from glide_jax.parallel import mesh
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
 from glide_jax.text import tokenize
+from glide_jax.training.denoising import mean_blocks
 from glide_jax.training.loop import build_model
 from glide_jax.training.optimizer import adamw, learning_rate
 from glide_jax.training.packing import Packing
 from glide_jax.training.state import fresh_state, state_sharding
 from glide_jax.training.step import train_step
-from glide_jax.training.text_to_image import mean_blocks, text_to_image_loss
+from glide_jax.training.text_to_image import text_to_image_loss
 
 
 def mesh_of(data, fsdp):
@@ -33,6 +35,15 @@ def batch_of(size):
     return {"image": images.astype(np.float32), "tokens": tokens, "mask": mask}
 
 
+def drawn(batch, stage):
+    """The batch as the step hands it to a loss."""
+    index = jnp.arange(len(batch["image"]))
+    t, weight = TIMESTEPS["uniform"](stage.diffusion.num_steps).draw(
+        {}, jax.random.split(jax.random.key(2), len(index))
+    )
+    return batch | {"index": index, "t": t, "t_weight": weight}
+
+
 def null_of(tokenizer):
     return tokenize(tokenizer, [""], 6)
 
@@ -41,16 +52,17 @@ def run(devices, experiment, steps=3):
     """The state after some steps, and the losses."""
     stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
     model = build_model(stage, experiment, tokenizer)
-    optimizer = adamw(stage.training)
+    optimizer, diffusion = adamw(stage.training), stage.diffusion
+    timesteps = TIMESTEPS[diffusion.timesteps](diffusion.num_steps)
 
     def fresh(key):
-        return fresh_state(model.init(key), optimizer)
+        return fresh_state(model.init(key), optimizer, timesteps)
 
     key = jax.random.key(0)
     shardings = state_sharding(devices, jax.eval_shape(fresh, key))
     state = jax.jit(fresh, out_shardings=shardings)(key)
     loss = text_to_image_loss(model, stage, null_of(tokenizer))
-    step = train_step(loss, optimizer, stage.training, devices, state)
+    step = train_step(loss, optimizer, timesteps, stage.training, devices, state)
     batch = jax.device_put(batch_of(stage.training.batch_size), batch_sharding(devices))
     losses = []
     for _ in range(steps):
@@ -88,6 +100,26 @@ def test_devices_and_pieces_do_not_change_the_step(on_one_device, data, fsdp, pi
         np.testing.assert_allclose(state.params[path], value, atol=5e-5, err_msg=path)
 
 
+@pytest.mark.parametrize(
+    ("data", "fsdp", "piece"), [(8, 1, 0), slow(2, 4, 0), slow(2, 2, 1)], ids=str
+)
+def test_devices_and_pieces_do_not_change_what_is_remembered_of_the_steps(data, fsdp, piece):
+    """Two steps of noise and 32 pictures: from the second batch on each has its ten losses."""
+    options = ["model.dropout=0.0", "training.batch_size=32", "diffusion.num_steps=2"]
+    options.append("diffusion.timesteps=loss_second_moment")
+    expected, expected_losses = run(mesh_of(1, 1), tiny.experiment(*options), steps=4)
+    options.append(f"training.microbatch_size={piece}")
+    state, losses = run(mesh_of(data, fsdp), tiny.experiment(*options), steps=4)
+    memory = expected.timesteps
+    assert memory["counts"].sum() == 4 * 32
+    assert memory["counts"].min() >= 10
+    probabilities = step_probabilities(memory)
+    assert abs(probabilities[0] - 0.5) > 0.01, "it draws unevenly by now"
+    np.testing.assert_array_equal(state.timesteps["counts"], memory["counts"])
+    np.testing.assert_allclose(state.timesteps["losses"], memory["losses"], rtol=1e-4)
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
+
+
 def test_fsdp_splits_the_weights_and_their_moments():
     state, _ = run(mesh_of(2, 4), tiny.experiment(), steps=1)
     kernel = state.params["unet.middle_block.0.in_conv.kernel"]
@@ -110,7 +142,7 @@ def test_a_picture_s_noise_is_its_own():
     model = build_model(stage, experiment, tokenizer)
     loss = jax.jit(text_to_image_loss(model, stage, null_of(tokenizer)))
     params, key = model.init(jax.random.key(0)), jax.random.key(1)
-    batch = batch_of(8) | {"index": jnp.arange(8)}
+    batch = drawn(batch_of(8), stage)
     halves = [jax.tree.map(lambda x, h=h: x[h::2], batch) for h in (0, 1)]
     of_halves = [float(loss(params, half, key)[0]) for half in halves]
     assert np.mean(of_halves) == pytest.approx(float(loss(params, batch, key)[0]), rel=1e-5)
@@ -119,15 +151,15 @@ def test_a_picture_s_noise_is_its_own():
 
 def test_the_weighting_of_the_config_weighs_the_loss():
     tokenizer = tiny.tokenizer()
-    batch = batch_of(8) | {"index": jnp.arange(8)}
     found = {}
     for name in WEIGHTINGS:
         experiment = tiny.experiment(f"diffusion.weighting={name}", "model.dropout=0.0")
         stage = experiment.stages["base"]
         model = build_model(stage, experiment, tokenizer)
         loss = jax.jit(text_to_image_loss(model, stage, null_of(tokenizer)))
-        value, metrics = loss(model.init(jax.random.key(0)), batch, jax.random.key(1))
-        found[name] = float(value), float(metrics["mse"])
+        batch = drawn(batch_of(8), stage)
+        value, measured = loss(model.init(jax.random.key(0)), batch, jax.random.key(1))
+        found[name] = float(value), float(measured.means["mse"])
     assert len({mse for _, mse in found.values()}) == 1
     assert found["uniform"][0] == pytest.approx(found["uniform"][1])
     assert len({value for value, _ in found.values()}) == len(WEIGHTINGS)

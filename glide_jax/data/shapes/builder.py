@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from glide_jax.data import prepared
 from glide_jax.data.shapes.captions import describe
 from glide_jax.data.shapes.render import render
-from glide_jax.data.shapes.scene import SPLITS, generator, sample_scene
+from glide_jax.data.shapes.scene import CLASSES, SPLITS, generator, label_of, sample_scene
 from glide_jax.data.source import Example
 
 SIZES = (32, 64, 128, 256)
@@ -29,7 +29,7 @@ class ShapesConfig(tfds.core.BuilderConfig):
 class Shapes(tfds.core.GeneratorBasedBuilder):
     """One or two coloured shapes on a plain ground, captioned; record i of a split is scene i."""
 
-    VERSION = tfds.core.Version("2.0.0")
+    VERSION = tfds.core.Version("2.1.0")
     BUILDER_CONFIGS = [  # noqa: RUF012
         ShapesConfig(name=str(size), size=size, description=f"{size}×{size} pixels")
         for size in SIZES
@@ -40,7 +40,7 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
             builder=self,
             description="One or two coloured shapes, captioned. `compositional` shows pairs of "
             "colour and shape, and relations of shapes, that `train` and `test` never show.",
-            features=prepared.features(),
+            features=prepared.features(CLASSES),
             disable_shuffling=True,
         )
 
@@ -65,4 +65,4 @@ def example(split: str, index: int, size: int) -> Example:
     scene = sample_scene(split, index)
     # What is new in a compositional scene may be its relation: the caption must ask for it.
     caption = describe(scene, generator(split, index, 1), always_relate=split == "compositional")
-    return Example(render(scene, size), (caption.text,), caption.facts)
+    return Example(render(scene, size), (caption.text,), caption.facts, label_of(scene))

@@ -54,6 +54,9 @@ CONVERSE = {"left of": "right of", "right of": "left of", "above": "below", "bel
 SPLITS = {"train": 20_000, "test": 1_000, "compositional": 1_000}
 """The pictures of each split; the order also seeds them."""
 
+CLASSES = tuple(f"{colour} {shape}" for shape in SHAPES for colour in COLOURS)
+"""What labels number."""
+
 _MARGIN = 0.02  # between an object and the picture's edge
 _GAP = 0.05  # between two objects, on the relation's axis: three pixels at 64×64
 _OFF_CENTRE = 0.06  # how far from the middle a scene may be composed
@@ -131,6 +134,12 @@ def is_compositional(scene: Scene) -> bool:
         return False
     first, second = scene.objects
     return is_held_out_relation(first.shape, scene.relation, second.shape)
+
+
+def label_of(scene: Scene) -> int:
+    """The class of the object that one reads first, the left or the upper one: i of CLASSES[i]."""
+    first = scene.objects[-1 if scene.relation in ("right of", "below") else 0]
+    return CLASSES.index(f"{first.colour} {first.shape}")
 
 
 def generator(split: str, index: int, purpose: int) -> np.random.Generator:

@@ -64,6 +64,7 @@ def options(model: Model) -> dict[str, Any]:
     """
     config = typing.cast(AdmConfig, model.config)
     reference.require_norm_groups(config)
+    reference.require_no_noise_told(config)
     return _own_options(config) | {
         "num_channels": config.channels,
         "num_res_blocks": config.num_res_blocks,
@@ -110,6 +111,7 @@ def _config(options: Mapping[str, Any], num_classes: int) -> AdmConfig:
         family=NAME,
         image_size=size,
         low_res_size=options["small_size"] if upsampler else 0,
+        low_res_noise_told=False,
         channels=options["num_channels"],
         channel_mult=mult,
         num_res_blocks=options["num_res_blocks"],

@@ -76,6 +76,7 @@ def options(model: Model) -> dict[str, Any]:
         UserError: the reference has no options that make this model.
     """
     config = typing.cast(GlideConfig, model.config)
+    reference.require_no_noise_told(config)
     return {
         "image_size": config.image_size,
         "num_channels": config.channels,
@@ -108,6 +109,7 @@ def _config(options: Mapping[str, Any]) -> GlideConfig:
         family=NAME,
         image_size=size,
         low_res_size=size // _UPSAMPLING if options["super_res"] else 0,
+        low_res_noise_told=False,
         inpaint=options["inpaint"],
         channels=options["num_channels"],
         channel_mult=mult,

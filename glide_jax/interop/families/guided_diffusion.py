@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from glide_jax.config import UNetConfig
+from glide_jax.config import DenoiserConfig, UNetConfig
 from glide_jax.errors import UserError
 
 NUM_CLASSES = 1000
@@ -81,6 +81,11 @@ def attention_option(config: UNetConfig) -> str:
 def require_norm_groups(config: UNetConfig) -> None:
     """Raises UserError unless the groups are the reference's: it would load, and draw otherwise."""
     require(config.norm_groups == NORM_GROUPS, f"norm_groups={config.norm_groups}")
+
+
+def require_no_noise_told(config: DenoiserConfig) -> None:
+    """Raises UserError for an upsampler that is told the noise on its low-res picture."""
+    require(not config.low_res_noise_told, "low_res_noise_told=True")
 
 
 def require_channel_mult(config: UNetConfig, own: Own) -> None:

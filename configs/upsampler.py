@@ -1,16 +1,27 @@
 """GLIDE's released upsampler: 64×64 and a caption → 256×256, 398 M parameters.
 
-    python -m glide_jax.main --config=configs/upsample.py --workdir=runs/upsample
+    python -m glide_jax.main --config=configs/upsampler.py --workdir=runs/upsampler
 
 Hardware: GPUs of 80 GB, or a pod; the start says how long it would take. A base model before it
-is another run: here the low-res picture is the mean over blocks of the real one.
+is another run: here the low-res picture is the mean over 4×4 blocks of the real one. Expected: no
+one has run it at this size.
+
+A base model's pictures are not quite what the upsampler was shown. With noise on the low-res
+picture, of a strength that it is told, it relies on it the less, and how much is chosen when it
+draws (conditioning augmentation):
+
+    --config.model.low_res_noise_told=True --config.training.low_res_noise=0.5 \\
+    --config.sampling.low_res_noise=0.1
 
 Where the figures come from.
 GLIDE's released code: the architecture and linear betas; its notebook: sampling, 27 steps of DDIM
-from noise of standard deviation 0.997.
+from noise of standard deviation 0.997; neither puts noise on the low-res picture.
 GLIDE's paper (Nichol et al. 2021): 400,000 steps (app. B.1), and which 27 steps are taken (app.
 B.2). It gives this model's batch nowhere: 512 is its 1.5 B upsampler's (sec. 4.1).
+ADM's code (Dhariwal & Nichol 2021), whose upsampler it follows: the mean over blocks.
 The rest as in configs/base.py; of the dropped captions the paper speaks for its base model alone.
+The augmentation: Ho et al. 2021 (Cascaded Diffusion Models), sec. 4, and Saharia et al. 2022
+(Imagen), which tells the model how strong it is; the strengths are this project's.
 """
 
 from pathlib import Path

@@ -1,0 +1,70 @@
+"""Every config of configs/, shrunk, trains on embedded data: its loss falls, and it draws."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from shrinking import shrunk
+
+from glide_jax import config, modes
+from glide_jax.config import DenoiserConfig
+from glide_jax.data.shapes import builder
+
+CONFIGS = {path.stem: path for path in sorted(tiny.CONFIGS.glob("*.py"))}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(name of a config → its workdir and experiment), each trained once."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(builder, "SPLITS", {"train": 16, "test": 8, "compositional": 8})
+    patch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+    done = {}
+
+    def train(name):
+        if name not in done:
+            begins = begins_from(name)
+            start = (f"training.init_from={train(begins)[0]}",) if begins else ()
+            experiment = shrunk(CONFIGS[name], *start)
+            workdir = tmp_path_factory.mktemp(name)
+            modes.train(experiment, workdir)
+            done[name] = workdir, experiment
+        return done[name]
+
+    yield train
+    patch.undo()
+
+
+def begins_from(name):
+    """The config that trains what another begins from, of the workdir's name; "": none."""
+    return Path(config.load_config(CONFIGS[name]).training.init_from).name
+
+
+def quarters(workdir, stage):
+    """The mean losses of the first and of the last quarter of a stage's steps."""
+    losses = [row["loss"] for row in tiny.metrics(workdir / stage)]
+    count = len(losses) // 4
+    return np.mean(losses[:count]), np.mean(losses[-count:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_config_trains_and_draws(trained, name):
+    workdir, experiment = trained(name)
+    for stage, settings in experiment.training_stages.items():
+        steps = settings.training.num_steps
+        assert tiny.metrics(workdir / stage)[-1]["step"] == steps
+        before, after = quarters(workdir, stage)
+        if begins := begins_from(name):  # it has learned the most of it already
+            before, _ = quarters(trained(begins)[0], stage)
+        assert after < 0.9 * before, stage
+    assert json.loads((workdir / "summary.json").read_text())["seconds"] > 0
+    model = experiment.model
+    draws = isinstance(model, DenoiserConfig) and not model.low_res_size
+    assert (workdir / "samples.png").exists() == draws
+    assert bool(list((workdir / "base" / "samples").glob("*.png"))) == draws
+    if draws:
+        wanted = experiment.prompts or experiment.labels
+        assert len(list((workdir / "samples").glob("*.png"))) == len(wanted)
