@@ -8,15 +8,16 @@ import pytest
 from data_toys import add_file, write_shard
 
 from glide_jax import data
-from glide_jax.data import Example, images, webdataset
+from glide_jax.data import Example, images, remote
+from glide_jax.data.shards import index_of
 from glide_jax.errors import UserError
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GLIDE_JAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(webdataset, "PAUSES_S", (0.0,))
-    webdataset._index.cache_clear()
+    monkeypatch.setattr(remote, "PAUSES_S", (0.0,))
+    index_of.cache_clear()
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_shards_are_a_folder_a_pattern_or_in_braces(shards, path):
 
 
 def test_braces_keep_their_zeros_and_multiply():
-    assert list(webdataset._braces("{a,b}/{08..10}")) == [
+    assert list(remote._braces("{a,b}/{08..10}")) == [
         f"{folder}/{number}" for folder in "ab" for number in ("08", "09", "10")
     ]
 
@@ -93,11 +94,11 @@ def test_an_index_is_made_once_and_again_for_another_shard(shards, tmp_path):
     opened(shards)
     files = sorted((tmp_path / "cache" / "shards").iterdir())
     times = [file.stat().st_mtime_ns for file in files]
-    webdataset._index.cache_clear()
+    index_of.cache_clear()
     opened(shards)
     assert [file.stat().st_mtime_ns for file in files] == times
     write_shard(shards / "00000.tar", [Example(np.full((4, 4, 3), 9, np.uint8), ("nine",), {})], 0)
-    webdataset._index.cache_clear()
+    index_of.cache_clear()
     assert levels(opened(shards)) == [9, 3, 4, 5]
 
 
