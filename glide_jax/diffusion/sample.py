@@ -1,16 +1,17 @@
 """The one loop: every sampler, every schedule, every model is driven by this lax.scan.
 
+Who wants to look at the picture between two steps takes them one by one: `begin`, then `advance`,
+which is the loop's body, for each.
+
 Picture j of a batch depends on its key alone: not on its place in the batch, the batch's size or
 the number of devices.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.experimental import io_callback
 
 from glide_jax.diffusion.samplers import Noise, Sampler, one_draw
 from glide_jax.diffusion.schedule import Schedule
@@ -20,8 +21,8 @@ _INITIAL_NOISE = 0  # what a picture's key is folded with for x_T; step i takes 
 _NEXT_DRAW = 2**20  # and so much more for each further draw of that step;
 _TOLD_NOISE = 2**32 - 1  # what a picture is told is noised apart from all of them
 
-OnStep = Callable[[int, np.ndarray], object]
-"""(steps done: 1 … all, x_0_hat: f32[b h w c] as the last of them saw it) → ignored."""
+Carry = tuple[Array, Any]
+"""(x_t: f32[b h w c], the sampler's state), between two steps."""
 
 
 def picture_keys(seed_key: Array, indices: Array | Sequence[int]) -> Array:
@@ -112,7 +113,6 @@ def sample(
     keys: Array | None = None,
     noise: Array | None = None,
     start: Array | None = None,
-    on_step: OnStep | None = None,
 ) -> Array:
     """Pictures out of noise, from the schedule's last step to its first.
 
@@ -126,8 +126,6 @@ def sample(
         noise: f32[S b h w c], noise[k] for index S - 1 - k: the noisiest step first.
         start: i32[], in [0, S): the first step taken; those noisier are skipped, and cost nothing.
             None: S - 1. Another start doesn't compile again.
-        on_step: called on the host after each step taken, in their order; None: the program
-            never leaves the device.
 
     Returns:
         x_0: f32[b h w c], in [-1, 1] as far as the denoiser keeps it there.
@@ -137,7 +135,7 @@ def sample(
             step, and noise has one; a gradient shifts the mean, and the sampler has none.
     """
     run = (sampler, denoiser, schedule, x_T, keys, noise)
-    return _run(*run, start=start, on_step=on_step, record=False)[0]
+    return _run(*run, start=start, record=False)[0]
 
 
 def sample_x_0_hats(
@@ -156,7 +154,42 @@ def sample_x_0_hats(
         f32[S b h w c], in the order the steps were taken.
     """
     run = (sampler, denoiser, schedule, x_T, keys, noise)
-    return _run(*run, start=None, on_step=None, record=True)[1]
+    return _run(*run, start=None, record=True)[1]
+
+
+def begin(sampler: Sampler, x_T: Array) -> Carry:
+    """What the first step is given; x_T as for `sample`."""
+    return x_T, sampler.init(x_T)
+
+
+def advance(
+    sampler: Sampler,
+    denoiser: Denoiser,
+    schedule: Schedule,
+    carry: Carry,
+    i: Array,
+    keys: Array | None = None,
+    noise: Array | None = None,
+) -> tuple[Carry, Array]:
+    """Take one step, as `sample` takes all of them.
+
+    Args:
+        sampler, denoiser, schedule, keys: as for `sample`.
+        carry: what the step before gave, or `begin`.
+        i: i32[], in [0, S): the step, an index into the schedule; S - 1 comes first.
+        noise: f32[b h w c], of this step, in the place of keys.
+
+    Returns:
+        What the next step is given, whose picture is x_0 after i = 0; and x_0_hat: f32[b h w c].
+
+    Raises:
+        ValueError: as `sample`.
+    """
+    x_t, state = carry
+    source = given_or_drawn(noise, keys, i, x_t.shape[1:])
+    denoiser = _without_mean_gradient(denoiser, sampler)
+    x_prev, state, x_0_hat = sampler.update(denoiser, schedule, i, x_t, state, source)
+    return (x_prev, state), x_0_hat
 
 
 def _run(
@@ -167,19 +200,11 @@ def _run(
     keys: Array | None,
     noise: Array | None,
     start: Array | None,
-    on_step: OnStep | None,
     record: bool,
 ) -> tuple[Array, Any]:
-    denoiser = _without_mean_gradient(denoiser, sampler)
-    first = schedule.num_steps - 1 if start is None else start
-
     def take(carry, i, given):
-        x_t, state = carry
-        source = given_or_drawn(given, keys, i, x_t.shape[1:])
-        x_prev, state, x_0_hat = sampler.update(denoiser, schedule, i, x_t, state, source)
-        if on_step is not None:
-            _tell(on_step, first - i + 1, x_0_hat)
-        return (x_prev, state), (x_0_hat if record else None)
+        carry, x_0_hat = advance(sampler, denoiser, schedule, carry, i, keys, given)
+        return carry, (x_0_hat if record else None)
 
     def step(carry, per_step):
         if start is None:
@@ -188,15 +213,8 @@ def _run(
         return jax.lax.cond(per_step[0] <= start, take, skip, carry, *per_step)
 
     noisiest_first = jnp.arange(schedule.num_steps - 1, -1, -1)
-    (x_0, _), x_0_hats = jax.lax.scan(step, (x_T, sampler.init(x_T)), (noisiest_first, noise))
-    return x_0, x_0_hats
-
-
-def _tell(on_step: OnStep, done: Array, x_0_hat: Array) -> None:
-    def on_host(done, x_0_hat):
-        on_step(int(done), np.asarray(x_0_hat, np.float32))
-
-    io_callback(on_host, None, done, x_0_hat, ordered=True)
+    carry, x_0_hats = jax.lax.scan(step, begin(sampler, x_T), (noisiest_first, noise))
+    return carry[0], x_0_hats
 
 
 def _without_mean_gradient(denoiser: Denoiser, sampler: Sampler) -> Denoiser:

@@ -21,11 +21,11 @@ def attend_on_cpu(query: Array, keys: Array, values: Array, *, is_causal: bool) 
     Args and Returns: those of `attend`.
     """
     # Heads, not pictures: those may be split over devices.
-    outermost = [jnp.moveaxis(x, 2, 0) for x in (query, keys, values)]
+    q, k, v = (jnp.moveaxis(x, 2, 0) for x in (query, keys, values))
     if query.shape[1] * keys.shape[1] < LARGE:
-        heads = _attend(*outermost, is_causal)
+        heads = _attend(q, k, v, is_causal)
     else:
-        heads = jax.lax.map(lambda one: _attend(*one, is_causal), tuple(outermost))
+        heads = jax.lax.map(lambda head: _attend(head[0], head[1], head[2], is_causal), (q, k, v))
     return jnp.moveaxis(heads, 0, 2)
 
 

@@ -2,6 +2,9 @@
 
     encode once ─ denoiser ─ guidance ─ known pixels ─ threshold ─ gradients ─→ sample
 
+or in a call a step, where somebody watches. (A program that calls back would be compiled at every
+start: JAX doesn't keep those.)
+
 What there is to a program is told by what it is given: of Inputs, a part that is None is not in
 the program, and no number in it ever compiles again.
 """
@@ -18,8 +21,9 @@ from jax.sharding import Mesh
 
 from glide_jax.config import DiffusionConfig, SamplingConfig
 from glide_jax.diffusion import guidance
+from glide_jax.diffusion import sample as sampling
 from glide_jax.diffusion.gaussian import denoiser_from, q_sample
-from glide_jax.diffusion.sample import OnStep, initial_noise, picture_keys, sample, told_noise
+from glide_jax.diffusion.sample import Carry, initial_noise, picture_keys, told_noise
 from glide_jax.diffusion.samplers import SAMPLERS, Sampler, repaint
 from glide_jax.diffusion.schedule import BETAS, Schedule, kept_timesteps, make_schedule
 from glide_jax.errors import unknown_name
@@ -43,30 +47,58 @@ class Plan(NamedTuple):
     sampler: Callable[[Array | float], Sampler]
 
 
+PICTURES_NDIM = 4
+
+OnStep = Callable[[int, np.ndarray], object]
+"""(steps done: 1 … all, x_0_hat: f32[b h w 3] as the last of them saw it) → ignored."""
+
+
+class Begun(NamedTuple):
+    """What is computed once, before the first step.
+
+    Attributes:
+        inputs: laid out.
+        encoded: the condition.
+        both: it, and the null captions beneath; None: no guidance.
+        keys: key[b], of the pictures.
+        x_T: f32[b h w 3], where it begins; of a picture that it begins from, noised.
+    """
+
+    inputs: Inputs
+    encoded: Encoded
+    both: Encoded | None
+    keys: Array
+    x_T: Array
+
+
 @dataclasses.dataclass(frozen=True)
 class Program:
     """A stage's drawing in one Way.
 
     Attributes:
         num_steps: how many it takes.
-        jitted: (params, Inputs) → uint8[b h w 3].
-        listeners: who is told of the steps now, if anybody: one at most. It is not part of what
-            is compiled, so that another listener compiles nothing.
+        whole: (params, Inputs) → uint8[b h w 3], jitted; or, in parts,
+        begin: (params, Inputs) → (Begun, Carry), jitted;
+        advance: (params, Begun, Carry, i: i32[]) → (Carry, x_0_hat), jitted;
+        finish: x_0 → uint8[b h w 3], jitted.
     """
 
     num_steps: int
-    jitted: Callable[[Params, Inputs], Array]
-    listeners: list[OnStep]
+    whole: Callable[[Params, Inputs], Array]
+    begin: Callable[[Params, Inputs], tuple[Begun, Carry]]
+    advance: Callable[[Params, Begun, Carry, Array], tuple[Carry, Array]]
+    finish: Callable[[Array], Array]
 
     def __call__(self, params: Params, inputs: Inputs, on_step: OnStep | None) -> np.ndarray:
-        """Draw; on_step is told of every step if the Way is watched. uint8[b h w 3]."""
-        self.listeners[:] = [on_step] if on_step else []
-        try:
-            pictures = np.asarray(self.jitted(params, inputs))
-            jax.effects_barrier()
-        finally:
-            self.listeners.clear()
-        return pictures
+        """Draw, and tell on_step of every step. uint8[b h w 3]."""
+        if on_step is None:
+            return np.asarray(self.whole(params, inputs))
+        begun, carry = self.begin(params, inputs)
+        first = self.num_steps - 1 if inputs.begin is None else int(inputs.begin.start)
+        for i in range(first, -1, -1):
+            carry, x_0_hat = self.advance(params, begun, carry, jnp.int32(i))
+            on_step(first - i + 1, np.asarray(x_0_hat, np.float32))
+        return np.asarray(self.finish(carry[0]))
 
 
 Drawer = Callable[[Way], Program]
@@ -91,14 +123,7 @@ def drawer(model: Model, diffusion: DiffusionConfig) -> Drawer:
     @functools.cache
     def program(way: Way) -> Program:
         steps = _plan(diffusion, way.sampler, way.steps)
-        listeners: list[OnStep] = []
-
-        def tell(done: int, x_0_hat: np.ndarray) -> None:
-            for listener in listeners:
-                listener(done, x_0_hat)
-
-        draw = jax.jit(_program(model, diffusion, steps, way, tell if way.watched else None))
-        return Program(steps.taken.num_steps, draw, listeners)
+        return _program(model, diffusion, steps, way)
 
     return program
 
@@ -111,35 +136,60 @@ def _plan(diffusion: DiffusionConfig, sampler: str, steps: str) -> Plan:
     return Plan(make_schedule(betas), taken, SAMPLERS[sampler])
 
 
-def _program(
-    model: Model, diffusion: DiffusionConfig, steps: Plan, way: Way, on_step: OnStep | None
-) -> Callable[[Params, Inputs], Array]:
-    size = model.config.image_size
+def _program(model: Model, diffusion: DiffusionConfig, steps: Plan, way: Way) -> Program:
+    taken, size = steps.taken, model.config.image_size
 
-    def draw(params: Params, inputs: Inputs) -> Array:
+    def laid(x: Array, *, split: bool) -> Array:
+        if way.mesh is None:
+            return x
+        sharding = batch_sharding(way.mesh) if split else replicated(way.mesh)
+        return jax.lax.with_sharding_constraint(x, sharding)
+
+    def start(params: Params, inputs: Inputs) -> Begun:
         inputs = _laid_out(inputs, way.mesh)
         keys = picture_keys(inputs.seed_key, inputs.indices)
         inputs = inputs._replace(condition=_noised(inputs.condition, inputs.low_res_noise, keys))
+        x_T = inputs.temperature * initial_noise(keys, (size, size, IMAGE_CHANNELS))
+        if inputs.begin is not None:
+            x_T = q_sample(taken, inputs.begin.start, inputs.begin.image, x_T)
+        return Begun(inputs, *_encoded(model, params, inputs), keys, x_T)
+
+    def tools(params: Params, begun: Begun) -> tuple[Sampler, Denoiser]:
+        inputs = begun.inputs
         sampler = steps.sampler(inputs.eta)
-        denoiser = _guided(model, params, diffusion, steps.whole, inputs)
+        denoiser = _guided(model, params, diffusion, steps.whole, begun)
         if inputs.known is not None and way.resamples is not None:
             sampler = repaint(sampler, *inputs.known, way.resamples)
         elif inputs.known is not None:
             denoiser = guidance.keep_known(denoiser, steps.whole, *inputs.known)
         denoiser = _thresholded(denoiser, steps.whole, inputs.quantile)
-        denoiser = _shifted(denoiser, steps.whole, sampler, inputs.log_probabilities)
-        x_T = inputs.temperature * initial_noise(keys, (size, size, IMAGE_CHANNELS))
-        start = None
-        if inputs.begin is not None:
-            image, start = inputs.begin
-            x_T = q_sample(steps.taken, start, image, x_T)
-        x_0 = sample(sampler, denoiser, steps.taken, x_T, keys, start=start, on_step=on_step)
-        pictures = jnp.round((jnp.clip(x_0, -1, 1) + 1) * 127.5).astype(jnp.uint8)
-        if way.mesh is None:
-            return pictures
-        return jax.lax.with_sharding_constraint(pictures, replicated(way.mesh))
+        return sampler, _shifted(denoiser, steps.whole, sampler, inputs.log_probabilities)
 
-    return draw
+    def begin(params: Params, inputs: Inputs) -> tuple[Begun, Carry]:
+        begun = start(params, inputs)
+        sampler, _ = tools(params, begun)
+        return begun, settled(sampling.begin(sampler, begun.x_T))
+
+    def advance(params: Params, begun: Begun, carry: Carry, i: Array) -> tuple[Carry, Array]:
+        sampler, denoiser = tools(params, begun)
+        carry, x_0_hat = sampling.advance(sampler, denoiser, taken, carry, i, begun.keys)
+        return settled(carry), laid(x_0_hat, split=False)
+
+    def settled(carry: Carry) -> Carry:
+        # After every step as before the first, or the second step would compile once more.
+        return jax.tree.map(lambda x: laid(x, split=x.ndim == PICTURES_NDIM), carry)
+
+    def finish(x_0: Array) -> Array:
+        pictures = jnp.round((jnp.clip(x_0, -1, 1) + 1) * 127.5).astype(jnp.uint8)
+        return laid(pictures, split=False)
+
+    def whole(params: Params, inputs: Inputs) -> Array:
+        begun = start(params, inputs)
+        first = None if inputs.begin is None else inputs.begin.start
+        run = *tools(params, begun), taken, begun.x_T, begun.keys
+        return finish(sampling.sample(*run, start=first))
+
+    return Program(taken.num_steps, *map(jax.jit, (whole, begin, advance, finish)))
 
 
 def _laid_out(inputs: Inputs, mesh: Mesh | None) -> Inputs:
@@ -173,16 +223,8 @@ def _noised(condition: Condition, level: Array, keys: Array) -> Condition:
     )
 
 
-def _guided(
-    model: Model, params: Params, diffusion: DiffusionConfig, whole: Schedule, inputs: Inputs
-) -> Denoiser:
-    """The model's denoiser, its condition encoded, with classifier-free guidance if any."""
-
-    def denoiser_of(encoded: Encoded) -> Denoiser:
-        return denoiser_from(
-            lambda x_t, t: model.apply(params, x_t, t, encoded), whole, diffusion.prediction
-        )
-
+def _encoded(model: Model, params: Params, inputs: Inputs) -> tuple[Encoded, Encoded | None]:
+    """The condition encoded; and with the null captions beneath it, where they guide."""
     condition = inputs.condition
     if inputs.known is not None:
         # A model that was not trained for it does not look.
@@ -190,15 +232,30 @@ def _guided(
         condition = dataclasses.replace(condition, inpaint_image=image, inpaint_mask=mask)
     encoded = model.encode(params, condition)
     if inputs.towards is None:
-        return denoiser_of(encoded)
-    null, scale, interval = inputs.towards
+        return encoded, None
+    null = inputs.towards.null
     null = _encoded_null(model, params, null, condition, encoded, len(inputs.indices))
-    both = jax.tree.map(lambda *halves: jnp.concatenate(halves), encoded, null)
-    guided = guidance.classifier_free(denoiser_of(both), scale)
-    if interval is None:
+    return encoded, jax.tree.map(lambda *halves: jnp.concatenate(halves), encoded, null)
+
+
+def _guided(
+    model: Model, params: Params, diffusion: DiffusionConfig, whole: Schedule, begun: Begun
+) -> Denoiser:
+    """The model's denoiser, with classifier-free guidance if any."""
+
+    def denoiser_of(encoded: Encoded) -> Denoiser:
+        return denoiser_from(
+            lambda x_t, t: model.apply(params, x_t, t, encoded), whole, diffusion.prediction
+        )
+
+    towards = begun.inputs.towards
+    if towards is None or begun.both is None:
+        return denoiser_of(begun.encoded)
+    guided = guidance.classifier_free(denoiser_of(begun.both), towards.scale)
+    if towards.interval is None:
         return guided
-    conditional = denoiser_of(encoded)
-    return guidance.guidance_interval(guided, conditional, interval, diffusion.num_steps)
+    conditional = denoiser_of(begun.encoded)
+    return guidance.guidance_interval(guided, conditional, towards.interval, diffusion.num_steps)
 
 
 def _encoded_null(

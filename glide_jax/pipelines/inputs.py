@@ -85,12 +85,10 @@ class Way(NamedTuple):
         sampler: a name of SAMPLERS.
         steps: see kept_timesteps.
         resamples: RePaint's; None: known pixels, if any, are the model's own affair.
-        watched: whether somebody is told of every step.
         mesh: over which the pictures are split; None: they lie where the weights do.
     """
 
     sampler: str
     steps: str
     resamples: int | None
-    watched: bool
     mesh: Mesh | None

@@ -101,7 +101,7 @@ def draw_stage(
         asked: of n pictures.
         settings: in the place of the config's.
         cut: into batches, see `batches_of`.
-        on_step: told of every step; None: the program never leaves the device.
+        on_step: told of every step; None: the device is left to itself until all are taken.
 
     Returns:
         uint8[k s s 3], of what the batches keep.
@@ -110,7 +110,7 @@ def draw_stage(
         UserError: what is asked is none of what this stage draws, or a setting makes no sense.
     """
     sampling = sampling_of(stage, asked.edit, settings)
-    program = stage.draw(_way(stage, asked.edit, settings, sampling, on_step))
+    program = stage.draw(_way(stage, asked.edit, settings, sampling))
     drawn = []
     for place, batch in enumerate(cut, 1):
         inputs = _inputs(stage, asked, settings, sampling, batch)
@@ -135,14 +135,12 @@ def batches_of(stage: Stage, count: int, settings: Settings) -> list[Batch]:
     return batches(count, size, stage.num_devices)
 
 
-def _way(
-    stage: Stage, edit: Edit, settings: Settings, sampling: SamplingConfig, on_step: OnStep | None
-) -> Way:
+def _way(stage: Stage, edit: Edit, settings: Settings, sampling: SamplingConfig) -> Way:
     resamples = None
     if edit.known is not None and not stage.inpaints:
         # An upsampler need not try again: what it enlarges is whole already.
         resamples = settings.resamples or (1 if stage.low_res_size else REPAINT_RESAMPLES)
-    return Way(sampling.sampler, sampling.steps, resamples, on_step is not None, stage.mesh)
+    return Way(sampling.sampler, sampling.steps, resamples, stage.mesh)
 
 
 def _inputs(

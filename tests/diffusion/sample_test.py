@@ -7,13 +7,15 @@ from diffusion_toys import normal, schedules, toy_network
 from glide_jax.diffusion.gaussian import denoiser_from
 from glide_jax.diffusion.guidance import clip_x_0
 from glide_jax.diffusion.sample import (
+    advance,
+    begin,
     initial_noise,
     picture_keys,
     sample,
     sample_x_0_hats,
     step_noise,
 )
-from glide_jax.diffusion.samplers import Sampler, ddim, ddpm
+from glide_jax.diffusion.samplers import Sampler, ddim, ddpm, plms
 
 SHAPE = (4, 4, 3)
 FULL, KEPT = schedules(respacing="10")
@@ -119,31 +121,13 @@ def test_steps_above_the_start_are_not_computed():
         assert sorted(calls) == list(KEPT.timesteps[: start + 1])
 
 
-@pytest.mark.parametrize("start", [None, 9, 4])
-def test_on_step_is_told_each_step_in_order(start):
-    told = []
-    noise = normal((10, 2, *SHAPE))
-    first = None if start is None else jnp.int32(start)
-
-    @jax.jit
-    def run(x_T, first):
-        on_step = lambda done, x_0_hat: told.append((done, x_0_hat))  # noqa: E731
-        return sample(ddim(0.0), TOY, KEPT, x_T, noise=noise, start=first, on_step=on_step)
-
-    x_0 = run(noise[0], first)
-    jax.effects_barrier()
-    taken = 10 if start is None else start + 1
-    assert [done for done, _ in told] == list(range(1, taken + 1))
-    assert all(isinstance(hat, np.ndarray) and hat.dtype == np.float32 for _, hat in told)
-    np.testing.assert_allclose(told[-1][1], x_0, atol=1e-6)
-    if taken == 10:
-        hats = sample_x_0_hats(ddim(0.0), TOY, KEPT, noise[0], noise=noise)
-        np.testing.assert_allclose(np.stack([hat for _, hat in told]), hats, atol=1e-5)
-
-
-@pytest.mark.parametrize("asked", [True, False])
-def test_there_is_a_callback_only_where_one_is_asked_for(asked):
-    on_step = (lambda done, x_0_hat: None) if asked else None
-    run = lambda x_T: sample(ddim(0.0), TOY, KEPT, x_T, keys=KEYS, on_step=on_step)  # noqa: E731
-    program = str(jax.make_jaxpr(run)(normal((2, *SHAPE))))
-    assert ("callback" in program) == asked
+@pytest.mark.parametrize("make", [lambda: ddim(0.5), plms], ids=["ddim", "plms"])
+def test_steps_taken_one_by_one_are_the_loop_s(make):
+    sampler, x_T = make(), normal((2, *SHAPE))
+    carry, hats = begin(sampler, x_T), []
+    for i in range(9, -1, -1):
+        carry, x_0_hat = advance(sampler, TOY, KEPT, carry, jnp.int32(i), KEYS)
+        hats.append(x_0_hat)
+    np.testing.assert_allclose(carry[0], sample(sampler, TOY, KEPT, x_T, KEYS), atol=1e-5)
+    expected = sample_x_0_hats(sampler, TOY, KEPT, x_T, KEYS)
+    np.testing.assert_allclose(np.stack(hats), expected, atol=1e-5)

@@ -64,7 +64,7 @@ def test_the_loop_is_the_model_and_no_more():
         begin=None,
         log_probabilities=(),
     )
-    program = stage.draw(Way("ddim", "3", None, False, None)).jitted
+    program = stage.draw(Way("ddim", "3", None, None)).whole
     whole = jax.make_jaxpr(program)(params, inputs).jaxpr
     (body,) = loops(whole)
 
@@ -158,6 +158,16 @@ def test_another_noise_on_the_low_res_picture_compiles_nothing():
     plain = Pipeline(untold).upsample(PICTURE, "red square", num_images=2).arrays
     np.testing.assert_array_equal(drawn(untold, 0.0).arrays, plain)
     assert (drawn(untold, 0.4).arrays != plain).any()
+
+
+def test_who_watches_sees_the_same_picture_become(counted):
+    pipe, _ = counted
+    seen = []
+    for asked in ({"sampler": "plms"}, {"sampler": "ddpm", "guidance_interval": (0.2, 0.8)}):
+        watched = pipe("red square", on_step=seen.append, **asked).arrays.astype(int)
+        np.testing.assert_allclose(watched, pipe("red square", **asked).arrays, atol=1)
+    x_0_hat = np.round((np.clip(seen[-1].pictures, -1, 1) + 1) * 127.5)
+    np.testing.assert_allclose(x_0_hat, watched, atol=1)
 
 
 def test_another_strength_compiles_nothing(counted):

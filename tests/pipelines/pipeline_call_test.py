@@ -11,6 +11,7 @@ import glide_jax
 from glide_jax.errors import UserError
 from glide_jax.parallel.mesh import make_mesh, replicated
 from glide_jax.pipelines.guides import ClipGuide
+from glide_jax.pipelines.inputs import Way
 from glide_jax.pipelines.making import Origin
 from glide_jax.pipelines.metadata import read_made
 from glide_jax.pipelines.pipeline import Pipeline
@@ -82,6 +83,8 @@ def test_every_device_draws_its_share(pipe):
     told = []
     drawn = spread(prompts, seed=1, on_step=told.append)
     assert told[-1].pictures.shape == (8, 8, 8, 3)
+    way = Way("ddim", "3", None, spread.stages[0].mesh)
+    assert stage.draw(way).advance._cache_size() == 1, "the second step is the first's program"
     alone = Pipeline((stage,))(prompts, seed=1)
     np.testing.assert_allclose(drawn.arrays.astype(int), alone.arrays, atol=1)
     again = spread.again(alone.made[1])
