@@ -15,6 +15,14 @@ _PREDICTIONS = {"glide": ("eps",), "adm": ("eps", "x_0")}
 _HOW_IT_RUNS = {"glide": {"use_fp16": False}}
 """Family → what is no part of the model, and yet its reference asks for it."""
 
+_GLIDE_CLASSES = {
+    (False, False): "Text2ImUNet",
+    (False, True): "SuperResText2ImUNet",
+    (True, False): "InpaintText2ImUNet",
+    (True, True): "SuperResInpaintText2ImUnet",
+}
+"""(inpaints, upsamples) → what GLIDE's code calls such a model, in its own spelling."""
+
 _CLASSES = {
     "adm": "set guided_diffusion.script_util.NUM_CLASSES = {} before its create_model",
     "classifier": "call its EncoderUNetModel with out_channels={}",
@@ -64,17 +72,18 @@ def _of_glide(config: GlideConfig, model: Any, learn_variance: bool) -> Iterator
             f"norm_groups is {config.norm_groups}, the reference's {guided_diffusion.NORM_GROUPS}: "
             "it loads the weights and computes something else"
         )
+    own = _GLIDE_CLASSES[config.inpaint, config.low_res_size > 0]
     vocab_size = model.shapes["text.token_embedding"].shape[0]
     if vocab_size != glide.VOCAB_SIZE:
         yield (
             f"the vocabulary is {vocab_size} tokens, the reference's {glide.VOCAB_SIZE}: give its "
-            f"Text2ImUNet a tokenizer with n_vocab={vocab_size}"
+            f"{own} a tokenizer with n_vocab={vocab_size}"
         )
     if not learn_variance:
-        yield "no variance is learned: give the reference's Text2ImUNet out_channels=3"
+        yield f"no variance is learned: give the reference's {own} out_channels=3"
     levels, size = len(config.channel_mult), config.image_size
     if 2 ** (levels + 2) != size and config.channel_mult != glide.CHANNEL_MULT.get(size):
         yield (
             f"{levels} levels at {size} pixels: the reference's create_model refuses them; call "
-            "its Text2ImUNet"
+            f"its {own}"
         )
