@@ -21,6 +21,7 @@ DEPENDENCIES = [
     # A TFDS builder inside a package imports it, and TFDS doesn't ask for it.
     "importlib_resources>=7.1",
     "jax>=0.10.2,<0.13",
+    "matplotlib>=3.10,<4",
     "ml_collections>=1.1,<2",
     "numpy>=2.4,<3",
     "optax>=0.2.8,<0.3",
@@ -64,6 +65,7 @@ EXTRAS = {
     "tpu": ["jax[tpu]"],
     # To read and write .pt; gigabytes where pip takes the build for CUDA, so tests do without.
     "torch": ["torch>=2.13,<3"],
+    "wandb": ["wandb>=0.31,<1"],
 }
 
 setup(

@@ -102,6 +102,7 @@ def get_config():
             evaluation=dict(
                 splits=("test", "compositional"), guidance_scales=(1.0, 3.0), num_captions=256
             ),
+            watching=dict(sinks=("jsonl", "tensorboard"), profile_steps=()),
             text_pretraining=None,
             upsampler=None,
         )

@@ -106,6 +106,7 @@ def get_config():
             ),
             labels=(),
             evaluation=dict(splits=("test",), guidance_scales=(1.0, 3.0), num_captions=64),
+            watching=dict(sinks=("jsonl", "tensorboard"), profile_steps=()),
             text_pretraining=None,
             upsampler=None,
         )

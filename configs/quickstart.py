@@ -50,6 +50,7 @@ def get_config():
             evaluation=dict(
                 splits=("test", "compositional"), guidance_scales=(1.0, 3.0), num_captions=256
             ),
+            watching=dict(sinks=("jsonl", "tensorboard"), profile_steps=()),
             # It draws edges, not scenes: a thin model that attends at the last level alone.
             upsampler=dict(
                 model=model(

@@ -8,6 +8,7 @@ glide-jax download base
 glide-jax import base.pt --as base --out runs/released
 glide-jax export runs/mine --ema --format pt --out mine.pt
 glide-jax info runs/mine
+glide-jax report runs/mine
 glide-jax data check folder --path pictures
 """
 

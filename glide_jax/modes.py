@@ -15,6 +15,7 @@ from PIL import Image
 from glide_jax.config import DenoiserConfig, Experiment
 from glide_jax.errors import UserError
 from glide_jax.evaluation import prompt_truth
+from glide_jax.evaluation.report import write_report
 from glide_jax.parallel.mesh import make_mesh
 from glide_jax.parallel.processes import by_first_process
 from glide_jax.pipelines.drawing import plan
@@ -49,7 +50,7 @@ def train(experiment: Experiment, workdir: Path) -> None:
         plan(stage.diffusion, stage.sampling)
         refuse_another_run(checkpoints_of(workdir, name), experiment)
     jobs = make_jobs(experiment, workdir)
-    _say_cost(jobs, workdir)
+    jobs = _with_costs(jobs, workdir)
     stages: list[Stage] = []
     with Interrupt() as interrupt:
         for job in pretrain_text(jobs, interrupt):
@@ -59,6 +60,8 @@ def train(experiment: Experiment, workdir: Path) -> None:
     seconds = time.perf_counter() - start
     figures |= {"seconds": round(seconds, 1), "peak_rss_gib": round(_peak_rss_gib(), 2)}
     _summarise(workdir, figures)
+    if "jsonl" in experiment.watching.sinks:
+        write_report(workdir)
     print(f"done in {cost.duration(seconds)}, at most {figures['peak_rss_gib']} GiB of memory")
     if why_not:
         print(f"{why_not}; figures: {workdir / SUMMARY}")
@@ -161,12 +164,15 @@ def _draw_and_score(
     return {"scores": prompt_truth.evaluate(pipeline, experiment, print)}
 
 
-def _say_cost(jobs: Sequence[loop.Job], workdir: Path) -> None:
+def _with_costs(jobs: Sequence[loop.Job], workdir: Path) -> list[loop.Job]:
+    """Say what they will take here; the jobs, told of it."""
     pictures = f"{len(jobs[0].source):,} pictures of {jobs[0].experiment.data.source}"
     devices = f"{jax.device_count()} × {jax.devices()[0].device_kind}"
     print(f"{pictures}; {devices}; to {workdir}")
+    costs = []
     for job in jobs:
         told = cost.estimate(job)
+        costs.append(told)
         steps = job.stage.training.num_steps
         print(
             f"{job.name}: {told}; {steps:,} steps of {job.stage.training.batch_size} pictures at "
@@ -179,6 +185,7 @@ def _say_cost(jobs: Sequence[loop.Job], workdir: Path) -> None:
                 f"{job.name}: for a first look on this hardware add "
                 "--config.training.batch_size=4 --config.training.num_steps=20"
             )
+    return [dataclasses.replace(job, mfu=told.mfu) for job, told in zip(jobs, costs, strict=True)]
 
 
 def _say_cut(prompts: Sequence[str], stage: Stage) -> None:

@@ -28,11 +28,13 @@ ONLY_IN = {
     "orbax": ("glide_jax/training/checkpoints.py",),
     "torch": ("glide_jax/interop/", "tests/"),
     "datasets": ("glide_jax/data/huggingface.py", "tests/"),
+    "matplotlib": ("glide_jax/evaluation/report.py", "benchmarks/", "tests/"),
+    "wandb": ("glide_jax/training/sinks/weights_and_biases.py", "tests/"),
     "tensorflow": (),
 }
 """Other people's package → where it may be imported."""
 
-IN_FUNCTIONS_ALONE = {"torch", "datasets"}
+IN_FUNCTIONS_ALONE = {"torch", "datasets", "wandb"}
 """Extras: a module that imports one at its top can't be imported without it."""
 
 DIFFUSION_NEEDS = {"jax", "numpy", "glide_jax"}

@@ -8,6 +8,7 @@ from glide_jax.commands import (
     import_,
     info,
     inpaint,
+    report,
     sample,
     upsample,
 )
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Add] = {
     "import": import_.add,
     "export": export.add,
     "info": info.add,
+    "report": report.add,
     "data": data.add,
 }
 """Name → what adds its words."""

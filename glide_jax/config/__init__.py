@@ -28,6 +28,7 @@ from glide_jax.config.sections import (
     SamplingConfig,
     TextConfig,
     TrainingConfig,
+    WatchingConfig,
 )
 from glide_jax.config.unets import (
     AdmConfig,
@@ -62,6 +63,7 @@ __all__ = [
     "TextPretrainingConfig",
     "TrainingConfig",
     "UNetConfig",
+    "WatchingConfig",
     "conflicts",
     "differences",
     "experiment_from",

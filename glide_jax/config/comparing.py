@@ -17,6 +17,7 @@ MAY_CHANGE = (
     "model.remat",
     "sampling.*",
     "evaluation.*",
+    "watching.*",
     "prompts",
     "labels",
     "data.workers",

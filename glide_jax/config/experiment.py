@@ -11,6 +11,7 @@ from glide_jax.config.sections import (
     SamplingConfig,
     TextConfig,
     TrainingConfig,
+    WatchingConfig,
 )
 from glide_jax.config.unets import AdmConfig, DenoiserConfig, GlideConfig
 from glide_jax.errors import UserError
@@ -70,6 +71,7 @@ class Experiment:
         prompts: captions of the sample grids.
         labels: classes of the sample grids, where the model is told one in the place of a caption.
         evaluation: what is measured.
+        watching: where its figures go.
         upsampler: the second stage, or None.
     """
 
@@ -85,6 +87,7 @@ class Experiment:
     prompts: tuple[str, ...]
     labels: tuple[int, ...]
     evaluation: EvaluationConfig
+    watching: WatchingConfig
     upsampler: StageConfig | None
 
     @property

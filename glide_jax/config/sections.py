@@ -183,3 +183,28 @@ class EvaluationConfig:
 
     def __post_init__(self):
         at_least(1, self, "num_captions")
+
+
+SINKS = ("jsonl", "tensorboard", "wandb")
+
+
+@dataclasses.dataclass(frozen=True)
+class WatchingConfig:
+    """How a run is watched.
+
+    Attributes:
+        sinks: where figures go: `jsonl` (metrics.jsonl, which report.png is drawn from),
+            `tensorboard`, `wandb` (Weights & Biases, an extra).
+        profile_steps: the first and the last of the steps of each stage that are traced; empty:
+            none is.
+    """
+
+    sinks: tuple[str, ...]
+    profile_steps: tuple[int, ...]
+
+    def __post_init__(self):
+        for name in self.sinks:
+            require(name in SINKS, self, "sinks", f"some of {', '.join(SINKS)}")
+        steps = self.profile_steps
+        good = not steps or (len(steps) == 2 and 1 <= steps[0] <= steps[1])
+        require(good, self, "profile_steps", "(), or the first and the last, such as (10, 12)")

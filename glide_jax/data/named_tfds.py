@@ -30,10 +30,14 @@ def prepare(variant: str, path: str) -> None:
         UserError: no such data set, or it can't be made here.
     """
     builder = _builder(split_fields(variant)[0], path)
-    if prepared.is_prepared(builder):
-        return
-    try:
+
+    def make() -> None:
         builder.download_and_prepare(file_format=prepared.FILE_FORMAT)
+
+    try:
+        prepared.make_once(builder, make)
+    except UserError:
+        raise
     except Exception as error:  # each data set fails in its own ways
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
         raise UserError(

@@ -36,6 +36,8 @@ MAX_BROKEN_IN_A_ROW = 100
 _BATCHES_AHEAD = 2
 _log = logging.getLogger(__name__)
 Batch = dict[str, np.ndarray]
+Square = tuple[np.ndarray, Words, bool]
+"""uint8[s s 3], what is said of it, and whether it stands in for a broken picture."""
 
 
 def batches(
@@ -64,8 +66,9 @@ def batches(
         start_step: the step of the first batch.
 
     Returns:
-        An iterator of {"image": f32[b s s 3] in [-1, 1]} and the rows of `told`, stacked, b =
-        batch_size / process_count. Close it.
+        An iterator of {"image": f32[b s s 3] in [-1, 1], "stand_in": bool[b], whether it stands
+        in for one that can't be read} and the rows of `told`, stacked, b = batch_size /
+        process_count. Close it.
 
     Raises:
         UserError: the source is empty; at a batch: MAX_BROKEN_IN_A_ROW pictures can't be read,
@@ -150,24 +153,25 @@ class _Squares:
         n = len(source) if len(source) * size * size * 3 <= cache_bytes else 0
         self._pixels = np.empty((n, size, size, 3), np.uint8)  # untouched pages take no memory
         self._words: list[Words | None] = [None] * n
+        self._stand_in = np.zeros(n, np.bool_)
         self._broken: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, Words]:
+    def __getitem__(self, index: int) -> Square:
         if not self._words:
             return self._read(index)
         words = self._words[index]
         if words is None:
-            self._pixels[index], words = self._read(index)
-            self._words[index] = words  # last: it says that the pixels are there
-        return self._pixels[index], words
+            self._pixels[index], words, self._stand_in[index] = self._read(index)
+            self._words[index] = words  # last: it says that the rest is there
+        return self._pixels[index], words, bool(self._stand_in[index])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Squares, self._arguments
 
-    def _read(self, index: int) -> tuple[np.ndarray, Words]:
+    def _read(self, index: int) -> Square:
         """The picture, or where it can't be read the next that can: the same one every time."""
         first = None
         for ahead in range(min(len(self), MAX_BROKEN_IN_A_ROW)):
@@ -175,7 +179,7 @@ class _Squares:
             try:
                 example = self._source[place]
                 pixels = images.square(example.image, self._size)
-                return pixels, (example.captions, example.label)
+                return pixels, (example.captions, example.label), ahead > 0
             except images.BrokenImage as error:
                 first = first or error
                 self._tell(place, error)
@@ -212,9 +216,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _row(told: Told, element: tuple[np.ndarray, Words], rng: np.random.Generator) -> Row:
-    pixels, words = element
-    return {"image": pixels} | told(words, rng)
+def _row(told: Told, element: Square, rng: np.random.Generator) -> Row:
+    pixels, words, stand_in = element
+    return {"image": pixels, "stand_in": np.bool_(stand_in)} | told(words, rng)
 
 
 def _share(rows: grain.MapDataset, batch_size: int, first: int, count: int, step: int) -> Batch:

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,28 +64,20 @@ def data_dir() -> str:
 def prepare(builder: tfds.core.DatasetBuilder) -> None:
     """Make the data set on disk; nothing happens if it is there.
 
-    Of several processes one makes it and the others wait. What a process that was killed left of
-    it is cleared away.
-
     Raises:
         UserError: the disk is full or may not be written, or what is there is damaged.
     """
-    if is_prepared(builder):
-        return
-    if builder.data_path.exists():
-        raise UserError(f"{builder.data_path} is damaged: delete that folder, it is made again")
+
+    def make() -> None:
+        _log.info("making the data set %s in %s, once", _name(builder), builder.data_path)
+        # TFDS prints of downloads; there are none.
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(file_format=FILE_FORMAT)
+
     tfds.display_progress_bar(sys.stderr.isatty())
     try:
-        with _alone(builder):
-            if is_prepared(builder):
-                return  # another process has made it meanwhile
-            _log.info("making the data set %s in %s, once", _name(builder), builder.data_path)
-            # TFDS prints of downloads; there are none.
-            with contextlib.redirect_stdout(io.StringIO()):
-                builder.download_and_prepare(file_format=FILE_FORMAT)
+        make_once(builder, make)
     except (OSError, RuntimeError) as error:
-        if is_prepared(builder):
-            return  # without a lock, another process was quicker
         # array_record tells of a full disk in words only.
         if isinstance(error, RuntimeError) and os.strerror(errno.ENOSPC) not in str(error):
             raise
@@ -93,6 +85,34 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
             f"cannot write the data set {_name(builder)} to {builder.data_path}: {error}; "
             "set TFDS_DATA_DIR to a folder with room"
         ) from error
+
+
+def make_once(builder: tfds.core.DatasetBuilder, make: Callable[[], None]) -> None:
+    """Make a data set, unless it is there.
+
+    Of several processes one makes it and the others wait. What a process that was killed left of
+    it is cleared away.
+
+    Args:
+        builder: of the data set.
+        make: what makes it.
+
+    Raises:
+        UserError: what is there is damaged.
+        Exception: what `make` raises, or OSError: the folder can't be written to.
+    """
+    if is_prepared(builder):
+        return
+    if builder.data_path.exists():
+        raise UserError(f"{builder.data_path} is damaged: delete that folder, it is made again")
+    try:
+        with _alone(builder):
+            if not is_prepared(builder):  # else another process has made it meanwhile
+                make()
+    except Exception:
+        # Without a lock, another process may have been quicker.
+        if not is_prepared(builder):
+            raise
 
 
 def open_split(builder: tfds.core.DatasetBuilder, split: str) -> "PreparedSource":
@@ -169,10 +189,13 @@ def _captions(record: dict[str, Any]) -> tuple[str, ...]:
 def _alone(builder: tfds.core.DatasetBuilder) -> Iterator[None]:
     """Keep other processes from making the data set, and clear what killed ones left of it.
 
-    Where the file system has no locks, nobody is kept out, and nothing is cleared: it could be
-    another process's, at work.
+    In a bucket, and where the file system has no locks, nobody is kept out, and nothing is
+    cleared: it could be another process's, at work.
     """
     folder, version = builder.data_path.parent, builder.data_path.name
+    if "://" in os.fspath(folder):
+        yield
+        return
     folder.mkdir(parents=True, exist_ok=True)
     waiting = f"{_name(builder)}: another process is making it; waiting"
     with contextlib.ExitStack() as stack:

@@ -23,11 +23,13 @@ class Timesteps(NamedTuple):
     """A way of drawing steps.
 
     Attributes:
+        num_steps: T.
         memory: of nothing drawn so far; a pytree of arrays.
         draw: (memory, keys: key[b], each picture's own) → (t: i32[b] in [0, T), weight: f32[b]).
         update: (memory, t: i32[b], losses: f32[b], each picture's own, not weighted) → memory.
     """
 
+    num_steps: int
     memory: Any
     draw: Callable[[Any, Array], tuple[Array, Array]]
     update: Callable[[Any, Array, Array], Any]
@@ -45,7 +47,7 @@ def uniform(num_steps: int) -> Timesteps:
         t = jax.vmap(lambda key: jax.random.randint(key, (), 0, num_steps))(keys)
         return t, jnp.ones(len(keys))
 
-    return Timesteps({}, draw, lambda memory, t, losses: memory)
+    return Timesteps(num_steps, {}, draw, lambda memory, t, losses: memory)
 
 
 def loss_second_moment(num_steps: int) -> Timesteps:
@@ -83,7 +85,7 @@ def loss_second_moment(num_steps: int) -> Timesteps:
             "counts": memory["counts"].at[t].add(1),
         }
 
-    return Timesteps(empty, draw, update)
+    return Timesteps(num_steps, empty, draw, update)
 
 
 def step_probabilities(memory: Any) -> Array:

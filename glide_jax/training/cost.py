@@ -29,14 +29,24 @@ class Cost:
     Attributes:
         parameters: how many weights.
         flops_per_step: floating-point operations of an optimizer step, on all devices.
+        peak_flops_per_s: of a matrix product, measured, of all devices.
         seconds_per_step: estimate, ± a factor of 2.
         state_gib: weights, average, optimizer state and gradients, over all devices.
     """
 
     parameters: int
     flops_per_step: float
+    peak_flops_per_s: float
     seconds_per_step: float
     state_gib: float
+
+    def mfu(self, steps_per_s: float) -> float:
+        """Model FLOP utilisation: the share of `peak_flops_per_s` that so many steps use.
+
+        What is computed twice (remat), the optimizer and the average don't count (Chowdhery et
+        al. 2022, sec. 4.1, whose peak is the maker's; here it is what was measured).
+        """
+        return self.flops_per_step * steps_per_s / self.peak_flops_per_s
 
     def __str__(self) -> str:
         return (
@@ -54,6 +64,7 @@ def estimate(job: Job) -> Cost:
     return Cost(
         parameters,
         per_step,
+        speed,
         per_step / (speed * EXPECTED_UTILISATION),
         parameters * 4 * copies / 2**30,
     )

@@ -2,12 +2,12 @@
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -27,7 +27,9 @@ from glide_jax.training.metrics import Metrics
 from glide_jax.training.objectives import check_pieces
 from glide_jax.training.optimizer import adamw, held_still
 from glide_jax.training.packing import Packing
+from glide_jax.training.profiling import Profile
 from glide_jax.training.progress import Progress
+from glide_jax.training.reporting import Mfu, Reports
 from glide_jax.training.state import TrainState, fresh_state, state_sharding
 from glide_jax.training.step import Loss, num_pieces, train_step, without_gradients
 from glide_jax.types import Params
@@ -53,6 +55,7 @@ class Job:
         told: what is said of a picture in its batches.
         given: weights that were learned before, by their paths; they stay as they are.
         start: the weights to begin with, by their paths; of those not there, random ones.
+        mfu: how much of the devices so many steps a second use; None: it is not told.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Job:
     told: Told
     given: Params = dataclasses.field(default_factory=dict)
     start: Params = dataclasses.field(default_factory=dict)
+    mfu: Mfu | None = None
 
     @property
     def one_picture(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -115,10 +119,12 @@ def train(job: Job, interrupt: Interrupt, sampled: Sampled | None) -> Params:
         step = int(state.step)
         with (
             _open_batches(job, data_state) as data,
-            Metrics(job.directory, first_step=step + 1) as metrics,
+            Metrics(job.directory, step + 1, job.experiment.watching.sinks) as metrics,
             Progress(job.name, step, config.num_steps, config.batch_size) as progress,
+            Profile(job.directory, job.experiment.watching.profile_steps) as profile,
         ):
-            tools = _Tools(data, checkpoints, metrics, progress, interrupt, sampled)
+            reports = Reports(config, job.mfu, checkpoints, metrics, progress)
+            tools = _Tools(data, checkpoints, reports, profile, interrupt, sampled)
             state = _run(job, mesh, state, tools)
     return state.ema_params
 
@@ -219,8 +225,8 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") 
     seed = job.experiment.seed + 1
     seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()
     sharding = batch_sharding(mesh)
-    pending: list[dict[str, jax.Array]] = []
-    skipped = _Skipped(config.max_skipped_steps, tools.checkpoints)
+    count = jax.jit(jnp.sum, out_shardings=replicated(mesh))
+    reports = tools.reports
 
     def is_drawn(step: int) -> bool:
         return step > 0 and step % config.sample_every_steps == 0
@@ -228,27 +234,33 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") 
     for step in range(int(state.step) + 1, config.num_steps + 1):
         if tools.sampled and is_drawn(step - 1):
             # Only now, so that a run that was stopped in the midst of it draws it when it goes on.
-            with tools.progress.paused():
+            with reports.progress.paused():
                 pictures = tools.sampled(state.ema_params, step - 1)
-                tools.metrics.picture(step - 1, "samples", pictures)
+                reports.metrics.picture(step - 1, "samples", pictures)
+        with reports.progress.waiting():
+            rows = next(tools.data)
         batch = {
             name: jax.make_array_from_process_local_data(sharding, values)
-            for name, values in next(tools.data).items()
+            for name, values in rows.items()
         }
-        state, step_metrics = step_function(state, batch, seed_key)
-        pending.append(step_metrics)
+        stand_ins = count(batch.pop("stand_in"))
+        tools.profile.before(step)
+        with jax.profiler.StepTraceAnnotation("train", step_num=step):
+            state, gave = step_function(state, batch, seed_key)
+        tools.profile.after(step, gave)
+        reports.tell()
+        reports.add(gave | {"stand_ins": stand_ins})
         stopping = tools.interrupt.after_step() and step < config.num_steps
         last = stopping or step == config.num_steps
         # Before a grid too: who stops a run may not wait until it is drawn.
         saves = (
             last or (tools.sampled and is_drawn(step)) or step % config.checkpoint_every_steps == 0
         )
-        if saves or step % config.log_every_steps == 0 or tools.progress.is_first:
-            means = skipped.means(pending, step)
-            speed = tools.progress.update(step, means["loss"])
-            tools.metrics.write(step, means | speed)
-            pending.clear()
+        if saves or step % config.log_every_steps == 0 or reports.progress.is_first:
+            reports.due(step)
         if saves:
+            # Its lines first: a run that goes on from it writes no line of a step before.
+            reports.tell()
             tools.checkpoints.save(step, state, tools.data.state())
         if stopping:
             tools.checkpoints.wait()
@@ -265,41 +277,7 @@ class _Tools:
 
     data: Batches
     checkpoints: Checkpoints
-    metrics: Metrics
-    progress: Progress
+    reports: Reports
+    profile: Profile
     interrupt: Interrupt
     sampled: Sampled | None
-
-
-class _Skipped:
-    """Counts the steps that were skipped one after the other, up to the limit."""
-
-    def __init__(self, limit: int, checkpoints: Checkpoints):
-        self._limit, self._checkpoints = limit, checkpoints
-        self._in_a_row = 0
-
-    def means(self, pending: list, step: int) -> dict[str, float]:
-        """Each metric's mean since the last line, of the steps taken, and how many were not.
-
-        Raises:
-            UserError: more steps in a row than the limit were skipped.
-        """
-        rows = jax.device_get(pending)
-        for row in rows:
-            self._in_a_row = self._in_a_row + 1 if row["skipped"] else 0
-            if self._in_a_row > self._limit:
-                self._stop(step)
-        skipped = sum(int(row["skipped"]) for row in rows)
-        taken = [row for row in rows if not row["skipped"]]
-        names = rows[0].keys() - {"skipped"}
-        means = {n: float(np.mean([r[n] for r in taken])) if taken else math.nan for n in names}
-        return means | {"skipped": skipped}
-
-    def _stop(self, step: int) -> None:
-        found = self._checkpoints.latest()
-        good = f"the last good checkpoint is step {found.step}" if found else "nothing was saved"
-        raise UserError(
-            f"the loss or a gradient is no number at step {step}, {self._in_a_row} steps in a row, "
-            f"more than training.max_skipped_steps={self._limit}; {good}; lower "
-            "training.learning_rate or training.clip_norm and run again in a new workdir"
-        )

@@ -70,6 +70,8 @@ class Progress:
         self._begun = clock()
         self._step = start_step
         self._compiled: tuple[int, float] | None = None  # step and time of the first update
+        self._last = start_step, self._begun  # of the newest
+        self._waited = 0.0  # seconds since then
 
     @property
     def is_first(self) -> bool:
@@ -80,18 +82,34 @@ class Progress:
         """Show that `step` steps are taken; the results must be there, not just asked for.
 
         Returns:
-            {"pictures_per_s": ...}, since the first update; {} at the first.
+            Since the update before, {} at the first: {"pictures_per_s": …, "input_wait": …}, the
+            latter the share of the time that was spent inside of `waiting`.
         """
         now = self._clock()
         self._step = step
-        speed = None
+        speed, since_last = None, {}
         if self._compiled is None:
             self._compiled = step, now
         else:
-            first, since = self._compiled
-            speed = (step - first) * self._batch_size / max(now - since, 1e-9)
+            speed = self._speed(self._compiled, step, now)
+            took = max(now - self._last[1], 1e-9)
+            since_last = {
+                "pictures_per_s": self._speed(self._last, step, now),
+                "input_wait": self._waited / took,
+            }
+        self._last, self._waited = (step, now), 0.0
         self._shown.show(self._line(loss, speed, now - self._begun))
-        return {} if speed is None else {"pictures_per_s": speed}
+        return since_last
+
+    def _speed(self, since: tuple[int, float], step: int, now: float) -> float:
+        return (step - since[0]) * self._batch_size / max(now - since[1], 1e-9)
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """For what a step waits for: the time spent inside is told as `input_wait`."""
+        before = self._clock()
+        yield
+        self._waited += self._clock() - before
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -99,9 +117,11 @@ class Progress:
         self._shown.end()
         before = self._clock()
         yield
+        paused_s = self._clock() - before
+        self._last = self._last[0], self._last[1] + paused_s
         if self._compiled is not None:
             step, since = self._compiled
-            self._compiled = step, since + self._clock() - before
+            self._compiled = step, since + paused_s
 
     def __enter__(self) -> Self:
         return self

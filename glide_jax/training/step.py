@@ -13,6 +13,7 @@ from glide_jax.diffusion.timesteps import Timesteps
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding, replicated
 from glide_jax.training.draws import Draws
 from glide_jax.training.packing import Packing
+from glide_jax.training.quartiles import quartile_sums
 from glide_jax.training.state import TrainState, state_sharding
 from glide_jax.types import Array, Params
 
@@ -64,7 +65,8 @@ def train_step(
     Returns:
         (state, batch, seed key) → (state, metrics); `state` is donated. The key is folded with
         the step's number inside. Where the loss or a gradient is no number, the step is counted
-        and nothing else of the state changes; `skipped` is then 1.
+        and nothing else of the state changes; `skipped` is then 1. `quartiles` is f32[4 2], as
+        `quartile_sums` gives it.
     """
     pieces = num_pieces(config, mesh.size)
     packing = Packing(state.params)
@@ -103,6 +105,7 @@ def train_step(
             lambda new, old: jnp.where(taken, new, old), after, before
         )
         metrics = measured.means | {"loss": value, "grad_norm": grad_norm, "skipped": ~taken}
+        metrics["quartiles"] = quartile_sums(measured.losses, t, timesteps.num_steps)
         params, ema_params = packing.unpack(params), packing.unpack(ema_params)
         return TrainState(state.step + 1, params, ema_params, opt_state, memory), metrics
 

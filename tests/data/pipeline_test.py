@@ -87,6 +87,7 @@ def test_batches_have_the_promised_shapes_and_ranges(take):
     (batch,) = take(_Numbered(10), 1)
     assert {k: (v.dtype.name, v.shape) for k, v in batch.items()} == {
         "image": ("float32", (4, _SIZE, _SIZE, 3)),
+        "stand_in": ("bool", (4,)),
         "tokens": ("int32", (4, _LENGTH)),
         "mask": ("bool", (4, _LENGTH)),
     }
@@ -160,6 +161,8 @@ def test_for_a_broken_picture_the_next_stands_in(take, workers):
     expected = [4 if number == 3 else number for number in _numbers(whole)]
     assert 3 in _numbers(whole)
     assert _numbers(broken) == expected
+    told = np.concatenate([batch["stand_in"] for batch in broken])
+    assert told.tolist() == [number == 3 for number in _numbers(whole)]
 
 
 def test_broken_pictures_are_counted_and_named(take, caplog):

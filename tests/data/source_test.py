@@ -105,8 +105,7 @@ def _folder(root):
 
 
 def _named_tfds(root):
-    builder = tfds.builder("captioned_toy", data_dir=root)
-    builder.download_and_prepare(file_format="array_record")
+    data.prepare("tfds/captioned_toy", str(root))
     return data.open_source("tfds/captioned_toy", str(root), "train")
 
 
@@ -294,6 +293,24 @@ def test_nobody_else_can_make_a_data_set_that_is_being_made(tmp_path, monkeypatc
 
     monkeypatch.setattr(Toy, "_generate_examples", watched)
     prepared.prepare(Toy(data_dir=tmp_path))
+    assert len(at_work) == 1
+
+
+def test_nobody_else_downloads_a_named_data_set_meanwhile(tmp_path, monkeypatch):
+    at_work = []
+    (left := tmp_path / "captioned_toy" / "incomplete.ABC123_1.0.0").mkdir(parents=True)
+
+    def watched(self):
+        at_work.append(self)
+        assert not left.exists()
+        lock = tmp_path / "captioned_toy" / ".1.0.0.lock"
+        with lock.open("w") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return iter([])
+
+    monkeypatch.setattr(CaptionedToy, "_generate_examples", watched)
+    with pytest.raises(UserError, match="captioned_toy can't be made"):  # of no examples
+        data.prepare("tfds/captioned_toy", str(tmp_path))
     assert len(at_work) == 1
 
 

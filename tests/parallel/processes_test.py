@@ -13,7 +13,7 @@ from glide_jax.training.metrics import Metrics
 
 
 def write_everything(directory):
-    with Metrics(directory, first_step=1) as metrics:
+    with Metrics(directory, 1, ["jsonl", "tensorboard"]) as metrics:
         metrics.write(1, {"loss": 0.5})
         metrics.picture(1, "samples", np.zeros((1, 4, 4, 3), np.uint8))
     save_picture(np.zeros((4, 4, 3), np.uint8), directory / "samples" / "00000001.png")

@@ -47,13 +47,13 @@ def test_stopped_and_resumed_equals_unbroken_bit_for_bit(tmp_path, build, timest
 
 
 def test_a_finished_run_trains_no_further(tmp_path):
-    first = loop.train(tiny.job(tmp_path, tiny.experiment()), Interrupt(), no_pictures)
-    again = loop.train(tiny.job(tmp_path, tiny.experiment()), Interrupt(), no_pictures)
+    first = loop.train(tiny.job(tmp_path, tiny.experiment(), tiny.linear), Interrupt(), no_pictures)
+    again = loop.train(tiny.job(tmp_path, tiny.experiment(), tiny.linear), Interrupt(), no_pictures)
     assert all(np.array_equal(first[path], again[path]) for path in first)
 
 
 def test_checkpoint_holds_what_sampling_needs(tmp_path):
-    trained = tiny.job(tmp_path, tiny.experiment())
+    trained = tiny.job(tmp_path, tiny.experiment(), tiny.linear)
     params = loop.train(trained, Interrupt(), no_pictures)
     checkpoint = open_checkpoint(tmp_path / "checkpoints")
     assert checkpoint.step == 6
@@ -79,9 +79,13 @@ def broken_from(trained, first, last):
 
 def test_steps_whose_loss_is_no_number_are_skipped_and_counted(tmp_path):
     steps = ("training.log_every_steps=1", "training.num_steps=2")
-    two = loop.train(tiny.job(tmp_path / "a", tiny.experiment(*steps)), Interrupt(), None)
+    two = loop.train(
+        tiny.job(tmp_path / "a", tiny.experiment(*steps), tiny.linear), Interrupt(), None
+    )
     more = tiny.experiment("training.log_every_steps=1", "training.num_steps=4")
-    four = loop.train(broken_from(tiny.job(tmp_path / "a", more), 3, 4), Interrupt(), None)
+    four = loop.train(
+        broken_from(tiny.job(tmp_path / "a", more, tiny.linear), 3, 4), Interrupt(), None
+    )
     assert all(np.array_equal(four[path], value) for path, value in two.items())
     rows = tiny.metrics(tmp_path / "a")
     assert [row["skipped"] for row in rows] == [0, 0, 1, 1]
@@ -96,7 +100,9 @@ def test_more_skipped_steps_than_allowed_stop_the_run(tmp_path):
     )
     message = r"at step 4, 2 steps in a row, .*max_skipped_steps=1; the last good .* step 2"
     with pytest.raises(UserError, match=message):
-        loop.train(broken_from(tiny.job(tmp_path, experiment), 3, 4), Interrupt(), None)
+        loop.train(
+            broken_from(tiny.job(tmp_path, experiment, tiny.linear), 3, 4), Interrupt(), None
+        )
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_compilation_is_not_counted_in_the_speed():
     assert p.update(1, 0.9) == {}
     assert not p.is_first
     clock.now += 10
-    assert p.update(101, 0.12345) == {"pictures_per_s": 80.0}
+    assert p.update(101, 0.12345) == {"pictures_per_s": 80.0, "input_wait": 0.0}
     first, second = stream.getvalue().splitlines()
     assert first == "base 1/1000  loss 0.9000  compiled, 1:00 elapsed"
     assert second == "base 101/1000  loss 0.1235  80 pictures/s  1:10 elapsed  1:30 left"
@@ -43,7 +43,7 @@ def test_a_resumed_run_counts_its_own_steps():
     p = progress(io.StringIO(), clock, start=500)
     p.update(501, 0.0)
     clock.now += 10
-    assert p.update(511, 0.0) == {"pictures_per_s": 8.0}
+    assert p.update(511, 0.0)["pictures_per_s"] == 8.0
 
 
 def test_time_spent_on_other_things_is_not_counted_in_the_speed():
@@ -54,7 +54,22 @@ def test_time_spent_on_other_things_is_not_counted_in_the_speed():
     with p.paused():
         clock.now += 1000
     clock.now += 5
-    assert p.update(11, 0.0) == {"pictures_per_s": 8.0}
+    assert p.update(11, 0.0)["pictures_per_s"] == 8.0
+
+
+def test_figures_are_of_the_time_since_the_last_line_and_the_line_of_all():
+    stream, clock = io.StringIO(), Clock()
+    p = progress(stream, clock)
+    p.update(1, 0.0)
+    clock.now += 10
+    p.update(11, 0.0)
+    with p.waiting():
+        clock.now += 5
+    clock.now += 15
+    assert p.update(21, 0.0) == {"pictures_per_s": 4.0, "input_wait": 0.25}
+    assert "5.33 pictures/s" in stream.getvalue()
+    clock.now += 1
+    assert p.update(22, 0.0)["input_wait"] == 0.0
 
 
 def test_a_pause_before_the_first_update_does_no_harm():
