@@ -2,12 +2,21 @@
 
     python -m glide_jax.main --config=configs/emoji.py --workdir=runs/emoji
 
-Hardware: anything; one accelerator of 16 GB or more to get pictures worth looking at. On two CPU
-cores, to see the loss fall:
+Hardware: anything; one accelerator of 16 GB or more to get pictures worth looking at. A step as it
+stands is 13.4 TFLOP, 52 GFLOP a picture. On two CPU cores, to see the loss fall, a small model at
+32×32, of 2.4 GFLOP a picture:
 
     python -m glide_jax.main --config=configs/emoji.py --workdir=runs/emoji_cpu \\
-        --config.training.batch_size=16 --config.training.microbatch_size=8 \\
-        --config.training.num_steps=100 --config.training.sample_every_steps=50
+        --config.data.source=emoji/32 --config.model.image_size=32 --config.model.dtype=float32 \\
+        --config.model.channels=32 --config.model.norm_groups=8 --config.model.num_res_blocks=1 \\
+        --config.model.channel_mult=1,2,2 --config.model.text_layers=2 \\
+        --config.training.batch_size=16 --config.training.microbatch_size=0 \\
+        --config.training.num_steps=600 --config.training.sample_every_steps=200 \\
+        --config.training.learning_rate=1e-3 --config.training.lr_warmup_steps=20 \\
+        --config.training.ema_decay=0.98 --config.sampling.steps=20
+
+Its first 100 steps took the loss from 0.78 to 0.33 (of a run of 100 steps, 122 s of one core's time
+with compilation and two grids, at most 2.7 GiB).
 
 The data set is some 3,700 drawings with their names; its split `test` keeps back 200 combinations
 of a person and a skin tone, of which training saw the parts alone. Half of the prompts are such.

@@ -76,7 +76,10 @@ class Checkpoint:
         try:
             return config.from_dict(values)
         except UserError as error:
-            raise UserError(f"{self.path} is of another version of glide_jax: {error}") from None
+            raise UserError(
+                f"{self.path} is of another version of glide_jax: use that one, or choose another "
+                f"--workdir ({error})"
+            ) from None
 
     @property
     def tokenizer(self) -> dict[str, Any]:
