@@ -10,6 +10,7 @@ glide-jax export runs/mine --ema --format pt --out mine.pt
 glide-jax info runs/mine
 glide-jax report runs/mine
 glide-jax data check folder --path pictures
+glide-jax plan --config=configs/base.py --topology=v5e-16
 """
 
 import argparse
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from glide_jax.commands import COMMANDS
+from glide_jax.config import OVERRIDE, split_overrides
 from glide_jax.entry import Parser, status_of
 
 
@@ -42,7 +44,11 @@ def _run(argv: Sequence[str]) -> None:
             name, help=add.__doc__, description=add.__doc__, allow_abbrev=False
         )
         command.set_defaults(run=add(command))
-    arguments, rest = parser.parse_known_args(argv)
+    words, overrides = split_overrides(argv)
+    arguments, rest = parser.parse_known_args(words)
+    if overrides and "config" not in arguments:
+        parser.error(f"unrecognized arguments: {OVERRIDE}{overrides[0]}")
+    arguments.overrides = overrides
     # argparse takes prompts where they stand together; people write options between them.
     if rest and ("prompts" not in arguments or any(word.startswith("-") for word in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

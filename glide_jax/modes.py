@@ -29,6 +29,8 @@ from glide_jax.training import cost, loop
 from glide_jax.training.checkpoints import checkpoints_of, open_checkpoint, refuse_another_run
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.jobs import make_jobs, pretrain_text
+from glide_jax.training.lowering import abstract_state
+from glide_jax.training.memory import check_state_fits, memory_limit
 from glide_jax.types import Params
 from glide_jax.writing import whole
 
@@ -50,6 +52,7 @@ def train(experiment: Experiment, workdir: Path) -> None:
         plan(stage.diffusion, stage.sampling)
         refuse_another_run(checkpoints_of(workdir, name), experiment)
     jobs = make_jobs(experiment, workdir)
+    _check_memory(jobs)
     jobs = _with_costs(jobs, workdir)
     stages: list[Stage] = []
     with Interrupt() as interrupt:
@@ -162,6 +165,17 @@ def _draw_and_score(
     if not experiment.prompts or not prompt_truth.has_scorer(experiment.data.source):
         return {}
     return {"scores": prompt_truth.evaluate(pipeline, experiment, print)}
+
+
+def _check_memory(jobs: Sequence[loop.Job]) -> None:
+    """Raises UserError where a stage's state alone is more than the devices say they have."""
+    limit = memory_limit(jax.local_devices())
+    if limit is None:
+        return
+    devices, kind = jax.device_count(), jax.devices()[0].device_kind
+    for job in jobs:
+        state, fsdp = abstract_state(job), job.stage.training.fsdp
+        check_state_fits(job.name, state, fsdp, devices, limit, kind)
 
 
 def _with_costs(jobs: Sequence[loop.Job], workdir: Path) -> list[loop.Job]:

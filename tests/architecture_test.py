@@ -14,7 +14,7 @@ FOLDERS = ("glide_jax", "configs", "launch", "tests")
 LAYERS = (
     {"types", "errors", "locking", "writing", "cache", "compile_cache", "config"},
     {"diffusion", "models", "text", "data", "parallel"},
-    {"training", "pipelines", "evaluation", "interop"},
+    {"training", "pipelines", "evaluation", "interop", "planning"},
     {"entry", "main", "modes", "cli", "commands"},
 )
 """A module imports from its own layer and from those above it in this list."""

@@ -8,6 +8,7 @@ from glide_jax.commands import (
     import_,
     info,
     inpaint,
+    plan,
     report,
     sample,
     upsample,
@@ -25,5 +26,6 @@ COMMANDS: dict[str, Add] = {
     "info": info.add,
     "report": report.add,
     "data": data.add,
+    "plan": plan.add,
 }
 """Name → what adds its words."""

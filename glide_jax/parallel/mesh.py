@@ -8,8 +8,8 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -40,22 +40,29 @@ class Shaped(Protocol):
     def shape(self) -> tuple[int, ...]: ...  # noqa: D102
 
 
-def make_mesh(fsdp: int) -> Mesh:
-    """A mesh of all devices of all processes.
+def make_mesh(fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
+    """A mesh of all devices of all processes, or of those given.
 
     Args:
         fsdp: how many devices share one copy of the weights; 1: each has its own.
+        devices: may be of a machine that is not here, to compile for.
 
     Raises:
         UserError: the number of devices is no multiple of `fsdp`.
     """
-    count = jax.device_count()
-    if count % fsdp:
+    count = jax.device_count() if devices is None else len(devices)
+    check_fsdp(fsdp, count)
+    shape, kinds = (count // fsdp, fsdp), (AxisType.Auto,) * 2
+    return jax.make_mesh(shape, BATCH_AXES, axis_types=kinds, devices=devices)
+
+
+def check_fsdp(fsdp: int, devices: int) -> None:
+    """Raises UserError unless groups of `fsdp` make up all devices."""
+    if devices % fsdp:
         raise UserError(
-            f"training.fsdp={fsdp} does not divide the {count} devices; "
-            f"set one of {', '.join(str(d) for d in range(1, count + 1) if count % d == 0)}"
+            f"training.fsdp={fsdp} does not divide the {devices} devices; "
+            f"set one of {', '.join(str(d) for d in range(1, devices + 1) if devices % d == 0)}"
         )
-    return jax.make_mesh((count // fsdp, fsdp), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
 
 
 def divide_cpu(count: int) -> None:

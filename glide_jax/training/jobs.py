@@ -38,7 +38,7 @@ def make_jobs(experiment: Experiment, workdir: Path) -> list[Job]:
     words = Words(tokenizer, experiment.text.length)
     jobs = []
     for name, stage in experiment.training_stages.items():
-        model, loss = _model_and_loss(name, stage, experiment, words)
+        model, loss = model_and_loss(name, stage, experiment, words)
         tells = told(stage, source, settings.source, words)
         job = Job(name, experiment, stage, model, source, tokenizer, workdir / name, loss, tells)
         if name != TEXT_PRETRAINING and not find_checkpoint(checkpoints_of(workdir, name)):
@@ -79,9 +79,10 @@ def pretrain_text(jobs: list[Job], interrupt: Interrupt) -> list[Job]:
     ]
 
 
-def _model_and_loss(
+def model_and_loss(
     name: str, stage: StageConfig, experiment: Experiment, words: Words
 ) -> tuple[Any, Loss]:
+    """What a stage trains, of whatever family, and what it minimises."""
     lesson = experiment.text_pretraining
     if name != TEXT_PRETRAINING or lesson is None or not isinstance(stage.model, GlideConfig):
         model = build_model(stage, experiment, words.tokenizer)

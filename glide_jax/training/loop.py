@@ -162,7 +162,7 @@ def check_batch(name: str, stage: StageConfig, devices: int) -> None:
 
 def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     """The state to start from, laid out over the mesh, and the data's position."""
-    optimizer, timesteps = _optimizer(job), _timesteps(job)
+    optimizer, timesteps = _optimizer(job), timesteps_of(job)
 
     def fresh(key, given):
         return fresh_state(job.model.init(key) | given, optimizer, timesteps)
@@ -195,7 +195,8 @@ def _optimizer(job: Job) -> optax.GradientTransformation:
     return optax.chain(optimizer, held_still(tuple(job.given), Packing(job.model.shapes)))
 
 
-def _timesteps(job: Job) -> Timesteps:
+def timesteps_of(job: Job) -> Timesteps:
+    """How the job's steps of the noising process are drawn."""
     diffusion = job.stage.diffusion
     return TIMESTEPS[diffusion.timesteps](diffusion.num_steps)
 
@@ -220,7 +221,7 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
 def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") -> TrainState:
     config = job.stage.training
     loss = without_gradients(job.loss, tuple(job.given))
-    step_function = train_step(loss, _optimizer(job), _timesteps(job), config, mesh, state)
+    step_function = train_step(loss, _optimizer(job), timesteps_of(job), config, mesh, state)
     # Made where it is needed: no key can be put on another process's devices.
     seed = job.experiment.seed + 1
     seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()

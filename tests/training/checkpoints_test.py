@@ -233,7 +233,9 @@ def test_checkpoints_of_another_version_say_so(saved, tmp_path):
     meta = json.loads(file.read_text())
     del meta["config"]["seed"]
     file.write_text(json.dumps(meta))
-    with pytest.raises(UserError, match=r"is of another version of glide_jax: .*config.seed is miss"):
+    with pytest.raises(
+        UserError, match=r"is of another version of glide_jax: .*config.seed is miss"
+    ):
         _ = find_checkpoint(tmp_path).experiment
 
 

@@ -1,1 +1,0 @@
-"""The parts of benchmarks/sampling.py, a file each, and what they share."""

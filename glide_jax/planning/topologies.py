@@ -1,0 +1,93 @@
+"""The machines a run can be planned for: what their chips hold and do, and how TPUs are wired."""
+
+import dataclasses
+import math
+import re
+
+from glide_jax.errors import UserError, unknown_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """One chip, which is one device to JAX.
+
+    Attributes:
+        name: as people know it.
+        platform: `tpu` or `gpu`.
+        memory_gib: what a program may use of it. Of a TPU, what its compiler says it has; of a GPU,
+            nine tenths of all (XLA_PYTHON_CLIENT_MEM_FRACTION=0.9; JAX takes 0.75 by itself).
+        flops_per_second: dense products in bfloat16, by the maker's data sheet.
+    """
+
+    name: str
+    platform: str
+    memory_gib: float
+    flops_per_second: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """A number of chips that train together.
+
+    Attributes:
+        name: `v5e-16`, `h100-8`, …
+        chip: what it is made of.
+        chips: how many.
+        layout: how a TPU's are wired, as its compiler knows it: `v5e:4x4`; "" of GPUs.
+    """
+
+    name: str
+    chip: Chip
+    chips: int
+    layout: str
+
+
+# name → chip, and the parts that its maker counts in a name to one chip: v4-128 has 128 cores.
+_CHIPS = {
+    "v4": (Chip("TPU v4", "tpu", 30.75, 275e12), 2),
+    "v5e": (Chip("TPU v5e", "tpu", 15.75, 197e12), 1),
+    "v5p": (Chip("TPU v5p", "tpu", 95.74, 459e12), 2),
+    "v6e": (Chip("TPU v6e", "tpu", 31.25, 918e12), 1),
+    "a100": (Chip("A100 80 GB", "gpu", 72.0, 312e12), 1),
+    "h100": (Chip("H100 80 GB", "gpu", 71.7, 989e12), 1),
+    "h200": (Chip("H200 141 GB", "gpu", 126.4, 989e12), 1),
+    "b200": (Chip("B200 180 GB", "gpu", 160.9, 2250e12), 1),
+}
+
+_FLAT = ("2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
+_CUBIC = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8", "8x8x16")
+_LAYOUTS = {"v4": _CUBIC, "v5e": _FLAT, "v5p": _CUBIC, "v6e": _FLAT}
+"""Google's usual slices of each, the smallest first."""
+
+
+def topology_of(name: str) -> Topology:
+    """The topology of a name, such as `v5e-16`, `v4-128`, `v5p-64` or `h100-8`.
+
+    A TPU's is Google's accelerator type: v5e and v6e count chips, v4 and v5p cores, two a chip. A
+    GPU's counts GPUs, any number of them.
+
+    Raises:
+        UserError: nobody makes such a thing, or not so large.
+    """
+    match = re.fullmatch(r"([a-z]+\w*)-(\d+)", name)
+    if not match:
+        raise UserError(
+            f"--topology={name} must be CHIP-NUMBER, such as v5e-16, v4-128, v5p-64 or h100-8"
+        )
+    kind, number = match[1], int(match[2])
+    if kind not in _CHIPS:
+        raise unknown_name("chip", kind, _CHIPS)
+    chip, parts = _CHIPS[kind]
+    if chip.platform == "gpu":
+        if not number:
+            raise UserError(f"--topology={name} must have one GPU or more")
+        return Topology(name, chip, number, "")
+    layouts = {parts * _chips_of(layout): layout for layout in _LAYOUTS[kind]}
+    if number not in layouts:
+        slices = ", ".join(f"{kind}-{n}" for n in layouts)
+        raise UserError(f"--topology={name}: no such slice; there are {slices}")
+    return Topology(name, chip, number // parts, f"{kind}:{layouts[number]}")
+
+
+def _chips_of(layout: str) -> int:
+    return math.prod(int(side) for side in layout.split("x"))
