@@ -5,7 +5,7 @@ from pathlib import Path
 from glide_jax import config
 from glide_jax.config import ClipConfig, Experiment, GlideConfig, StageConfig
 
-SIZE = 16
+SIZE = 8
 """Pixels a side of a base model's pictures; an upsampler draws twice as many."""
 
 SHARED = {
@@ -23,7 +23,7 @@ TRAINING = {
     "init_from": "",
     "batch_size": 16,
     "microbatch_size": 0,
-    "num_steps": 40,
+    "num_steps": 32,
     "learning_rate": 2e-3,
     "lr_warmup_steps": 4,
     "lr_decay": "constant",
@@ -32,7 +32,7 @@ TRAINING = {
     "log_every_steps": 1,
     "checkpoint_every_steps": 1000,
     "keep_checkpoints": 1,
-    "sample_every_steps": 20,
+    "sample_every_steps": 16,
 }
 LEARNING = {"classifier": {"learning_rate": 1e-2}}
 """What a family needs to learn something in so few steps."""
@@ -73,8 +73,13 @@ def shrunk(path: Path, *overrides: str) -> Experiment:
         changes |= _under(f"{prefix}model", _model(stage))
         changes |= _under(f"{prefix}training", TRAINING | LEARNING.get(stage.model.family, {}))
         changes |= _under(f"{prefix}sampling", SAMPLING)
-    labels = whole.labels and (0, 1)
-    words = [f"{key}={value}" for key, value in (changes | {"labels": labels}).items()]
+    changes |= {
+        "labels": whole.labels and (0, 1),
+        "prompts": whole.prompts[:2],
+        # That of the grids: what draws them is compiled already.
+        "evaluation.guidance_scales": (whole.sampling.guidance_scale,),
+    }
+    words = [f"{key}={value}" for key, value in changes.items()]
     return config.experiment_from(config.load_config(path, [*words, *overrides]))
 
 

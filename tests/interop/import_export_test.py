@@ -207,7 +207,7 @@ def test_a_released_workdir_carries_a_whole_experiment(tmp_path, monkeypatch):
     ("name", "config_file"),
     [
         ("base", "base"),
-        ("upsample", "upsample"),
+        ("upsample", "upsampler"),
         ("adm-64", "adm_imagenet64"),
         ("adm-64-classifier", "classifier"),
     ],
