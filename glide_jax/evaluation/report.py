@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from PIL import Image
 
 from glide_jax.errors import UserError
@@ -127,6 +127,7 @@ def _draw_stage(part: SubFigure, stage: str, rows: Rows) -> None:
     drawn = [_draw_loss, _draw_quarters, _draw_speed]
     for axes, draw in zip(part.subplots(1, len(drawn)), drawn, strict=True):
         axes.set_xlabel("step", fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
@@ -165,7 +166,7 @@ def _draw_quarters(axes: Axes, stage: str, rows: Rows) -> None:
 def _draw_speed(axes: Axes, stage: str, rows: Rows) -> None:
     axes.set_title("pictures a second", loc="left")
     step, value = _curve(rows, "pictures_per_s")
-    axes.plot(step, value, color=_BLUE)
+    axes.plot(step, value, color=_BLUE, marker="" if len(value) > 1 else "o")
     axes.set_ylim(0, 1.25 * max(value, default=1))
     _note(axes, _speed_in_words(rows))
 
