@@ -3,7 +3,9 @@
 What a model costs does not hang on what it has learned, and nobody has to fetch gigabytes.
 """
 
+import importlib.util
 import math
+import os
 import tempfile
 import zlib
 from collections.abc import Mapping
@@ -12,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from glide_jax.compile_cache import keep_compiled
 from glide_jax.interop import files, openai, released
 from glide_jax.interop.importing import import_checkpoint
+from glide_jax.pipelines.loading import load_stages
+from glide_jax.pipelines.stage import Stage
 
 NAMES = ("base", "upsample")
 PROMPT = "an oil painting of a corgi"
@@ -51,19 +56,17 @@ def weight(path: str, shape: tuple[int, ...]) -> np.ndarray:
     return 0.1 * noise + path.endswith("scale")
 
 
-def reference(name: str, model: Any, params: Mapping[str, Any], *, caches_text: bool) -> Any:
+def reference(name: str, model: Any, params: Mapping[str, Any]) -> Any:
     """The same model in the public PyTorch code, which must be importable as `glide_text2im`.
 
     Args:
         name: of NAMES.
         model, params: ours; theirs has the same weights.
-        caches_text: its option `cache_text_emb`. Its notebook leaves it off.
     """
     import torch
     from glide_text2im import model_creation
 
     chosen = {key: value for key, value in options(name).items() if key not in _OF_THE_DIFFUSION}
-    chosen["cache_text_emb"] = caches_text
     theirs = model_creation.create_model(**chosen, use_fp16=False).eval()
     arrays = openai.to_state_dict(model, params)
     theirs.load_state_dict(
@@ -73,3 +76,25 @@ def reference(name: str, model: Any, params: Mapping[str, Any], *, caches_text: 
 
 
 _OF_THE_DIFFUSION = ("diffusion_steps", "timestep_respacing", "noise_schedule")
+
+
+def stages(folder: Path) -> dict[str, Stage]:
+    """Both models of the workdir, ready to draw; it is made if it is not there."""
+    keep_compiled()
+    return dict(zip(NAMES, load_stages(workdir(folder))[1], strict=True))
+
+
+def has_reference() -> bool:
+    """Whether the public PyTorch code is there; it is told to use as many threads as JAX."""
+    if importlib.util.find_spec("glide_text2im") is None:
+        print("the public PyTorch code is not importable as glide_text2im: ours alone")
+        return False
+    import torch
+
+    torch.set_num_threads(threads())
+    return True
+
+
+def threads() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,86 @@
+"""One call of a released model, as a sampler makes it: ours, and PyTorch's."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glide_jax.diffusion import guidance
+from glide_jax.diffusion.gaussian import denoiser_from
+from glide_jax.diffusion.schedule import BETAS, make_schedule
+from glide_jax.pipelines.stage import Stage
+from glide_jax.text import tokenize
+from glide_jax.types import Condition
+from of_sampling import released_size
+
+GUIDANCE = 3.0
+T = 500
+
+
+class Call:
+    """One picture's eps, from noise: of the base model guided, of the upsampler not.
+
+    Args:
+        name: of released_size.NAMES.
+        stage: that model's.
+    """
+
+    def __init__(self, name: str, stage: Stage):
+        self.name, self.stage = name, stage
+        self.guided = name == "base"
+        captions = [released_size.PROMPT, ""] if self.guided else [released_size.PROMPT]
+        assert stage.tokenizer is not None
+        self.tokens = tokenize(stage.tokenizer, captions, stage.text_length)
+        rng = np.random.default_rng(0)
+        self.x_t = rng.standard_normal((1, stage.size, stage.size, 3), np.float32)
+        low = stage.low_res_size
+        self.low_res = rng.uniform(-1, 1, (1, low, low, 3)).astype(np.float32) if low else None
+
+    def ours(self) -> tuple[jax.stages.Compiled, Callable[[], np.ndarray]]:
+        """Our program and its call, with the text encoded already, as the pipeline does it."""
+        model, config = self.stage.model, self.stage.config.diffusion
+        whole = make_schedule(BETAS[config.schedule](config.num_steps))
+
+        def call(params, x_t, encoded):
+            denoiser = denoiser_from(
+                lambda x_t, t: model.apply(params, x_t, t, encoded), whole, config.prediction
+            )
+            if self.guided:
+                denoiser = guidance.classifier_free(denoiser, jnp.float32([GUIDANCE]))
+            return denoiser(x_t, jnp.int32([T])).eps
+
+        condition = Condition(
+            tokens=jnp.asarray(self.tokens.tokens),
+            mask=jnp.asarray(self.tokens.mask),
+            low_res=None if self.low_res is None else jnp.asarray(self.low_res),
+        )
+        given = jnp.asarray(self.x_t), jax.jit(model.encode)(self.stage.params, condition)
+        program = jax.jit(call).lower(self.stage.params, *given).compile()
+        return program, lambda: np.asarray(program(self.stage.params, *given))
+
+    def reference(self) -> dict[bool, Callable[[], np.ndarray]]:
+        """PyTorch's, on the same weights and threads: whether it caches the text → its call."""
+        import torch
+
+        theirs = released_size.reference(self.name, self.stage.model, self.stage.params)
+        rows = len(self.tokens.tokens)
+        told = {
+            "tokens": torch.from_numpy(np.asarray(self.tokens.tokens)).long(),
+            "mask": torch.from_numpy(np.asarray(self.tokens.mask)),
+        }
+        if self.low_res is not None:
+            told["low_res"] = torch.from_numpy(np.moveaxis(self.low_res, -1, 1).copy())
+        x_t = torch.from_numpy(np.moveaxis(self.x_t, -1, 1).copy()).repeat(rows, 1, 1, 1)
+
+        @torch.no_grad()
+        def call(caches_text: bool) -> np.ndarray:
+            theirs.cache_text_emb = caches_text
+            eps = theirs(x_t, torch.full((rows,), T), **told)[:, :3]
+            if self.guided:
+                conditional, unconditional = eps.chunk(2)
+                eps = unconditional + GUIDANCE * (conditional - unconditional)
+            return np.moveaxis(eps.numpy(), 1, -1)
+
+        return {caches: functools.partial(call, caches) for caches in (True, False)}

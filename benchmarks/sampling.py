@@ -1,0 +1,40 @@
+"""What drawing costs: seconds beside the public PyTorch code, quality, memory, the second start.
+
+    python benchmarks/sampling.py speed --workdir /tmp/released      one call of each released model
+    python benchmarks/sampling.py job --workdir /tmp/released        the notebook's picture
+    python benchmarks/sampling.py operations --workdir /tmp/released where a call's time goes
+    python benchmarks/sampling.py memory --workdir /tmp/released     at batches of 1, 2, 4 and 8
+    python benchmarks/sampling.py start --workdir /tmp/released      from nothing to the first step
+    python benchmarks/sampling.py quality --workdir runs/quickstart  prompt-truth by seconds
+
+All but `quality` are of the released sizes; the workdir is made there, with weights of a formula,
+if it is not there. Each prints a table. The PyTorch code is run beside ours where it is importable
+as `glide_text2im`. To compare cores alike: `taskset -c 1 python benchmarks/sampling.py speed`; both
+use as many threads as there are cores.
+"""
+
+import argparse
+import importlib
+from pathlib import Path
+
+PARTS = ("speed", "job", "operations", "memory", "start", "quality")
+
+
+def main() -> None:
+    """Run one part."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="part", required=True)
+    for name in PARTS:
+        part = importlib.import_module(f"of_sampling.{name}")
+        own = commands.add_parser(name, help=part.__doc__, description=part.__doc__)
+        own.add_argument("--workdir", type=Path, required=True, metavar="DIR")
+        part.add(own)
+        own.set_defaults(run=part.run)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()
