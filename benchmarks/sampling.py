@@ -15,7 +15,10 @@ use as many threads as there are cores.
 
 import argparse
 import importlib
+import sys
 from pathlib import Path
+
+from glide_jax.entry import status_of
 
 PARTS = ("speed", "job", "operations", "memory", "start", "quality")
 
@@ -33,7 +36,7 @@ def main() -> None:
         part.add(own)
         own.set_defaults(run=part.run)
     arguments = parser.parse_args()
-    arguments.run(arguments)
+    sys.exit(status_of(lambda: arguments.run(arguments)))
 
 
 if __name__ == "__main__":

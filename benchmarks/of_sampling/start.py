@@ -12,7 +12,8 @@ FIRST_STEP = """
 import json, os, sys, time
 from glide_jax.pipelines.pipeline import Pipeline
 def told(step):
-    print(json.dumps({"at": time.time(), "loaded": loaded}), flush=True)
+    at = {"at": time.time(), "loaded": loaded, "cpu": time.process_time()}
+    print(json.dumps(at), flush=True)
     os._exit(0)
 pipe = Pipeline.load(sys.argv[1])
 loaded = time.time()
@@ -32,6 +33,6 @@ def run(arguments: argparse.Namespace) -> None:
         for start in range(1, arguments.starts + 1):
             begun = time.time()
             found = answer(FIRST_STEP, workdir, JAX_COMPILATION_CACHE_DIR=cache)
-            rows.append((start, found["loaded"] - begun, found["at"] - begun))
+            rows.append((start, found["loaded"] - begun, found["at"] - begun, found["cpu"]))
     print(f"{released_size.threads()} threads; seconds since the process was started")
-    print(table(("start", "weights loaded", "first step taken"), rows))
+    print(table(("start", "weights loaded", "first step taken", "of CPU"), rows))
