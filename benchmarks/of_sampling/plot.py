@@ -7,10 +7,11 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 SIZE, MARGIN = (900, 560), 70
+LEGEND, LINE = 300, 19
 
 
 def plot(points: Sequence[tuple[float, float, str, bool]], path: Path) -> None:
-    """Draw points with their names.
+    """Draw points with their numbers, and a list of their names.
 
     Args:
         points: (milliseconds, share, name, whether it is of the second kind: a hollow dot).
@@ -45,11 +46,14 @@ def plot(points: Sequence[tuple[float, float, str, bool]], path: Path) -> None:
     }
     for (x, y), title in titles.items():
         draw.text((x, y), title, fill="black", font=font)
-    for ms, share, name, hollow in points:
+    for number, (ms, share, name, hollow) in enumerate(points, 1):
         x, y = place(ms, share)
         fill = "white" if hollow else "#1f5fbf"
         draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=fill, outline="#1f5fbf", width=2)
-        # The hollow ones' names are below: they lie near those of the same sampler.
-        draw.text((x + 8, y + (12 if hollow else -12)), name, fill="black", font=font, anchor="lm")
+        draw.text((x + 8, y - 10), str(number), fill="black", font=font, anchor="lm")
+        # They lie too near each other for names.
+        named = f"{number}  {name}, {ms:.3g} ms, {share:.0%}"
+        at = SIZE[0] - MARGIN - LEGEND, SIZE[1] - MARGIN - LINE * (len(points) + 1 - number)
+        draw.text(at, named, fill="black", font=font)
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)

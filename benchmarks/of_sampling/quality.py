@@ -65,13 +65,19 @@ def run(arguments: argparse.Namespace) -> None:
         where = "all of it" if interval is None else " … ".join(map(str, interval))
         rows.append((way["sampler"], way["steps"], where, *percents, ms, first / ms))
         print(*rows[-1], flush=True)
-        points.append((ms, shares["all"], f"{way['sampler']} {way['steps']}", interval is not None))
+        points.append((ms, shares["all"], name_of(way), interval is not None))
     print(f"{len(exam.captions)} captions of {arguments.split}, {released_size.threads()} threads;")
     print("the time is the base model's: the upsampler's is the same for all")
     print(table(head, rows))
     if arguments.plot:
         plot(points, arguments.plot)
         print(arguments.plot)
+
+
+def name_of(way: Mapping[str, Any]) -> str:
+    """A way in a few words."""
+    guided = " guided in a part" if "guidance_interval" in way else ""
+    return f"{way['sampler']} {way['steps']}{guided}"
 
 
 def seconds_a_picture(base: Pipeline, captions: list[str], settings: Mapping[str, Any]) -> float:
