@@ -63,7 +63,8 @@ def png_info(made: Made) -> PngImagePlugin.PngInfo:
     info = PngImagePlugin.PngInfo()
     # What Python has no JSON for are NumPy's numbers.
     text = json.dumps(dataclasses.asdict(made), ensure_ascii=False, default=lambda x: x.item())
-    info.add_itxt(KEY, text)
+    # Half a character, which a wrongly set terminal makes, is no UTF-8; so written, JSON reads it.
+    info.add_itxt(KEY, text.encode("utf-8", "backslashreplace").decode("utf-8"))
     return info
 
 

@@ -10,7 +10,7 @@ from glide_jax.pipelines.metadata import KEY, Made, png_info, read_made
 
 MADE = Made(
     job="sample",
-    prompt='красный круг ⬤ "quoted"\nand a line',
+    prompt='красный круг ⬤ "quoted"\nand a line, half a letter: \udcff',
     negative_prompt="",
     label=None,
     seed=2**60,
