@@ -1,8 +1,13 @@
-"""A server that breaks and lies, and downloads from it."""
+"""A server that breaks and lies, downloads from it, and released models that are small."""
+
+import dataclasses
+import json
 
 import broken_server
 import pytest
 from download_toys import checkpoint
+from golden.load import HERE
+from interop_toys import GOLDEN
 
 from glide_jax.interop import fetch, released
 from glide_jax.interop.download import download
@@ -44,3 +49,12 @@ def publish(server, monkeypatch):
         return file
 
     return publish
+
+
+@pytest.fixture
+def small_releases(monkeypatch):
+    """The released models, small: their options are the golden models'."""
+    for name, golden in GOLDEN.items():
+        options = json.loads((HERE / f"{golden}.manifest.json").read_text())["options"]
+        small = dataclasses.replace(released.FILES[name], options=options)
+        monkeypatch.setattr(released, "FILES", released.FILES | {name: small})

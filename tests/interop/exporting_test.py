@@ -1,0 +1,72 @@
+"""Workdirs become files that the reference loads, or one line says why not and nothing is left."""
+
+import json
+
+import numpy as np
+import pytest
+from interop_toys import EXPERIMENT, load, refused_cleanly, trained, write
+from refusals import refused
+
+from glide_jax import config
+from glide_jax.interop import files
+from glide_jax.interop.exporting import export_checkpoint
+from glide_jax.interop.importing import import_checkpoint
+
+pytestmark = pytest.mark.usefixtures("small_releases")
+
+
+def test_what_is_there_already_stays(tmp_path):
+    file = write(tmp_path / "w.safetensors", "tiny_base")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for out in ("run", "link", "w.safetensors"):
+        refused_cleanly(
+            lambda out=out: import_checkpoint([file], ["base"], tmp_path / out),
+            f"{out} is there already",
+            folder=tmp_path,
+        )
+    import_checkpoint([file], ["base"], tmp_path / "new")
+    for out, there in (("a.safetensors", "a.safetensors"), ("b.pt", "b.pt.options.json")):
+        (tmp_path / there).write_text("mine")
+        refused(lambda out=out: export_checkpoint(tmp_path / "new", tmp_path / out), there)
+        assert (tmp_path / there).read_text() == "mine"
+
+
+def test_an_export_that_overflows_leaves_nothing(tmp_path):
+    big = load("tiny_base")[1]["out.2.bias"] + np.float32(1e6)
+    file = write(tmp_path / "w.safetensors", "tiny_base", **{"out.2.bias": big})
+    import_checkpoint([file], ["base"], tmp_path / "run")
+    out = tmp_path / "half.safetensors"
+    refused_cleanly(
+        lambda: export_checkpoint(tmp_path / "run", out, dtype="float16"),
+        "out.2.bias",
+        "float16",
+        folder=tmp_path,
+    )
+    export_checkpoint(tmp_path / "run", out, dtype="bfloat16")
+    assert {a.dtype for a in files.read(out).values()} == {files.DTYPES["bfloat16"]}
+
+
+def test_an_export_without_its_options_says_what_to_do(tmp_path):
+    trained(tmp_path / "run")
+    done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors")
+    options = tmp_path / "w.safetensors.options.json"
+    options.write_text(options.read_text()[:100])
+    refused(lambda: import_checkpoint(done.files, [], tmp_path / "back"), "options.json")
+    options.unlink()
+    refused(lambda: import_checkpoint(done.files, [], tmp_path / "back"), "--as=base|")
+
+
+def test_what_the_reference_has_no_option_for_is_said(tmp_path):
+    trained(tmp_path / "run")
+    done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors")
+    said = "; ".join(done.unlike)
+    for word in ("output means x_0", "norm_groups is 8", "vocabulary is 300", "out_channels=3"):
+        assert word in said
+    beside = json.loads((tmp_path / "w.safetensors.options.json").read_text())
+    assert tuple(beside["unlike"]) == done.unlike
+    alike = ["diffusion.prediction=eps", "diffusion.learn_variance=true", "model.norm_groups=32"]
+    alike += ["model.channel_mult=(1,)", "model.attention_resolutions=()"]
+    trained(tmp_path / "alike", config.with_overrides(EXPERIMENT, alike))
+    done = export_checkpoint(tmp_path / "alike", tmp_path / "x.safetensors")
+    assert [line.partition(" is ")[0] for line in done.unlike] == ["the vocabulary"]
