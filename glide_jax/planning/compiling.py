@@ -18,6 +18,15 @@ from glide_jax.training.cost import duration
 _SAY_EVERY_S = 60
 _MEASURED_AT = (8, 16)
 
+# It would ask Google's metadata server, and wait, and complain of what it was not told.
+_NO_TPU_HERE = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_WORKER_ID": "0",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
 # TPU v4's and v5p's two cores work as one device; of v4 the compiler has to be told so.
 _MEGACORE = {"v4": {"chip_config_name": "megacore"}}
 
@@ -55,9 +64,8 @@ def tpu_devices(topology: Topology) -> Sequence[Any]:
     Raises:
         UserError: libtpu, which has the compiler, is missing or does not know the slice.
     """
-    # It would ask Google's metadata server, and wait, where there is none.
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name, value in _NO_TPU_HERE.items():
+        os.environ.setdefault(name, value)
     from jax.experimental import topologies
 
     kind, _, _ = topology.layout.partition(":")
@@ -112,10 +120,9 @@ def activations(lowered: Callable[[int], jax.stages.Lowered], say: Callable[[str
         "xla_llvm_disable_expensive_passes": True,
     }
     with _telling(say):
-        few, more = (
-            _of(lowered(pictures).compile(compiler_options=options)).temporaries
-            for pictures in _MEASURED_AT
-        )
+        compiled: list[Any] = [lowered(n).compile(compiler_options=options) for n in _MEASURED_AT]
+    # Without what goes in and comes out: weights and gradients.
+    few, more = (c.memory_analysis().temp_size_in_bytes for c in compiled)
     per_picture = (more - few) / (_MEASURED_AT[1] - _MEASURED_AT[0])
     return Linear(few - per_picture * _MEASURED_AT[0], per_picture)
 

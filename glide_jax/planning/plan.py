@@ -22,6 +22,7 @@ from glide_jax.training.memory import (
     check_state_fits,
     state_bytes,
 )
+from glide_jax.training.objectives import OBJECTIVES
 
 POLICIES = ("none", "products", "blocks")
 """Of `model.remat`, the quickest first."""
@@ -196,9 +197,10 @@ def fitting(
     """
     chips, limit = topology.chips, topology.chip.memory_gib * GIB
     share = stage.training.batch_size // chips
+    smallest = share if OBJECTIVES[stage.model.family].compares else 1
     for fsdp in (n for n in range(1, chips + 1) if chips % n == 0):
         of_state = state_bytes(state, abstract_mesh(chips, fsdp))
-        for pictures in (n for n in range(share, 0, -1) if share % n == 0):
+        for pictures in (n for n in range(share, smallest - 1, -1) if share % n == 0):
             sets = 1 if pictures == share else 2
             need = Need(of_state, sets, gathered(state, fsdp), line.of(pictures)).total
             if need <= limit:
@@ -249,11 +251,13 @@ def _say_compiled(compiled: Compiled, limit_gib: float, say: Say) -> bool:
         )
         return False
     total = compiled.arguments + compiled.temporaries
+    fits = total <= limit_gib * GIB
     say(
         f"  of a chip, by the compiler: arguments {compiled.arguments / GIB:.3g} GiB, temporaries "
-        f"{compiled.temporaries / GIB:.3g} GiB: {total / GIB:.3g} of {limit_gib:g} GiB, it fits"
+        f"{compiled.temporaries / GIB:.3g} GiB: {total / GIB:.3g} of {limit_gib:g} GiB, "
+        f"{'it fits' if fits else 'it does not fit'}"
     )
-    return True
+    return fits
 
 
 def _say_need(need: Need, pictures: int, line: Linear, limit_gib: float, say: Say) -> bool:
