@@ -70,7 +70,7 @@ def reference(name: str, model: Any, params: Mapping[str, Any]) -> Any:
     theirs = model_creation.create_model(**chosen, use_fp16=False).eval()
     arrays = openai.to_state_dict(model, params)
     theirs.load_state_dict(
-        {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
+        {key: torch.from_numpy(np.array(value)) for key, value in arrays.items()}
     )
     return theirs
 

@@ -18,7 +18,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Measure, and print."""
     stages = released_size.stages(arguments.workdir)
-    rows = []
+    head = ("model", "by", "seconds", "CPU seconds", "seconds to ours", "CPU seconds to ours")
+    print(f"{released_size.threads()} threads, medians of {arguments.repeats}, in turn")
     for name in [arguments.model] if arguments.model else released_size.NAMES:
         call = Call(name, stages[name])
         jobs = {"glide_jax": call.ours()[1]}
@@ -34,8 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"{name}: the largest difference is {off:.1e} of the largest output")
         took = in_turn(jobs, arguments.repeats)
         first = took["glide_jax"]
-        for job, (wall, cpu) in took.items():
-            rows.append((name, job, wall, cpu, wall / first.wall, cpu / first.cpu))
-    head = ("model", "by", "seconds", "CPU seconds", "seconds to ours", "CPU seconds to ours")
-    print(f"{released_size.threads()} threads, medians of {arguments.repeats}, in turn")
-    print(table(head, rows))
+        rows = [
+            (name, job, wall, cpu, wall / first.wall, cpu / first.cpu)
+            for job, (wall, cpu) in took.items()
+        ]
+        print(table(head, rows), flush=True)
