@@ -68,6 +68,7 @@ def get_config():
                 batch_size=2048,
                 microbatch_size=4,
                 num_steps=1_100_000,
+                optimizer="adamw",
                 learning_rate=1e-4,
                 lr_warmup_steps=1000,
                 lr_decay="constant",

@@ -51,6 +51,7 @@ def get_config():
         training=dict(
             batch_size=1024,
             num_steps=300_000,
+            optimizer="adamw",
             learning_rate=6e-4,
             lr_decay="cosine",
             weight_decay=0.2,

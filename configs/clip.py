@@ -47,6 +47,7 @@ def get_config():
             batch_size=32_768,
             microbatch_size=0,
             num_steps=390_000,
+            optimizer="adamw",
             learning_rate=5e-4,
             lr_warmup_steps=2000,
             lr_decay="cosine",

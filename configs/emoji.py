@@ -69,6 +69,7 @@ def get_config():
                 batch_size=256,
                 microbatch_size=64,
                 num_steps=20_000,
+                optimizer="adamw",
                 learning_rate=3e-4,
                 lr_warmup_steps=500,
                 lr_decay="cosine",

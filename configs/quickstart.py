@@ -22,18 +22,20 @@ def get_config():
                 image_size=16,
                 low_res_size=0,
                 channels=32,
-                channel_mult=(1, 2, 2),
+                norm_groups=8,
+                # Down to 2×2 pixels, where each sees which corner it is: that tells it its place.
+                channel_mult=(1, 2, 2, 2),
                 num_res_blocks=1,
-                attention_resolutions=(8, 4),
+                attention_resolutions=(8, 4, 2),
             ),
             text_pretraining=dict(
                 hidden_width=512,
-                training=training(batch_size=64, num_steps=1800, low_res_noise=0.0)
-                | dict(learning_rate=2e-3, caption_dropout=0.0, ema_decay=0.99),
+                training=training(batch_size=32, num_steps=1600, low_res_noise=0.0)
+                | dict(learning_rate=4e-3, caption_dropout=0.0, ema_decay=0.99),
             ),
             diffusion=diffusion(),
             # Small batches: of the same pictures, many steps teach more than clean gradients do.
-            training=training(batch_size=8, num_steps=6500, low_res_noise=0.0),
+            training=training(batch_size=8, num_steps=6000, low_res_noise=0.0),
             sampling=sampling(steps="20", guidance_scale=3.0),
             # Each shows a shape in a colour, or two shapes in an order, that training never does.
             prompts=(
@@ -56,13 +58,14 @@ def get_config():
                 model=model(
                     image_size=64,
                     low_res_size=16,
-                    channels=32,
-                    channel_mult=(1, 1, 2),
+                    channels=16,
+                    norm_groups=4,
+                    channel_mult=(1, 2, 4),
                     num_res_blocks=1,
                     attention_resolutions=(16,),
                 ),
                 diffusion=diffusion(),
-                training=training(batch_size=8, num_steps=350, low_res_noise=0.1),
+                training=training(batch_size=8, num_steps=700, low_res_noise=0.1),
                 sampling=sampling(steps="6", guidance_scale=1.0),
             ),
         )
@@ -74,14 +77,13 @@ def model(**sizes):
         family="glide",
         low_res_noise_told=False,
         inpaint=False,
-        norm_groups=8,
         head_channels=32,
         dropout=0.0,
         scale_shift_norm=True,
         resblock_updown=False,
         text_width=128,
-        text_layers=2,
-        text_heads=4,
+        text_layers=3,
+        text_heads=8,
         text_padding=True,
         text_final_norm=True,
         dtype="float32",
@@ -97,7 +99,7 @@ def diffusion():
         # What is flat is easier to say than the noise on it.
         prediction="x_0",
         learn_variance=False,
-        weighting="uniform",
+        weighting="clipped_snr",
         timesteps="uniform",
         vlb_weight=0.0,
     )
@@ -107,7 +109,8 @@ def training(**length):
     return dict(
         init_from="",
         microbatch_size=0,
-        learning_rate=1e-3,
+        optimizer="muon",
+        learning_rate=3e-3,
         lr_warmup_steps=100,
         lr_decay="cosine",
         weight_decay=0.01,

@@ -54,7 +54,8 @@ class DiffusionConfig:
         prediction: what the model's output means: `eps`, `x_0` or `v`.
         learn_variance: the model also predicts the variance of p(x_{t-1}|x_t).
         weighting: how much each noise level's error counts: `uniform` (L_simple), `min_snr`
-            (Min-SNR-5) or `p2`; see `glide_jax.diffusion.losses`.
+            (Min-SNR-5), `clipped_snr` (the same, at least 1) or `p2`; see
+            `glide_jax.diffusion.losses`.
         timesteps: how the steps to train at are drawn: `uniform`, or `loss_second_moment`, more
             often where the losses are larger (Improved DDPM, sec. 3.3; needs some 10 pictures of
             each step before it begins).
@@ -72,7 +73,7 @@ class DiffusionConfig:
     def __post_init__(self):
         one_of(("squared_cosine", "linear"), self, "schedule")
         one_of(("eps", "x_0", "v"), self, "prediction")
-        one_of(("uniform", "min_snr", "p2"), self, "weighting")
+        one_of(("uniform", "min_snr", "clipped_snr", "p2"), self, "weighting")
         one_of(("uniform", "loss_second_moment"), self, "timesteps")
         at_least(1, self, "num_steps")
         at_least(0, self, "vlb_weight")
@@ -89,10 +90,12 @@ class TrainingConfig:
         microbatch_size: pictures a device sees at once, the gradients of several such being
             averaged; 0: its whole share of the batch.
         num_steps: optimizer steps.
-        learning_rate: AdamW's, after the warm-up.
+        optimizer: `adamw`, or `muon` (Jordan et al. 2024), by which a small model learns more of
+            the same pictures, at more time a step.
+        learning_rate: after the warm-up.
         lr_warmup_steps: steps of linear warm-up from 0 to it.
         lr_decay: `constant`, or `cosine` to 0 at the last step.
-        weight_decay: AdamW's, decoupled.
+        weight_decay: decoupled (AdamW, Loshchilov & Hutter 2019).
         clip_norm: gradients with a larger global norm are scaled down to it.
         max_skipped_steps: steps in a row that may be skipped, as their loss or gradient is no
             number; one more stops the run.
@@ -111,6 +114,7 @@ class TrainingConfig:
     batch_size: int
     microbatch_size: int
     num_steps: int
+    optimizer: str
     learning_rate: float
     lr_warmup_steps: int
     lr_decay: str
@@ -132,6 +136,7 @@ class TrainingConfig:
         at_least(1, self, "keep_checkpoints")
         at_least(0, self, "max_skipped_steps")
         at_least(0, self, "microbatch_size", "lr_warmup_steps", "weight_decay", "low_res_noise")
+        one_of(("adamw", "muon"), self, "optimizer")
         one_of(("constant", "cosine"), self, "lr_decay")
         between(0, 1, self, "caption_dropout", "ema_decay")
         require(self.learning_rate > 0, self, "learning_rate", "above 0")

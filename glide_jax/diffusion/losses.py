@@ -55,6 +55,24 @@ def min_snr(prediction: str, log_snr: Array, gamma: float = 5.0) -> Array:
     return jnp.minimum(1.0, gamma * jnp.exp(-log_snr)) * _eps_error(prediction, log_snr)
 
 
+def clipped_snr(prediction: str, log_snr: Array, gamma: float = 5.0) -> Array:
+    """max(1, min(SNR, γ)) on x_0's squared error.
+
+    Truncated SNR (Salimans & Ho 2022, sec. 4), which keeps what is drawn out of pure noise from
+    counting for nothing, with Min-SNR-γ's bound.
+
+    Args:
+        prediction: a name in PREDICTIONS.
+        log_snr: f32[b].
+        gamma: ≥ 1.
+
+    Returns:
+        f32[b].
+    """
+    weight = jnp.clip(jnp.exp(log_snr), 1.0, gamma)
+    return weight * jnp.exp(-log_snr) * _eps_error(prediction, log_snr)
+
+
 def p2(prediction: str, log_snr: Array, k: float = 1.0, gamma: float = 1.0) -> Array:
     """1 / (k + SNR)^γ on eps' squared error (P2, Choi et al. 2022, with k = γ = 1).
 
@@ -79,7 +97,12 @@ def _eps_error(prediction: str, log_snr: Array) -> Array:
     }[prediction]
 
 
-WEIGHTINGS: dict[str, Weighting] = {"uniform": uniform, "min_snr": min_snr, "p2": p2}
+WEIGHTINGS: dict[str, Weighting] = {
+    "uniform": uniform,
+    "min_snr": min_snr,
+    "clipped_snr": clipped_snr,
+    "p2": p2,
+}
 """Weighting name → function."""
 
 

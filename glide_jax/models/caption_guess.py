@@ -4,17 +4,22 @@ A U-Net that begins to learn next to an untrained text transformer teaches it wh
 of the error, the ground before all, and the other words' vectors fall together. Here the picture's
 mean, given the caption, is all there is to learn: every word counts, at a hundredth of the cost.
 
-It is guessed twice, since a U-Net is told a caption twice:
+It is guessed twice, as a U-Net is told a caption twice; patch by patch, and both times through the
+same layers:
 
-    pooled ─ hidden ─────────────────────────────────── all pixels
-    tokens ─ keys, values ─ attention ─ hidden ─ the pixels of each patch
-    a query for each patch ────┘
+    tokens ─ keys, values ─ attention ─┐
+    a query for each patch ────┘       ├─ what each patch shows ─ hidden ─ its pixels
+    pooled ─ linear ───────────────────┘
 
-The patches' queries find out which word belongs to which, and where it stands; what the tokens then
-know of each other, the pooled vector gathers. Alone it would be long in learning that.
+The patches' queries find out which word belongs to which, and where it stands. What they find is
+then an answer that the pooled vector can be held against; and as one linear layer must read it off
+for each patch, shape, colour and place lie side by side in that vector, where a U-Net can use them.
 """
 
+import dataclasses
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import einops
 import jax
@@ -24,82 +29,95 @@ from flax import nnx
 from glide_jax.config import GlideConfig
 from glide_jax.models import layers
 from glide_jax.models.attention import attend
-from glide_jax.models.model import IMAGE_CHANNELS, Conditional, Encoded, Model, from_module
+from glide_jax.models.model import IMAGE_CHANNELS
+from glide_jax.models.pure import Pure
 from glide_jax.models.text_transformer import TextTransformer
-from glide_jax.types import Array, Condition
+from glide_jax.types import Array, Params
 
 _PATCH = 4  # pixels a side, or as many of them as divide the picture
 
 
-class CaptionGuess(Conditional):
+class Guess(NamedTuple):
+    """A caption's picture, from its pooled vector and from its tokens.
+
+    Attributes:
+        pooled: f32[b 4·channels], the caption's vector.
+        shown: f32[2 b patches text_width], what each patch shows.
+        pictures: f32[2 b h w 3], what that looks like.
+    """
+
+    pooled: Array
+    shown: Array
+    pictures: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class CaptionGuesser:
+    """The lesson's model, as pure functions of its weights.
+
+    Attributes:
+        config: of the model whose text transformer it has: its weights have the same names.
+        shapes: every weight's name, shape and dtype.
+        init: key → params.
+        apply: (params, tokens: i32[b l], mask: bool[b l]) → Guess.
+    """
+
+    config: GlideConfig
+    shapes: dict[str, jax.ShapeDtypeStruct]
+    init: Callable[[Array], Params]
+    apply: Callable[[Params, Array, Array], Guess]
+
+
+class _CaptionGuess(nnx.Module):
     """The text transformer, and what makes a picture of each of its results."""
 
     def __init__(
         self, config: GlideConfig, text_shape: tuple[int, int], hidden_width: int, rngs: nnx.Rngs
     ):
         dtype, width, pooled = jnp.dtype(config.dtype), config.text_width, 4 * config.channels
-        self.size, self.num_heads = config.image_size, config.text_heads
+        float32 = jnp.dtype(jnp.float32)
+        self.num_heads = config.text_heads
         self.patch = math.gcd(config.image_size, _PATCH)
+        self.side = config.image_size // self.patch
         self.text = TextTransformer(config, text_shape, pooled, dtype, rngs)
-
-        def pixels(width_in: int, size: int):
-            hidden = layers.linear(width_in, hidden_width, dtype, rngs)
-            float32 = jnp.dtype(jnp.float32)
-            out = layers.linear(hidden_width, IMAGE_CHANNELS * size**2, float32, rngs, zero=True)
-            return nnx.List([hidden, out])
-
-        self.of_pooled = pixels(pooled, config.image_size)
-        self.of_patch = pixels(width, self.patch)
-        num_patches = (config.image_size // self.patch) ** 2
-        self.queries = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), (num_patches, width)))
+        shape = (self.side**2, width)
+        self.queries = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), shape))
         self.query = layers.linear(width, width, dtype, rngs)
         self.kv = layers.linear(width, 2 * width, dtype, rngs)
+        self.of_pooled = layers.linear(pooled, self.side**2 * width, dtype, rngs)
+        self.hidden = layers.linear(width, hidden_width, dtype, rngs)
+        pixels = IMAGE_CHANNELS * self.patch**2
+        self.pixels = layers.linear(hidden_width, pixels, float32, rngs, zero=True)
 
-    def encode(self, condition: Condition) -> Encoded:
-        """See `Encoded`. Raises ValueError where there is no caption."""
-        if condition.tokens is None or condition.mask is None:
-            raise ValueError("to guess a picture takes tokens and their mask")
-        pooled, tokens = self.text(condition.tokens, condition.mask)
-        return Encoded(pooled, tokens, None, None)
-
-    def __call__(self, x_t: Array, t: Array, encoded: Encoded, keys: Array | None) -> Array:
-        """f32[2 b h w 3]: x_0 as guessed from pooled and from tokens, whatever x_t and t are."""
-        assert encoded.pooled is not None
-        assert encoded.tokens is not None
-        whole = _through(self.of_pooled, encoded.pooled)
-        patches = _through(self.of_patch, self._found(encoded.tokens))
-        side = {"h": self.size // self.patch, "i": self.patch, "j": self.patch}
-        return jnp.stack(
-            [
-                einops.rearrange(whole, "b (h w c) -> b h w c", h=self.size, w=self.size),
-                einops.rearrange(patches, "b (h w) (i j c) -> b (h i) (w j) c", **side),
-            ]
+    def __call__(self, tokens: Array, mask: Array) -> Guess:
+        """See `CaptionGuesser.apply`."""
+        pooled, encoded = self.text(tokens, mask)
+        by_patch = einops.rearrange(
+            self.of_pooled(pooled), "b (n c) -> b n c", n=len(self.queries[...])
         )
+        shown = jnp.stack([by_patch, self._found(encoded)]) + self.queries[...][None, None]
+        pixels = self.pixels(jax.nn.gelu(self.hidden(shown), approximate=False))
+        side = {"h": self.side, "i": self.patch, "j": self.patch}
+        pictures = einops.rearrange(pixels, "k b (h w) (i j c) -> k b (h i) (w j) c", **side)
+        return Guess(pooled, shown, pictures)
 
     def _found(self, tokens: Array) -> Array:
         """What each patch finds among the tokens: [b l c] → [b patches c]."""
         heads = {"b": len(tokens), "heads": self.num_heads}
-        queries = self.queries[...]
-        asked = einops.repeat(self.query(queries), "n (heads d) -> b n heads d", **heads)
+        asked = einops.repeat(self.query(self.queries[...]), "n (heads d) -> b n heads d", **heads)
         split = "b l (kv heads d) -> kv b l heads d"
         keys, values = einops.rearrange(self.kv(tokens), split, kv=2, heads=self.num_heads)
-        found = einops.rearrange(attend(asked, keys, values), "b n heads d -> b n (heads d)")
-        return found + queries[None].astype(found.dtype)
-
-
-def _through(pixels: nnx.List, h: Array) -> Array:
-    hidden, out = pixels
-    return out(jax.nn.gelu(hidden(h), approximate=False))
+        return einops.rearrange(attend(asked, keys, values), "b n heads d -> b n (heads d)")
 
 
 def caption_guess(
     config: GlideConfig, *, hidden_width: int, vocab_size: int, text_length: int
-) -> Model:
-    """The model of `text_pretraining`; its `apply` gives two pictures, see `CaptionGuess`.
+) -> CaptionGuesser:
+    """The model of `text_pretraining`.
 
     Args:
-        config: of the model whose text transformer this is: its weights have the same names.
-        hidden_width: channels of the hidden layers.
+        config: of the model whose text transformer this is.
+        hidden_width: channels between what a patch shows and its pixels.
         vocab_size: of the tokenizer.
         text_length: tokens a caption is padded or cut to.
 
@@ -107,4 +125,9 @@ def caption_guess(
         The model; no weight is made yet.
     """
     shape = (vocab_size, text_length)
-    return from_module(config, lambda rngs: CaptionGuess(config, shape, hidden_width, rngs))
+    pure = Pure(lambda rngs: _CaptionGuess(config, shape, hidden_width, rngs))
+
+    def apply(params: Params, tokens: Array, mask: Array) -> Guess:
+        return pure.bind(params)(tokens, mask)
+
+    return CaptionGuesser(config, pure.shapes, pure.init, apply)

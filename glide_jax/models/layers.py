@@ -124,9 +124,14 @@ def timestep_embedding(t: Array, width: int) -> Array:
     Returns:
         f32[b width]: cosines, then sines.
     """
+    return sinusoids(t.astype(jnp.float32), width, longest=10_000.0)
+
+
+def sinusoids(x: Array, width: int, longest: float) -> Array:
+    """Cosines, then sines, of f32[n], of periods 2π to almost 2π·longest: f32[n width]."""
     half = width // 2
-    frequencies = jnp.exp(-math.log(10_000) * jnp.arange(half, dtype=jnp.float32) / half)
-    angles = t.astype(jnp.float32)[:, None] * frequencies[None]
+    frequencies = jnp.exp(-math.log(longest) * jnp.arange(half, dtype=jnp.float32) / half)
+    angles = x[:, None] * frequencies[None]
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
 
 

@@ -1,5 +1,7 @@
 """GLIDE's text encoder: a pre-norm transformer over the caption, every token sees every other."""
 
+import math
+
 import einops
 import jax
 import jax.numpy as jnp
@@ -36,6 +38,15 @@ class TransformerBlock(nnx.Module):
         return x + self.mlp_out(jax.nn.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False))
 
 
+def _positions(length: int, width: int) -> Array:
+    """Where positions start, f32[length width]: sinusoids of deviation 1, periods 2π to 200π.
+
+    How far one word is from another can then be told from the beginning.
+    """
+    places = jnp.arange(length, dtype=jnp.float32)
+    return math.sqrt(2) * layers.sinusoids(places, width, longest=100.0)
+
+
 class TextTransformer(nnx.Module):
     """Token ids → one vector a token, and one for the whole caption (GLIDE, sec. 4.1)."""
 
@@ -57,7 +68,7 @@ class TextTransformer(nnx.Module):
         # Padding says nothing. With 0.02 for all three a small model does not start to listen, with
         # faint positions not to which word belongs to which (docs/quickstart.md).
         self.token_embedding = embedding(1.0, vocab_size)
-        self.positional_embedding = embedding(1.0, length)
+        self.positional_embedding = nnx.Param(_positions(length, width))
         if config.text_padding:
             self.padding_embedding = embedding(0.01, length)
         self.blocks = nnx.List(

@@ -25,7 +25,7 @@ from glide_jax.training.checkpoints import CHECKPOINTS, Checkpoint, Checkpoints,
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.metrics import Metrics
 from glide_jax.training.objectives import check_pieces
-from glide_jax.training.optimizer import adamw, held_still
+from glide_jax.training.optimizer import make_optimizer
 from glide_jax.training.packing import Packing
 from glide_jax.training.profiling import Profile
 from glide_jax.training.progress import Progress
@@ -162,7 +162,7 @@ def check_batch(name: str, stage: StageConfig, devices: int) -> None:
 
 def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     """The state to start from, laid out over the mesh, and the data's position."""
-    optimizer, timesteps = _optimizer(job), timesteps_of(job)
+    optimizer, timesteps = optimizer_of(job), timesteps_of(job)
 
     def fresh(key, given):
         return fresh_state(job.model.init(key) | given, optimizer, timesteps)
@@ -188,11 +188,8 @@ def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     return checkpoint.restore(placed), checkpoint.data_state
 
 
-def _optimizer(job: Job) -> optax.GradientTransformation:
-    optimizer = adamw(job.stage.training)
-    if not job.given:
-        return optimizer
-    return optax.chain(optimizer, held_still(tuple(job.given), Packing(job.model.shapes)))
+def optimizer_of(job: Job) -> optax.GradientTransformation:
+    return make_optimizer(job.stage.training, Packing(job.model.shapes), tuple(job.given))
 
 
 def timesteps_of(job: Job) -> Timesteps:
@@ -221,7 +218,7 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
 def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") -> TrainState:
     config = job.stage.training
     loss = without_gradients(job.loss, tuple(job.given))
-    step_function = train_step(loss, _optimizer(job), timesteps_of(job), config, mesh, state)
+    step_function = train_step(loss, optimizer_of(job), timesteps_of(job), config, mesh, state)
     # Made where it is needed: no key can be put on another process's devices.
     seed = job.experiment.seed + 1
     seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()

@@ -6,8 +6,7 @@ import jax
 from jax.sharding import Mesh
 
 from glide_jax.parallel.mesh import batch_sharding, replicated
-from glide_jax.training.loop import Job, timesteps_of
-from glide_jax.training.optimizer import adamw
+from glide_jax.training.loop import Job, optimizer_of, timesteps_of
 from glide_jax.training.packing import Packing
 from glide_jax.training.state import TrainState, fresh_state, state_sharding
 from glide_jax.training.step import train_step
@@ -15,7 +14,7 @@ from glide_jax.training.step import train_step
 
 def abstract_state(job: Job) -> TrainState:
     """The shapes of the job's state; no weight is made."""
-    optimizer, timesteps = adamw(job.stage.training), timesteps_of(job)
+    optimizer, timesteps = optimizer_of(job), timesteps_of(job)
 
     def fresh(key):
         return fresh_state(job.model.init(key), optimizer, timesteps)
@@ -31,7 +30,7 @@ def lowered_step(job: Job, mesh: Mesh) -> jax.stages.Lowered:
         mesh: of devices here or elsewhere.
     """
     state, config = abstract_state(job), job.stage.training
-    step: Any = train_step(job.loss, adamw(config), timesteps_of(job), config, mesh, state)
+    step: Any = train_step(job.loss, optimizer_of(job), timesteps_of(job), config, mesh, state)
     # What the pipeline gives; the step adds the rest.
     batch = {name: _rows(x, config.batch_size) for name, x in job.one_picture.items()}
     for name in ("index", "t", "t_weight"):

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from glide_jax.parallel import mesh
 from glide_jax.types import Array, Params
 
-_PACKED = "packed"
+PACKED = "packed"
+"""The key of the vector."""
 
 _SMALL = 2**14
 """Elements of the largest array that is packed: copying 64 KiB costs no more than a launch."""
@@ -23,11 +24,15 @@ _SMALL = 2**14
 class Packing:
     """How the weights of one model are packed.
 
-    Args:
+    Attributes:
         shapes: each weight's shape, by its path.
+
+    Args:
+        shapes: the weights, or what has their shapes.
     """
 
     def __init__(self, shapes: Mapping[str, mesh.Shaped]):
+        self.shapes = {path: s.shape for path, s in shapes.items()}
         largest = min(_SMALL, mesh.SMALL)
         # Sorted: the order must be the same in every run that goes on from a checkpoint.
         self._small = {
@@ -39,14 +44,14 @@ class Packing:
         large = {path: value for path, value in tree.items() if path not in self._small}
         if not self._small:
             return large
-        return large | {_PACKED: jnp.concatenate([tree[path].ravel() for path in self._small])}
+        return large | {PACKED: jnp.concatenate([tree[path].ravel() for path in self._small])}
 
     def unpack(self, tree: Params) -> Params:
         """The inverse of `pack`."""
         tree = dict(tree)
         if not self._small:
             return tree
-        vector: Array = tree.pop(_PACKED)
+        vector: Array = tree.pop(PACKED)
         start = 0
         for path, shape in self._small.items():
             size = math.prod(shape)

@@ -10,6 +10,7 @@ from glide_jax.diffusion.gaussian import PREDICTIONS, denoiser_from, q_sample, x
 from glide_jax.diffusion.losses import (
     WEIGHTINGS,
     bits_per_dim,
+    clipped_snr,
     loss_terms,
     min_snr,
     p2,
@@ -91,6 +92,7 @@ def test_weightings_in_closed_form():
     np.testing.assert_allclose(min_snr("x_0", log_snr), np.minimum(snr, 5), rtol=1e-5)
     np.testing.assert_allclose(min_snr("eps", log_snr), np.minimum(snr, 5) / snr, rtol=1e-5)
     np.testing.assert_allclose(min_snr("v", log_snr), np.minimum(snr, 5) / (snr + 1), rtol=1e-5)
+    np.testing.assert_allclose(clipped_snr("x_0", log_snr), np.clip(snr, 1, 5), rtol=1e-5)
     np.testing.assert_allclose(p2("eps", log_snr, k=2.0, gamma=0.5), (2 + snr) ** -0.5, rtol=1e-5)
 
 

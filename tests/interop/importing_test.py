@@ -20,7 +20,8 @@ from glide_jax.pipelines.loading import load_stages
 from glide_jax.training import loop
 from glide_jax.training.checkpoints import open_checkpoint, refuse_another_run
 from glide_jax.training.interrupt import Interrupt
-from glide_jax.training.optimizer import adamw
+from glide_jax.training.optimizer import make_optimizer
+from glide_jax.training.packing import Packing
 from glide_jax.training.state import fresh_state
 
 RELEASED = dict(released.FILES)
@@ -174,7 +175,7 @@ def _trained_state(experiment, directory):
     )
     with Interrupt() as interrupt:
         loop.train(job, interrupt, None)
-    key, optimizer = jax.random.key(0), adamw(stage.training)
+    key, optimizer = jax.random.key(0), make_optimizer(stage.training, Packing(model.shapes))
     timesteps = uniform(stage.diffusion.num_steps)
     fresh = jax.eval_shape(lambda: fresh_state(model.init(key), optimizer, timesteps))
     return open_checkpoint(directory / "checkpoints").restore(fresh)

@@ -15,7 +15,8 @@ from glide_jax.parallel import mesh
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
 from glide_jax.training import loop
 from glide_jax.training.objectives import OBJECTIVES
-from glide_jax.training.optimizer import adamw
+from glide_jax.training.optimizer import make_optimizer
+from glide_jax.training.packing import Packing
 from glide_jax.training.state import fresh_state, state_sharding
 from glide_jax.training.step import train_step
 from glide_jax.training.words import Words
@@ -63,7 +64,7 @@ def mesh_of(data, fsdp):
 def run(devices, steps=2):
     """CLIP's state after some steps, and what they measured."""
     stage, model, loss = built("clip")
-    optimizer = adamw(stage.training)
+    optimizer = make_optimizer(stage.training, Packing(model.shapes))
     timesteps = TIMESTEPS["uniform"](stage.diffusion.num_steps)
 
     def fresh(key):

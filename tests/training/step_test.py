@@ -14,7 +14,7 @@ from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
 from glide_jax.text import tokenize
 from glide_jax.training.denoising import mean_blocks
 from glide_jax.training.loop import build_model
-from glide_jax.training.optimizer import adamw, learning_rate
+from glide_jax.training.optimizer import learning_rate, make_optimizer
 from glide_jax.training.packing import Packing
 from glide_jax.training.state import fresh_state, state_sharding
 from glide_jax.training.step import train_step
@@ -52,7 +52,7 @@ def run(devices, experiment, steps=3):
     """The state after some steps, and the losses."""
     stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
     model = build_model(stage, experiment, tokenizer)
-    optimizer, diffusion = adamw(stage.training), stage.diffusion
+    optimizer, diffusion = make_optimizer(stage.training, Packing(model.shapes)), stage.diffusion
     timesteps = TIMESTEPS[diffusion.timesteps](diffusion.num_steps)
 
     def fresh(key):
@@ -118,6 +118,16 @@ def test_devices_and_pieces_do_not_change_what_is_remembered_of_the_steps(data, 
     np.testing.assert_array_equal(state.timesteps["counts"], memory["counts"])
     np.testing.assert_allclose(state.timesteps["losses"], memory["losses"], rtol=1e-4)
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), slow(2, 4)], ids=str)
+def test_muon_takes_the_same_step_on_any_devices(data, fsdp):
+    experiment = tiny.experiment("model.dropout=0.0", "training.optimizer=muon")
+    expected, expected_losses = run(mesh_of(1, 1), experiment)
+    state, losses = run(mesh_of(data, fsdp), experiment)
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
+    for path, value in expected.params.items():
+        np.testing.assert_allclose(state.params[path], value, atol=2e-4, err_msg=path)
 
 
 def test_fsdp_splits_the_weights_and_their_moments():
