@@ -189,6 +189,7 @@ def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
 
 
 def optimizer_of(job: Job) -> optax.GradientTransformation:
+    """What moves the job's weights; those that it was given stay."""
     return make_optimizer(job.stage.training, Packing(job.model.shapes), tuple(job.given))
 
 
