@@ -30,7 +30,7 @@ def get_config():
             ),
             text_pretraining=dict(
                 hidden_width=512,
-                training=training(batch_size=32, num_steps=1600, low_res_noise=0.0)
+                training=training(batch_size=16, num_steps=4000, low_res_noise=0.0)
                 | dict(learning_rate=4e-3, caption_dropout=0.0, ema_decay=0.99),
             ),
             diffusion=diffusion(),
