@@ -4,7 +4,7 @@ Rematerialisation (Chen et al. 2016): time for memory. Loss and gradients stay w
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 
@@ -37,4 +37,4 @@ def remat(policy: str, block: F) -> F:
     """
     if policy == "none":
         return block
-    return jax.checkpoint(block, policy=_KEPT[policy])
+    return cast(F, jax.checkpoint(block, policy=_KEPT[policy]))
