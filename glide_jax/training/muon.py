@@ -51,18 +51,19 @@ def scale_by_muon(packing: Packing, matrices: Set[str]) -> optax.GradientTransfo
     def others(tree: Params) -> Params:
         return {p: x for p, x in tree.items() if p not in matrices}
 
-    def init(params: Params) -> MuonState:
+    def init(params: Any) -> MuonState:
         momentum = jax.tree.map(jnp.zeros_like, large_matrices_and_packed(params))
         return MuonState(momentum, adam.init(others(params)))
 
     def towards(momentum: Params, updates: Params) -> Params:
         return jax.tree.map(lambda m, g: m + (1 - _MOMENTUM) * (g - m), momentum, updates)
 
-    def update(updates: Any, state: MuonState, params: Any = None):
+    def update(updates: Any, state: Any, params: Any = None):
         del params
         seen = large_matrices_and_packed(updates)
         momentum = towards(state.momentum, seen)
         ahead = packing.unpack(towards(momentum, seen))  # Nesterov's
+        scaled: Any
         scaled, adam_state = adam.update(others(updates), state.adam)
         directions = {path: _OTHERS * x for path, x in packing.unpack(scaled).items()}
         directions |= {path: _direction(ahead[path]) for path in matrices}

@@ -21,7 +21,7 @@ class WeightsAndBiases:
 
     def __init__(self, directory: Path, first_step: int):
         try:
-            import wandb
+            import wandb  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise UserError(
                 "watching.sinks names wandb, which is not installed: pip install 'glide_jax[wandb]'"
