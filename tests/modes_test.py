@@ -28,6 +28,7 @@ def test_an_upsampler_alone_is_trained_and_draws_no_prompts(tmp_path, monkeypatc
     assert "draws no prompts without a base model" in capsys.readouterr().out
     assert open_checkpoint(tmp_path / "base" / "checkpoints").step == 3
     assert set(json.loads((tmp_path / "summary.json").read_text())) == {"seconds", "peak_rss_gib"}
-    assert not list(tmp_path.rglob("*.png"))
+    # No grid, no sheet of prompts; the report is of the losses.
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["report.png"]
     with pytest.raises(UserError, match="needs a picture to enlarge"):
         modes.sample(tmp_path, [], ["red square"], seed=0)

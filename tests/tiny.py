@@ -47,6 +47,7 @@ OVERRIDES = (
 UPSAMPLER_OVERRIDES = (
     "upsampler.model.image_size=16",
     "upsampler.model.low_res_size=8",
+    "upsampler.model.channels=32",
     "upsampler.model.channel_mult=(1, 1)",
     "upsampler.model.num_res_blocks=1",
     "upsampler.model.attention_resolutions=()",
