@@ -11,6 +11,7 @@ from flax import nnx
 from glide_jax.config import UNetConfig
 from glide_jax.models import layers
 from glide_jax.models.cpu_attention import attend_on_cpu
+from glide_jax.models.platforms import platform_of
 from glide_jax.types import Array
 
 KeysValues = tuple[Array, Array]
@@ -48,16 +49,6 @@ def attend(query: Array, keys: Array, values: Array, *, is_causal: bool = False)
     return jax.nn.dot_product_attention(
         query, keys, values, is_causal=is_causal, implementation=how
     )
-
-
-def platform_of(x: Array) -> str:
-    """Where an array lies, or is going to: `cpu`, `gpu` or `tpu`.
-
-    An array that is being traced knows the mesh that it will be split over; one of no mesh is
-    taken to lie where JAX puts arrays by itself.
-    """
-    device = jax.typeof(x).sharding.mesh.abstract_device
-    return device.platform if device else jax.default_backend()
 
 
 def _has_flash(query: Array) -> bool:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar, cast
 
 import jax
 
+from glide_jax.models import cpu_conv
+
 F = TypeVar("F", bound=Callable)
 
 
@@ -23,7 +25,9 @@ def _is_product(primitive: Any, *_: Any, **params: Any) -> bool:
 
 # jax.checkpoint's policies: what may be kept of a block, beside its input.
 _KEPT: dict[str, Callable[..., bool]] = {
-    "products": _is_product,
+    "products": jax.checkpoint_policies.save_from_both_policies(
+        _is_product, jax.checkpoint_policies.save_only_these_names(cpu_conv.SAVED)
+    ),
     "blocks": jax.checkpoint_policies.nothing_saveable,
 }
 

@@ -12,7 +12,13 @@ from glide_jax.planning import compiling
 from glide_jax.planning.compiling import Compiled, Linear
 from glide_jax.planning.jobs import planned_jobs
 from glide_jax.planning.topologies import Topology
-from glide_jax.training.cost import EXPECTED_UTILISATION, duration, quantity
+from glide_jax.training.cost import (
+    BACKWARD_FACTOR,
+    EXPECTED_UTILISATION,
+    duration,
+    forward_flops,
+    quantity,
+)
 from glide_jax.training.loop import Job, check_batch
 from glide_jax.training.lowering import abstract_state, lowered_gradients, lowered_step
 from glide_jax.training.memory import (
@@ -160,8 +166,7 @@ def state_lines(state: Any, chips: int) -> list[str]:
 def cost_lines(job: Job, topology: Topology) -> list[str]:
     """Operations of a step, and how long they take at a share of the chips' peak."""
     batch, steps = job.stage.training.batch_size, job.stage.training.num_steps
-    analysis: Any = lowered_gradients(job, 1).cost_analysis()
-    step = analysis["flops"] * batch
+    step = BACKWARD_FACTOR * forward_flops(job) * batch
     peak = topology.chip.flops_per_second * topology.chips
     seconds = step / (peak * EXPECTED_UTILISATION)
     return [

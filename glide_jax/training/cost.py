@@ -2,15 +2,16 @@
 
 import dataclasses
 import time
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from glide_jax.training.flops import product_flops
 from glide_jax.training.loop import Job
+from glide_jax.training.lowering import on_accelerator
 
 BACKWARD_FACTOR = 3
-"""Forward and backward cost three forwards: each product has two gradients."""
+"""Forward and backward take three forwards: each product has two gradients."""
 
 EXPECTED_UTILISATION = 0.4
 """Share of a device's matrix-product speed that a U-Net's train step reaches, roughly."""
@@ -71,11 +72,10 @@ def estimate(job: Job) -> Cost:
 
 
 def forward_flops(job: Job) -> float:
-    """Operations of the loss of one picture, as XLA counts them."""
+    """Operations of the loss of one picture: of its products, as an accelerator takes them."""
     key = jax.eval_shape(lambda: jax.random.key(0))
-    lowered = jax.jit(job.loss).lower(job.model.shapes, job.one_picture, key)
-    analysis: Any = lowered.cost_analysis()
-    return analysis["flops"]
+    traced = jax.jit(job.loss).trace(job.model.shapes, on_accelerator(job.one_picture), key)
+    return product_flops(traced.jaxpr)
 
 
 def matmul_flops_per_second(dtype: str) -> float:

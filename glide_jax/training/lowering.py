@@ -3,7 +3,7 @@
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from glide_jax.parallel.mesh import batch_sharding, replicated
 from glide_jax.training.loop import Job, optimizer_of, timesteps_of
@@ -58,6 +58,16 @@ def lowered_gradients(job: Job, pictures: int) -> jax.stages.Lowered:
 
     batch = {name: _rows(x, pictures) for name, x in job.one_picture.items()}
     return jax.jit(gradients).lower(job.model.shapes, batch, jax.random.key(0))
+
+
+def on_accelerator(batch: dict[str, jax.ShapeDtypeStruct]) -> dict[str, jax.ShapeDtypeStruct]:
+    """The batch as if it lay on one, so that models compute from it what they would there.
+
+    Those are their definition's: a CPU takes fewer operations, its convolutions being Winograd's.
+    """
+    device = AbstractDevice(device_kind="any", num_cores=None, platform="tpu")
+    mesh = AbstractMesh((1,), ("any",), (AxisType.Auto,), abstract_device=device)
+    return _placed(batch, {name: NamedSharding(mesh, PartitionSpec()) for name in batch})
 
 
 def _rows(x: jax.ShapeDtypeStruct, count: int) -> jax.ShapeDtypeStruct:

@@ -11,10 +11,11 @@ from jax.sharding import AbstractDevice, AbstractMesh, AxisType, NamedSharding, 
 
 from glide_jax.config import ClipConfig, ClipImageConfig, ClipTextConfig
 from glide_jax.models import attention, cpu_attention
-from glide_jax.models.attention import attend, has_flash, platform_of
+from glide_jax.models.attention import attend, has_flash
 from glide_jax.models.attention_pool import AttentionPool
 from glide_jax.models.clip import clip
 from glide_jax.models.families import model_of
+from glide_jax.models.platforms import platform_of
 from glide_jax.models.pure import Pure
 from glide_jax.parallel.mesh import batch_sharding, make_mesh
 from glide_jax.types import Condition
