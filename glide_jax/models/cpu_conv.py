@@ -15,6 +15,7 @@ Of few pixels their patches of 3×3 are written out instead, which is one produc
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +44,7 @@ BAND = 2**22
 LEAST_WIDTH = 32
 """Channels below which tiles take longer to make than they save."""
 
-LEAST_LARGE_WIDTH = 192
+LEAST_LARGE_WIDTH = 128
 """The same of large pictures, but for the kernel's gradient."""
 
 SAVED = "convolution"
@@ -136,9 +137,7 @@ def _filtered(x: Array, spread: Sequence[Array]) -> Array:
         return filtered(padded)
 
     def add(i: Array, y: Array) -> Array:
-        # Fused with the slices, its sums would be taken element by element.
-        band = jax.lax.optimization_barrier(_band(padded, i * rows, rows + 2))
-        found = jax.lax.optimization_barrier(filtered(band))
+        found = _apart(i, filtered, _band(padded, i * rows, rows + 2))
         return jax.lax.dynamic_update_slice_in_dim(y, found, i * rows, axis=1)
 
     return jax.lax.fori_loop(0, h // rows, add, jnp.zeros((b, h, w, width_out), x.dtype))
@@ -157,7 +156,7 @@ def _correlated(x: Array, dy: Array) -> list[Array]:
 
     def add(i: Array, sums: list[Array]) -> list[Array]:
         bands = _band(padded, i * rows, rows + 2), _band(dy, i * rows, rows)
-        found = correlated(*jax.lax.optimization_barrier(bands))
+        found = _apart(i, correlated, *bands)
         return [total + one for total, one in zip(sums, found, strict=True)]
 
     none = [jnp.zeros((x.shape[-1], width_out), x.dtype)] * 16
@@ -172,6 +171,17 @@ def _rows_of_a_band(shape: Sequence[int], width_out: int) -> int:
         return h
     pairs = max(1, BAND // of_two_rows)
     return 2 * max(n for n in range(1, pairs + 1) if h // 2 % n == 0)
+
+
+def _apart(i: Array, function: Callable[..., Any], *given: Array) -> Any:
+    """function(*given), that XLA does not fuse with what comes before and after, in a loop's turn i.
+
+    Fused with the loop's slices it would be computed element by element, on one thread. XLA does
+    not fuse into a branch; this one is always taken.
+    """
+    shapes = jax.eval_shape(function, *given)
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return jax.lax.cond(i >= 0, function, lambda *_: nothing, *given)
 
 
 def _band(x: Array, start: Array, rows: int) -> Array:
