@@ -174,7 +174,7 @@ def _rows_of_a_band(shape: Sequence[int], width_out: int) -> int:
 
 
 def _apart(i: Array, function: Callable[..., Any], *given: Array) -> Any:
-    """function(*given), that XLA does not fuse with what comes before and after, in a loop's turn i.
+    """function(*given), which XLA does not fuse with what is around it in turn i of a loop.
 
     Fused with the loop's slices it would be computed element by element, on one thread. XLA does
     not fuse into a branch; this one is always taken.
