@@ -6,6 +6,7 @@ from collections.abc import Callable
 import einops
 
 from glide_jax.config import StageConfig
+from glide_jax.diffusion.gaussian import q_sample
 from glide_jax.diffusion.losses import WEIGHTINGS, loss_terms
 from glide_jax.diffusion.schedule import BETAS, make_schedule
 from glide_jax.models.model import Model
@@ -60,6 +61,17 @@ def denoising_loss(model: Model, stage: StageConfig, says: Says) -> Loss:
         return means.pop("hybrid"), Measured(means, terms["hybrid"])
 
     return loss
+
+
+def noising(stage: StageConfig) -> Callable[[Batch, Draws], Array]:
+    """(batch, chance) → x_t: f32[b h w 3] of the batch's pictures and t, by the stage's process."""
+    schedule = make_schedule(BETAS[stage.diffusion.schedule](stage.diffusion.num_steps))
+
+    def noised(batch: Batch, draw: Draws) -> Array:
+        x_0 = batch["image"]
+        return q_sample(schedule, batch["t"], x_0, draw.normal("noise", x_0.shape[1:]))
+
+    return noised
 
 
 def _with_low_res(

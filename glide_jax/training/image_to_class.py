@@ -4,9 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from glide_jax.config import StageConfig
-from glide_jax.diffusion.gaussian import q_sample
-from glide_jax.diffusion.schedule import BETAS, make_schedule
 from glide_jax.models.classifier import Classifier
+from glide_jax.training.denoising import noising
 from glide_jax.training.draws import Draws
 from glide_jax.training.step import Batch, Loss, Measured
 from glide_jax.types import Array, Params
@@ -22,14 +21,12 @@ def image_to_class_loss(model: Classifier, stage: StageConfig) -> Loss:
         model: what to train.
         stage: its noising process.
     """
-    schedule = make_schedule(BETAS[stage.diffusion.schedule](stage.diffusion.num_steps))
+    noised = noising(stage)
 
     def loss(params: Params, batch: Batch, key: Array):
         draw = Draws(key, batch["index"])
         t, label = batch["t"], batch["label"]
-        x_0 = batch["image"]
-        x_t = q_sample(schedule, t, x_0, draw.normal("noise", x_0.shape[1:]))
-        logits = model.apply(params, x_t, t, draw.keys("dropout"))
+        logits = model.apply(params, noised(batch, draw), t, draw.keys("dropout"))
         logs = jax.nn.log_softmax(logits)
         losses = -jnp.take_along_axis(logs, label[:, None], axis=1)[:, 0]
         right = (logits.argmax(-1) == label).astype(jnp.float32)

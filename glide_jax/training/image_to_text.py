@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from glide_jax.config import StageConfig
-from glide_jax.diffusion.gaussian import q_sample
-from glide_jax.diffusion.schedule import BETAS, make_schedule
 from glide_jax.models.clip import Clip, direction
 from glide_jax.parallel.mesh import place_in_batch, whole_batch
+from glide_jax.training.denoising import noising
 from glide_jax.training.draws import Draws
 from glide_jax.training.step import Batch, Loss, Measured
 from glide_jax.types import Array, Params
@@ -27,15 +26,13 @@ def image_to_text_loss(model: Clip, stage: StageConfig) -> Loss:
         model: what to train.
         stage: its noising process.
     """
-    schedule = make_schedule(BETAS[stage.diffusion.schedule](stage.diffusion.num_steps))
+    noised = noising(stage)
 
     def loss(params: Params, batch: Batch, key: Array):
         draw = Draws(key, batch["index"])
-        x_0, t = batch["image"], batch["t"]
-        x_t = q_sample(schedule, t, x_0, draw.normal("noise", x_0.shape[1:]))
-        image = direction(model.encode_image(params, x_t, t))
+        image = direction(model.encode_image(params, noised(batch, draw), batch["t"]))
         text = direction(model.encode_text(params, batch["tokens"], batch["mask"]))
-        scale, own = model.config.logit_scale, place_in_batch(len(x_0))
+        scale, own = model.config.logit_scale, place_in_batch(len(image))
         captions = scale * image @ whole_batch(text).T
         pictures = scale * text @ whole_batch(image).T
         losses = (_cross_entropy(captions, own) + _cross_entropy(pictures, own)) / 2

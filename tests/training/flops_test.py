@@ -88,6 +88,19 @@ def test_a_cpu_is_counted_as_an_accelerator(monkeypatch):
     assert cost.forward_flops(job) == pytest.approx(here(), rel=0.01)
 
 
+def test_no_compiler_is_asked(monkeypatch):
+    """Those of GPUs and TPUs are plugins, which refuse."""
+
+    def refuse(self):
+        raise NotImplementedError
+
+    monkeypatch.setattr(jax.stages.Lowered, "cost_analysis", refuse)
+    (job,) = planned_jobs(tiny.experiment())
+    told = cost.estimate(job)
+    assert told.flops_per_step == 3 * 16 * cost.forward_flops(job)
+    assert told.seconds_per_step > 0
+
+
 def test_xla_counts_about_as_many():
     wide = ("model.channels=96", "model.text_width=64", "model.image_size=16")
     (job,) = planned_jobs(tiny.experiment(*wide, "model.attention_resolutions=(8,)"))
