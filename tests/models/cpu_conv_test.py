@@ -50,7 +50,7 @@ def assert_near(ours, theirs, tolerance):
 
 @pytest.mark.parametrize(("shape", "way"), WAYS.items(), ids=str)
 def test_each_way_is_the_definition(shape, way):
-    assert cpu_conv._way(shape[:4], shape[4]) is getattr(cpu_conv, way)
+    assert cpu_conv.way(shape[:4], shape[4]) is getattr(cpu_conv, way)
     given = toy(shape)
     ours, theirs = with_gradients(convolve_on_cpu)(*given), with_gradients(cpu_conv.direct)(*given)
     # A kernel's gradient sums as many products as there are pixels.
