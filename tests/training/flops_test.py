@@ -97,7 +97,7 @@ def test_no_compiler_is_asked(monkeypatch):
     monkeypatch.setattr(jax.stages.Lowered, "cost_analysis", refuse)
     (job,) = planned_jobs(tiny.experiment())
     told = cost.estimate(job)
-    assert told.flops_per_step == 3 * 16 * cost.forward_flops(job)
+    assert told.flops_per_step == 3 * job.stage.training.batch_size * cost.forward_flops(job)
     assert told.seconds_per_step > 0
 
 
