@@ -82,12 +82,12 @@ class GroupNorm(nnx.Module):
         """x: [b … c] → the same shape and dtype."""
         flat = x.astype(jnp.float32).reshape(x.shape[0], -1, x.shape[-1])
         width = x.shape[-1]
-        mean = _mean_by_group(flat, self.num_groups)
-        off = flat - _by_channel(mean, width)[:, None]
+        mean = _by_channel(_mean_by_group(flat, self.num_groups), width)
+        off = flat - mean[:, None]
         spread = jax.lax.rsqrt(_mean_by_group(jnp.square(off), self.num_groups) + NORM_EPSILON)
         # One multiply-add per element: the group's figures are folded into the channel's first.
         scale = _by_channel(spread, width) * self.scale[...][None]
-        shift = self.bias[...][None] - _by_channel(mean, width) * scale
+        shift = self.bias[...][None] - mean * scale
         return (flat * scale[:, None] + shift[:, None]).reshape(x.shape).astype(x.dtype)
 
 
