@@ -31,7 +31,7 @@ from glide_jax.training.profiling import Profile
 from glide_jax.training.progress import Progress
 from glide_jax.training.reporting import Mfu, Reports
 from glide_jax.training.state import TrainState, fresh_state, state_sharding
-from glide_jax.training.step import Loss, num_pieces, train_step, without_gradients
+from glide_jax.training.step import Loss, num_pieces, train_step
 from glide_jax.types import Params
 from glide_jax.writing import DiskError
 
@@ -162,10 +162,10 @@ def check_batch(name: str, stage: StageConfig, devices: int) -> None:
 
 def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     """The state to start from, laid out over the mesh, and the data's position."""
-    optimizer, timesteps = optimizer_of(job), timesteps_of(job)
+    optimizer, packing, timesteps = optimizer_of(job), packing_of(job), timesteps_of(job)
 
     def fresh(key, given):
-        return fresh_state(job.model.init(key) | given, optimizer, timesteps)
+        return fresh_state(job.model.init(key) | given, optimizer, packing, timesteps)
 
     begin = jax.random.key(job.experiment.seed), job.start | job.given
     abstract = jax.eval_shape(fresh, *begin)
@@ -181,7 +181,8 @@ def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
         print(f"{job.name}: starting from the weights of {checkpoint.path}")
         params = checkpoint.restore({"ema_params": placed.ema_params})["ema_params"]
         around = jax.jit(
-            lambda params: fresh_state(params, optimizer, timesteps), out_shardings=shardings
+            lambda params: fresh_state(params, optimizer, packing, timesteps),
+            out_shardings=shardings,
         )
         return around(params), None
     print(f"{job.name}: going on from step {checkpoint.step} of {checkpoint.path.parent}")
@@ -189,8 +190,13 @@ def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
 
 
 def optimizer_of(job: Job) -> optax.GradientTransformation:
-    """What moves the job's weights; those that it was given stay."""
-    return make_optimizer(job.stage.training, Packing(job.model.shapes), tuple(job.given))
+    """What moves the job's weights."""
+    return make_optimizer(job.stage.training, packing_of(job))
+
+
+def packing_of(job: Job) -> Packing:
+    """How the job's weights are packed; those that it was given stay, and are left out."""
+    return Packing(job.model.shapes, tuple(job.given))
 
 
 def timesteps_of(job: Job) -> Timesteps:
@@ -218,8 +224,9 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
 
 def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") -> TrainState:
     config = job.stage.training
-    loss = without_gradients(job.loss, tuple(job.given))
-    step_function = train_step(loss, optimizer_of(job), timesteps_of(job), config, mesh, state)
+    step_function = train_step(
+        job.loss, optimizer_of(job), packing_of(job), timesteps_of(job), config, mesh, state
+    )
     # Made where it is needed: no key can be put on another process's devices.
     seed = job.experiment.seed + 1
     seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()

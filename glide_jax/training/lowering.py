@@ -6,18 +6,17 @@ import jax
 from jax.sharding import AbstractDevice, AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from glide_jax.parallel.mesh import batch_sharding, replicated
-from glide_jax.training.loop import Job, optimizer_of, timesteps_of
-from glide_jax.training.packing import Packing
+from glide_jax.training.loop import Job, optimizer_of, packing_of, timesteps_of
 from glide_jax.training.state import TrainState, fresh_state, state_sharding
 from glide_jax.training.step import train_step
 
 
 def abstract_state(job: Job) -> TrainState:
     """The shapes of the job's state; no weight is made."""
-    optimizer, timesteps = optimizer_of(job), timesteps_of(job)
+    optimizer, packing, timesteps = optimizer_of(job), packing_of(job), timesteps_of(job)
 
     def fresh(key):
-        return fresh_state(job.model.init(key), optimizer, timesteps)
+        return fresh_state(job.model.init(key), optimizer, packing, timesteps)
 
     return jax.eval_shape(fresh, jax.random.key(0))
 
@@ -30,7 +29,9 @@ def lowered_step(job: Job, mesh: Mesh) -> jax.stages.Lowered:
         mesh: of devices here or elsewhere.
     """
     state, config = abstract_state(job), job.stage.training
-    step: Any = train_step(job.loss, optimizer_of(job), timesteps_of(job), config, mesh, state)
+    step: Any = train_step(
+        job.loss, optimizer_of(job), packing_of(job), timesteps_of(job), config, mesh, state
+    )
     # What the pipeline gives; the step adds the rest.
     batch = {name: _rows(x, config.batch_size) for name, x in job.one_picture.items()}
     for name in ("index", "t", "t_weight"):
@@ -50,7 +51,7 @@ def lowered_gradients(job: Job, pictures: int) -> jax.stages.Lowered:
         job: its data need not be there.
         pictures: in the micro-batch.
     """
-    packing = Packing(job.model.shapes)
+    packing = packing_of(job)
 
     def gradients(params, batch, key):
         value, grads = jax.value_and_grad(job.loss, has_aux=True)(params, batch, key)

@@ -22,7 +22,7 @@ class TrainState:
         step: i32[], steps taken.
         params: the weights.
         ema_params: their exponential moving average, the weights to sample from.
-        opt_state: the optimizer's, of the packed weights.
+        opt_state: the optimizer's, of the packed weights that it moves.
         timesteps: what is remembered of the steps' losses, see `diffusion.timesteps`.
     """
 
@@ -34,12 +34,15 @@ class TrainState:
 
 
 def fresh_state(
-    params: Params, optimizer: optax.GradientTransformation, timesteps: Timesteps
+    params: Params,
+    optimizer: optax.GradientTransformation,
+    packing: Packing,
+    timesteps: Timesteps,
 ) -> TrainState:
     """The state at step 0."""
     # The average must own its memory: the step donates both trees.
     ema_params = jax.tree.map(jnp.copy, params)
-    opt_state = optimizer.init(Packing(params).pack(params))
+    opt_state = optimizer.init(packing.pack(params))
     memory = jax.tree.map(jnp.copy, timesteps.memory)
     return TrainState(jnp.zeros((), jnp.int32), params, ema_params, opt_state, memory)
 
@@ -47,12 +50,12 @@ def fresh_state(
 def state_sharding(mesh: jax.sharding.Mesh, state: TrainState) -> Any:
     """A tree of shardings for `state` (arrays or shapes): moments lie as their weights do."""
     by_path = weight_sharding(mesh, state.params)
-    packed = weight_sharding(mesh, jax.eval_shape(Packing(state.params).pack, state.params))
     everywhere = replicated(mesh)
 
-    def of_moment(path, _):
+    def of_moment(path, x):
         # optax keeps a moment under its weight's own key, and counters under none.
-        return packed.get(getattr(path[-1], "key", ""), everywhere)
+        weight = getattr(path[-1], "key", None)
+        return weight_sharding(mesh, {weight: x})[weight] if weight else everywhere
 
     opt_state = jax.tree_util.tree_map_with_path(of_moment, state.opt_state)
     memory = jax.tree.map(lambda _: everywhere, state.timesteps)

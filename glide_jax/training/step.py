@@ -1,6 +1,6 @@
 """The one train step: loss → gradients → optimizer → moving average, jitted and donated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -41,12 +41,13 @@ Loss = Callable[[Params, Batch, Array], tuple[Array, Measured]]
     t_weight  f32[b], how much its loss counts, as `diffusion.timesteps` drew t."""
 
 Gradients = Callable[[Params, Batch, Array], tuple[Array, Measured, Params]]
-"""The loss's arguments → its value, what it measured, and its gradients, packed."""
+"""The loss's arguments → its value, what it measured, and the packed gradients of what moves."""
 
 
 def train_step(
     loss: Loss,
     optimizer: optax.GradientTransformation,
+    packing: Packing,
     timesteps: Timesteps,
     config: TrainingConfig,
     mesh: Mesh,
@@ -56,7 +57,8 @@ def train_step(
 
     Args:
         loss: what to minimise.
-        optimizer: an optax transformation.
+        optimizer: an optax transformation of packed gradients.
+        packing: how they are packed; weights that it leaves out stay as they are.
         timesteps: how the steps that pictures are trained at are drawn.
         config: batch and micro-batch sizes, EMA.
         mesh: the devices.
@@ -69,10 +71,13 @@ def train_step(
         `quartile_sums` gives it.
     """
     pieces = num_pieces(config, mesh.size)
-    packing = Packing(state.params)
 
     def gradients(params: Params, batch: Batch, key: Array):
-        (value, measured), grads = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
+        def of_moving(moving: Params):
+            return loss(params | moving, batch, key)
+
+        by_moving = jax.value_and_grad(of_moving, has_aux=True)
+        (value, measured), grads = by_moving(packing.moving(params))
         return value, measured, packing.pack(grads)
 
     if pieces > 1:
@@ -97,7 +102,6 @@ def train_step(
         params: Any = optax.apply_updates(params, updates)
         # Early on the average follows closely, so that short runs are not ruled by their start.
         decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
-        # As a step towards the weights: the average of what is held still stays it to the last bit.
         ema_params: Any = jax.tree.map(lambda m, p: m + (1 - decay) * (p - m), ema_params, params)
         # A loss or gradient that is no number would stay in the moments for good.
         after = params, ema_params, opt_state, memory
@@ -106,7 +110,8 @@ def train_step(
         )
         metrics = measured.means | {"loss": value, "grad_norm": grad_norm, "skipped": ~taken}
         metrics["quartiles"] = quartile_sums(measured.losses, t, timesteps.num_steps)
-        params, ema_params = packing.unpack(params), packing.unpack(ema_params)
+        params = state.params | packing.unpack(params)
+        ema_params = state.ema_params | packing.unpack(ema_params)
         return TrainState(state.step + 1, params, ema_params, opt_state, memory), metrics
 
     shardings = state_sharding(mesh, state)
@@ -117,16 +122,6 @@ def train_step(
         out_shardings=(shardings, everywhere),
         donate_argnums=0,
     )
-
-
-def without_gradients(loss: Loss, paths: Sequence[str]) -> Loss:
-    """The same loss, as if it did not depend on the weights of these paths."""
-
-    def stopped(params: Params, batch: Batch, key: Array):
-        still = {path: jax.lax.stop_gradient(params[path]) for path in paths}
-        return loss(params | still, batch, key)
-
-    return stopped
 
 
 def num_pieces(config: TrainingConfig, devices: int) -> int:

@@ -175,9 +175,10 @@ def _trained_state(experiment, directory):
     )
     with Interrupt() as interrupt:
         loop.train(job, interrupt, None)
-    key, optimizer = jax.random.key(0), make_optimizer(stage.training, Packing(model.shapes))
+    key, packing = jax.random.key(0), Packing(model.shapes)
+    optimizer = make_optimizer(stage.training, packing)
     timesteps = uniform(stage.diffusion.num_steps)
-    fresh = jax.eval_shape(lambda: fresh_state(model.init(key), optimizer, timesteps))
+    fresh = jax.eval_shape(lambda: fresh_state(model.init(key), optimizer, packing, timesteps))
     return open_checkpoint(directory / "checkpoints").restore(fresh)
 
 

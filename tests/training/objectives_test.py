@@ -64,16 +64,17 @@ def mesh_of(data, fsdp):
 def run(devices, steps=2):
     """CLIP's state after some steps, and what they measured."""
     stage, model, loss = built("clip")
-    optimizer = make_optimizer(stage.training, Packing(model.shapes))
+    packing = Packing(model.shapes)
+    optimizer = make_optimizer(stage.training, packing)
     timesteps = TIMESTEPS["uniform"](stage.diffusion.num_steps)
 
     def fresh(key):
-        return fresh_state(model.init(key), optimizer, timesteps)
+        return fresh_state(model.init(key), optimizer, packing, timesteps)
 
     key = jax.random.key(0)
     shardings = state_sharding(devices, jax.eval_shape(fresh, key))
     state = jax.jit(fresh, out_shardings=shardings)(key)
-    step = train_step(loss, optimizer, timesteps, stage.training, devices, state)
+    step = train_step(loss, optimizer, packing, timesteps, stage.training, devices, state)
     batch = jax.device_put(batch_of(stage), batch_sharding(devices))
     batch.pop("label")
     rows = []

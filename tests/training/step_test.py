@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 from jax.sharding import AxisType
+from jax.tree_util import tree_flatten_with_path
 
 from glide_jax.diffusion.losses import WEIGHTINGS
 from glide_jax.diffusion.timesteps import TIMESTEPS, step_probabilities
@@ -48,21 +49,22 @@ def null_of(tokenizer):
     return tokenize(tokenizer, [""], 6)
 
 
-def run(devices, experiment, steps=3):
+def run(devices, experiment, steps=3, still=()):
     """The state after some steps, and the losses."""
     stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
     model = build_model(stage, experiment, tokenizer)
-    optimizer, diffusion = make_optimizer(stage.training, Packing(model.shapes)), stage.diffusion
+    packing, diffusion = Packing(model.shapes, still), stage.diffusion
+    optimizer = make_optimizer(stage.training, packing)
     timesteps = TIMESTEPS[diffusion.timesteps](diffusion.num_steps)
 
     def fresh(key):
-        return fresh_state(model.init(key), optimizer, timesteps)
+        return fresh_state(model.init(key), optimizer, packing, timesteps)
 
     key = jax.random.key(0)
     shardings = state_sharding(devices, jax.eval_shape(fresh, key))
     state = jax.jit(fresh, out_shardings=shardings)(key)
     loss = text_to_image_loss(model, stage, null_of(tokenizer))
-    step = train_step(loss, optimizer, timesteps, stage.training, devices, state)
+    step = train_step(loss, optimizer, packing, timesteps, stage.training, devices, state)
     batch = jax.device_put(batch_of(stage.training.batch_size), batch_sharding(devices))
     losses = []
     for _ in range(steps):
@@ -136,6 +138,25 @@ def test_fsdp_splits_the_weights_and_their_moments():
     assert kernel.addressable_shards[0].data.size == kernel.size // 4
     sizes = {(x.size, x.addressable_shards[0].data.size) for x in jax.tree.leaves(state.opt_state)}
     assert (kernel.size, kernel.size // 4) in sizes
+
+
+@pytest.mark.parametrize("kind", ["adamw", slow("muon")])
+@pytest.mark.parametrize(("data", "fsdp"), [(1, 1), slow(8, 1), slow(2, 4)], ids=str)
+def test_weights_held_still_stay_and_have_no_moments(kind, data, fsdp):
+    options = [f"training.optimizer={kind}", "training.lr_warmup_steps=0"]
+    still = ("unet.middle_block.0.in_conv.kernel", "text.blocks.0.attention_norm.scale")
+    start, _ = run(mesh_of(1, 1), tiny.experiment(*options), steps=0)
+    state, _ = run(mesh_of(data, fsdp), tiny.experiment(*options), steps=2, still=still)
+    moved, _ = run(mesh_of(data, fsdp), tiny.experiment(*options), steps=2)
+    for path, value in start.params.items():
+        moves = path not in still and not np.array_equal(moved.params[path], value)
+        for now in (state.params[path], state.ema_params[path]):
+            assert np.array_equal(now, value) != moves, path
+    assert all(not np.array_equal(moved.params[path], start.params[path]) for path in still)
+    leaves = tree_flatten_with_path(state.opt_state)[0]
+    moments = {path[-1].key for path, _ in leaves if hasattr(path[-1], "key")}
+    assert len(moments) > 1
+    assert not moments & set(still)
 
 
 def test_loss_falls_and_average_follows():
