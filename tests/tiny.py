@@ -129,7 +129,10 @@ def linear(experiment: config.Experiment) -> Model:
             x_t.shape
         )
 
-    return Model(config, shapes, init, lambda params, condition: None, apply)
+    def nothing(*_):
+        return {}
+
+    return Model(config, shapes, init, lambda params, condition: None, apply, nothing)
 
 
 def job(

@@ -39,7 +39,7 @@ class Call:
         self.low_res = rng.uniform(-1, 1, (1, low, low, 3)).astype(np.float32) if low else None
 
     def ours(self) -> tuple[jax.stages.Compiled, Callable[[], np.ndarray]]:
-        """Our program and its call, with the text encoded already, as the pipeline does it."""
+        """Our program and its call, text encoded and kernels prepared, as a loop's steps are."""
         model, config = self.stage.model, self.stage.config.diffusion
         whole = make_schedule(BETAS[config.schedule](config.num_steps))
 
@@ -56,9 +56,13 @@ class Call:
             mask=jnp.asarray(self.tokens.mask),
             low_res=None if self.low_res is None else jnp.asarray(self.low_res),
         )
-        given = jnp.asarray(self.x_t), jax.jit(model.encode)(self.stage.params, condition)
-        program = jax.jit(call).lower(self.stage.params, *given).compile()
-        return program, lambda: np.asarray(program(self.stage.params, *given))
+        x_t, encoded = jnp.asarray(self.x_t), jax.jit(model.encode)(self.stage.params, condition)
+        rows = len(self.tokens.tokens)
+        x_ts, ts = jnp.repeat(x_t, rows, 0), jnp.full(rows, T, jnp.int32)
+        prepared = jax.jit(model.prepare)(self.stage.params, x_ts, ts, encoded)
+        given = self.stage.params | prepared, x_t, encoded
+        program = jax.jit(call).lower(*given).compile()
+        return program, lambda: np.asarray(program(*given))
 
     def reference(self) -> dict[bool, Callable[[], np.ndarray]]:
         """PyTorch's, on the same weights and threads: whether it caches the text → its call."""

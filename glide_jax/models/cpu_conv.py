@@ -51,17 +51,27 @@ SAVED = "convolution"
 """The name by which rematerialisation knows the result."""
 
 
-def convolve_on_cpu(x: Array, kernel: Array) -> Array:
+def convolve_on_cpu(x: Array, kernel: Array, spread: Sequence[Array] | None = None) -> Array:
     """A 3×3 convolution with a stride of 1 and a padding of 1.
 
     Args:
         x: f32[b h w c].
         kernel: f32[3 3 c o].
+        spread: `spread_kernel(kernel)`, where it is there already.
 
     Returns:
         f32[b h w o].
     """
-    return checkpoint_name(way(x.shape, kernel.shape[-1])(x, kernel), SAVED)
+    if spread is not None and takes_spread_kernel(x.shape, kernel.shape[-1]):
+        y = _filtered(x, spread)
+    else:
+        y = way(x.shape, kernel.shape[-1])(x, kernel)
+    return checkpoint_name(y, SAVED)
+
+
+def takes_spread_kernel(shape: Sequence[int], width_out: int) -> bool:
+    """Whether a convolution takes its kernel spread out; arguments as for `way`."""
+    return way(shape, width_out) is winograd
 
 
 def way(shape: Sequence[int], width_out: int) -> Callable[[Array, Array], Array]:
@@ -100,13 +110,13 @@ def of_patches(x: Array, kernel: Array) -> Array:
 @jax.custom_vjp
 def winograd(x: Array, kernel: Array) -> Array:
     """Sixteen products for four pixels, of h and w that are even."""
-    return _filtered(x, _spread_kernel(kernel))
+    return _filtered(x, spread_kernel(kernel))
 
 
 def _winograd_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residuals
     # The flipped kernel spread out is the kernel spread out, its two ends exchanged.
-    spread, ends = _spread_kernel(kernel), (3, 1, 2, 0)
+    spread, ends = spread_kernel(kernel), (3, 1, 2, 0)
     flipped = [spread[4 * i + j].T for i in ends for j in ends]
     return _filtered(dy, flipped), _gathered_kernel(_correlated(x, dy))
 
@@ -240,8 +250,8 @@ def _spread(dy: Array) -> list[Array]:
     return [d.reshape(-1, width) for d in found]
 
 
-def _spread_kernel(kernel: Array) -> list[Array]:
-    """G k Gᵀ: f32[3 3 c o] → 16 of f32[c o]."""
+def spread_kernel(kernel: Array) -> list[Array]:
+    """The kernel spread out, G k Gᵀ: f32[3 3 c o] → 16 of f32[c o]."""
 
     def combined(k0: Array, k1: Array, k2: Array) -> tuple[Array, ...]:
         ends, middle = (k0 + k2) / 2, k1 / 2
@@ -252,7 +262,7 @@ def _spread_kernel(kernel: Array) -> list[Array]:
 
 
 def _gathered_kernel(gradients: Sequence[Array]) -> Array:
-    """Gᵀ d G, `_spread_kernel` transposed: 16 of f32[c o] → f32[3 3 c o]."""
+    """Gᵀ d G, `spread_kernel` transposed: 16 of f32[c o] → f32[3 3 c o]."""
 
     def combined(d0: Array, d1: Array, d2: Array, d3: Array) -> tuple[Array, ...]:
         half = (d1 + d2) / 2

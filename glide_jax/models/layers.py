@@ -5,6 +5,7 @@ float32 whatever the dtype.
 """
 
 import math
+from collections.abc import Sequence
 
 import einops
 import jax
@@ -60,14 +61,26 @@ def _pointwise(x: Array, kernel: Array, *_, **__) -> Array:
     return x @ kernel[0, 0]
 
 
-def _three_by_three(x: Array, kernel: Array, *arguments, **more) -> Array:
-    """A 3×3 convolution, computed as it is best where it runs."""
-    if x.dtype == jnp.float32 and platform_of(x) == "cpu":
-        return convolve_on_cpu(x, kernel)
+def three_by_three(
+    x: Array, kernel: Array, *arguments, spread: Sequence[Array] | None = None, **more
+) -> Array:
+    """A 3×3 convolution, computed as it is best where it runs.
+
+    Args:
+        x, kernel, and the rest: as for `jax.lax.conv_general_dilated`.
+        spread: the kernel spread out, see `models.cpu_conv`; None: it is not there.
+    """
+    if is_for_cpu(x):
+        return convolve_on_cpu(x, kernel, spread)
     return jax.lax.conv_general_dilated(x, kernel, *arguments, **more)
 
 
-_FASTER = {1: _pointwise, 3: _three_by_three}
+def is_for_cpu(x: Array) -> bool:
+    """Whether a 3×3 convolution of x is that of `models.cpu_conv`."""
+    return x.dtype == jnp.float32 and platform_of(x) == "cpu"
+
+
+_FASTER = {1: _pointwise, 3: three_by_three}
 
 
 class GroupNorm(nnx.Module):

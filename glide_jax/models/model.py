@@ -13,6 +13,7 @@ from glide_jax.config import DenoiserConfig
 from glide_jax.models import layers
 from glide_jax.models.attention import KeysValues
 from glide_jax.models.pure import Pure
+from glide_jax.models.spreading import spread_kernels, use_spread_kernels
 from glide_jax.models.unet import UNet
 from glide_jax.types import Array, Condition, Params
 
@@ -48,6 +49,9 @@ class Model:
         encode: (params, Condition) → Encoded, once a picture.
         apply: (params, x_t: f32[b h w 3], t: i32[b], Encoded, keys=None) → f32[b h w 3 or
             6], in the parametrisation it was trained for; the keys, key[b], are for dropout.
+        prepare: (params, x_t, t, Encoded) → what `apply` computes of the weights alone, to be
+            given to it as `params | prepared` where it is called again and again. It is worth
+            most for arguments of these shapes, and right for all.
     """
 
     config: DenoiserConfig
@@ -55,6 +59,7 @@ class Model:
     init: Callable[[Array], Params]
     encode: Callable[[Params, Condition], Encoded]
     apply: Callable[..., Array]
+    prepare: Callable[[Params, Array, Array, Encoded], Params]
 
 
 class Conditional(nnx.Module):
@@ -155,6 +160,11 @@ def from_module(config: DenoiserConfig, build: Callable[[nnx.Rngs], Conditional]
         return pure.bind(params).encode(condition)
 
     def apply(params, x_t, t, encoded, keys=None):
-        return pure.bind(params)(x_t, t, encoded, keys)
+        module = pure.bind(params)
+        use_spread_kernels(module, params)
+        return module(x_t, t, encoded, keys)
 
-    return Model(config, pure.shapes, pure.init, encode, apply)
+    def prepare(params, x_t, t, encoded):
+        return spread_kernels(pure.bind, lambda module: module(x_t, t, encoded, None), params)
+
+    return Model(config, pure.shapes, pure.init, encode, apply, prepare)

@@ -62,6 +62,7 @@ class Begun(NamedTuple):
         both: it, and the null captions beneath; None: no guidance.
         keys: key[b], of the pictures.
         x_T: f32[b h w 3], where it begins; of a picture that it begins from, noised.
+        prepared: what the model computes of its weights alone, see `Model.prepare`.
     """
 
     inputs: Inputs
@@ -69,6 +70,7 @@ class Begun(NamedTuple):
     both: Encoded | None
     keys: Array
     x_T: Array
+    prepared: Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,12 +154,12 @@ def _program(model: Model, diffusion: DiffusionConfig, steps: Plan, way: Way) ->
         x_T = inputs.temperature * initial_noise(keys, (size, size, IMAGE_CHANNELS))
         if inputs.begin is not None:
             x_T = q_sample(taken, inputs.begin.start, inputs.begin.image, x_T)
-        return Begun(inputs, *_encoded(model, params, inputs), keys, x_T)
+        return Begun(inputs, *_encoded(model, params, inputs), keys, x_T, {})
 
     def tools(params: Params, begun: Begun) -> tuple[Sampler, Denoiser]:
         inputs = begun.inputs
         sampler = steps.sampler(inputs.eta)
-        denoiser = _guided(model, params, diffusion, steps.whole, begun)
+        denoiser = _guided(model, params | begun.prepared, diffusion, steps.whole, begun)
         if inputs.known is not None and way.resamples is not None:
             sampler = repaint(sampler, *inputs.known, way.resamples)
         elif inputs.known is not None:
@@ -168,6 +170,7 @@ def _program(model: Model, diffusion: DiffusionConfig, steps: Plan, way: Way) ->
     def begin(params: Params, inputs: Inputs) -> tuple[Begun, Carry]:
         begun = start(params, inputs)
         sampler, _ = tools(params, begun)
+        begun = begun._replace(prepared=_prepared(model, params, begun))
         return begun, settled(sampling.begin(sampler, begun.x_T))
 
     def advance(params: Params, begun: Begun, carry: Carry, i: Array) -> tuple[Carry, Array]:
@@ -184,6 +187,7 @@ def _program(model: Model, diffusion: DiffusionConfig, steps: Plan, way: Way) ->
         return laid(pictures, split=False)
 
     def whole(params: Params, inputs: Inputs) -> Array:
+        # Nothing is prepared: XLA takes out of the loop what hangs on the weights alone.
         begun = start(params, inputs)
         first = None if inputs.begin is None else inputs.begin.start
         run = *tools(params, begun), taken, begun.x_T, begun.keys
@@ -236,6 +240,15 @@ def _encoded(model: Model, params: Params, inputs: Inputs) -> tuple[Encoded, Enc
     null = inputs.towards.null
     null = _encoded_null(model, params, null, condition, encoded, len(inputs.indices))
     return encoded, jax.tree.map(lambda *halves: jnp.concatenate(halves), encoded, null)
+
+
+def _prepared(model: Model, params: Params, begun: Begun) -> Params:
+    """What the model prepares for the calls of every step."""
+    if begun.both is None:
+        encoded, x_t = begun.encoded, begun.x_T
+    else:
+        encoded, x_t = begun.both, jnp.concatenate([begun.x_T, begun.x_T])
+    return model.prepare(params, x_t, jnp.zeros(len(x_t), jnp.int32), encoded)
 
 
 def _guided(

@@ -10,6 +10,7 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 from pipelines import pipeline_toys
 
+from glide_jax.models import cpu_conv
 from glide_jax.pipelines.inputs import Inputs, Towards, Way
 from glide_jax.pipelines.pipeline import Pipeline
 from glide_jax.pipelines.stage import make_stage
@@ -47,11 +48,9 @@ def condition(rows):
     return Condition(jnp.zeros((rows, 6), jnp.int32), jnp.zeros((rows, 6), bool))
 
 
-def test_the_loop_is_the_model_and_no_more():
-    """Text and its keys are computed outside of it, and the null caption's once for all."""
-    stage, b = pipeline_toys.stages()[0], 4
-    model, params = stage.model, stage.params
-    inputs = Inputs(
+def guided(b):
+    """What b pictures are drawn from, guided."""
+    return Inputs(
         seed_key=jax.random.key(0),
         indices=jnp.arange(b),
         condition=condition(b),
@@ -64,6 +63,12 @@ def test_the_loop_is_the_model_and_no_more():
         begin=None,
         log_probabilities=(),
     )
+
+
+def test_the_loop_is_the_model_and_no_more():
+    """Text and its keys are computed outside of it, and the null caption's once for all."""
+    stage, b = pipeline_toys.stages()[0], 4
+    model, params, inputs = stage.model, stage.params, guided(4)
     program = stage.draw(Way("ddim", "3", None, None)).whole
     whole = jax.make_jaxpr(program)(params, inputs).jaxpr
     (body,) = loops(whole)
@@ -77,6 +82,24 @@ def test_the_loop_is_the_model_and_no_more():
     assert once > 0
     assert flops(body) == once
     assert flops(whole) - flops(body) == encoding(b) + encoding(1)
+
+
+def test_who_watches_has_kernels_spread_out_once(monkeypatch):
+    monkeypatch.setattr(cpu_conv, "way", lambda *_: cpu_conv.winograd)
+    stage = pipeline_toys.stages()[0]
+    program = stage.draw(Way("ddim", "4", None, None))
+    seen = []
+    drawn = program(stage.params, guided(2), lambda _, x_0_hat: seen.append(x_0_hat))
+    begun, carry = program.begin(stage.params, guided(2))
+    convolutions = {path.rpartition(".kernel")[0] for path in begun.prepared}
+    assert convolutions
+    # The kernels themselves are looked at no more.
+    no_numbers = {f"{path}.kernel": jnp.full((3, 3, 1, 1), jnp.nan) for path in convolutions}
+    lost = {p: x * no_numbers.get(p, 1) for p, x in stage.params.items()}
+    for i in range(3, -1, -1):
+        carry, x_0_hat = program.advance(lost, begun, carry, jnp.int32(i))
+        np.testing.assert_array_equal(x_0_hat, seen[3 - i])
+    np.testing.assert_array_equal(program.finish(carry[0]), drawn)
 
 
 @pytest.fixture
