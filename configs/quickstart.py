@@ -15,7 +15,7 @@ def get_config():
     return ml_collections.ConfigDict(
         dict(
             seed=0,
-            cpu_devices=2,
+            cpu_devices=1,
             data=dict(source="shapes/64", path="", split="train", workers=0),
             text=dict(tokenizer="sentencepiece", vocab_size=512, length=24),
             model=model(
