@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from glide_jax import data
 from glide_jax.config import DenoiserConfig, Experiment
 from glide_jax.errors import UserError
 from glide_jax.evaluation import prompt_truth
@@ -46,6 +47,7 @@ def train(experiment: Experiment, workdir: Path) -> None:
         Interrupted: stopped early; everything is saved.
     """
     start = time.perf_counter()
+    data.check_name(experiment.data.source)
     for name, stage in experiment.training_stages.items():
         loop.check_batch(name, stage, jax.device_count())
         make_mesh(stage.training.fsdp)  # refused now, not when its turn comes

@@ -49,6 +49,7 @@ def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, monkey
     assert len(error) == 1
     assert error[0].startswith("error: ")
     assert message in error[0]
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_workdir_that_can_t_be_written_is_refused(tmp_path, monkeypatch, capfd):
@@ -103,6 +104,10 @@ def test_train_says_its_cost_and_leaves_pictures_and_figures(trained):
     assert {"colour", "shape", "all"} <= set(summary["scores"]["test"]["guidance_3"])
     assert (workdir / "samples.png").stat().st_size > 1000
     assert list((workdir / "base" / "tensorboard").iterdir())
+    for stage in ("text_pretraining", "base"):
+        rows = map(json.loads, (workdir / stage / "metrics.jsonl").read_text().splitlines())
+        has = any(key.startswith("loss_q") for row in rows for key in row)
+        assert has == (stage == "base"), "a lesson has no noise levels"
 
 
 @pytest.mark.slow

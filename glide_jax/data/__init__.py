@@ -11,7 +11,7 @@ from types import ModuleType
 from glide_jax.data.source import Example, Source
 from glide_jax.errors import unknown_name
 
-__all__ = ["SOURCES", "Example", "Source", "captions", "open_source", "prepare"]
+__all__ = ["SOURCES", "Example", "Source", "captions", "check_name", "open_source", "prepare"]
 
 SOURCES = {
     "emoji": "glide_jax.data.emoji",
@@ -22,6 +22,11 @@ SOURCES = {
     "webdataset": "glide_jax.data.webdataset",
 }
 """Data set → the module that offers `prepare` and `open_split` (see `data.source`)."""
+
+
+def check_name(name: str) -> None:
+    """Raise UserError where no data set is called so; nothing is looked for on disk."""
+    _find(name)
 
 
 def prepare(name: str, path: str) -> None:

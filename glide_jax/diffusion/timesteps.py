@@ -25,7 +25,8 @@ class Timesteps(NamedTuple):
     Attributes:
         num_steps: T.
         memory: of nothing drawn so far; a pytree of arrays.
-        draw: (memory, keys: key[b], each picture's own) → (t: i32[b] in [0, T), weight: f32[b]).
+        draw: (memory, keys: key[b], each picture's own) → (t: i32[b] in [0, T), weight: f32[b]);
+            t is -1 where nothing is noised.
         update: (memory, t: i32[b], losses: f32[b], each picture's own, not weighted) → memory.
     """
 
@@ -46,6 +47,20 @@ def uniform(num_steps: int) -> Timesteps:
         del memory
         t = jax.vmap(lambda key: jax.random.randint(key, (), 0, num_steps))(keys)
         return t, jnp.ones(len(keys))
+
+    return Timesteps(num_steps, {}, draw, lambda memory, t, losses: memory)
+
+
+def not_noised(num_steps: int) -> Timesteps:
+    """No step at all, for what learns from pictures as they are.
+
+    Args:
+        num_steps: T.
+    """
+
+    def draw(memory: Any, keys: Array) -> tuple[Array, Array]:
+        del memory
+        return jnp.full(len(keys), -1), jnp.ones(len(keys))
 
     return Timesteps(num_steps, {}, draw, lambda memory, t, losses: memory)
 

@@ -7,7 +7,15 @@ from typing import Any
 import jax
 
 from glide_jax import config, text
-from glide_jax.config import BASE, ClassifierConfig, ClipConfig, DenoiserConfig, Experiment
+from glide_jax.config import (
+    BASE,
+    MAY_CHANGE_BEFORE,
+    ClassifierConfig,
+    ClipConfig,
+    DenoiserConfig,
+    Experiment,
+    conflicts,
+)
 from glide_jax.errors import UserError
 from glide_jax.models.families import model_of
 from glide_jax.parallel.mesh import divide_cpu, make_mesh, replicated
@@ -30,7 +38,13 @@ def load_stages(workdir: Path, overrides: Sequence[str] = ()) -> tuple[Experimen
     Raises:
         UserError: there is no model, or none that draws, or an override is wrong.
     """
-    experiment = config.with_overrides(_open(workdir, BASE).experiment, overrides)
+    trained = _open(workdir, BASE).experiment
+    experiment = config.with_overrides(trained, overrides)
+    if changed := conflicts(trained, experiment, MAY_CHANGE_BEFORE):
+        raise UserError(
+            f"{workdir} was trained otherwise (trained → yours: {'; '.join(changed)}); weights "
+            "mean nothing else than they were trained for: leave that change out"
+        )
     divide_cpu(experiment.cpu_devices)
     stages = []
     for name, stage in experiment.stages.items():

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from glide_jax.config import Experiment, StageConfig
+from glide_jax.config import TEXT_PRETRAINING, Experiment, StageConfig
 from glide_jax.data.pipeline import Batches, batches
 from glide_jax.data.source import Source
 from glide_jax.data.told import Told
-from glide_jax.diffusion.timesteps import TIMESTEPS, Timesteps
+from glide_jax.diffusion.timesteps import TIMESTEPS, Timesteps, not_noised
 from glide_jax.errors import Interrupted, UserError
 from glide_jax.models.families import model_of
 from glide_jax.models.model import IMAGE_CHANNELS
@@ -202,6 +202,8 @@ def packing_of(job: Job) -> Packing:
 def timesteps_of(job: Job) -> Timesteps:
     """How the job's steps of the noising process are drawn."""
     diffusion = job.stage.diffusion
+    if job.name == TEXT_PRETRAINING:
+        return not_noised(diffusion.num_steps)
     return TIMESTEPS[diffusion.timesteps](diffusion.num_steps)
 
 

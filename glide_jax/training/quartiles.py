@@ -19,7 +19,7 @@ def quartile_sums(losses: Array, t: Array, num_steps: int) -> Array:
 
     Args:
         losses: f32[b], each picture's own.
-        t: i32[b] in [0, num_steps).
+        t: i32[b] in [0, num_steps); below it, of what was not noised, in no quarter.
         num_steps: of the noising process.
 
     Returns:

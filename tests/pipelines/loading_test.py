@@ -36,7 +36,8 @@ def base(tmp_path_factory):
     """A base model's workdir."""
     params = pipeline_toys.stages()[0].params
     directory = tmp_path_factory.mktemp("base")
-    return written(directory, tiny.experiment(), params, tiny.tokenizer().to_dict())
+    experiment = tiny.experiment("cpu_devices=2")
+    return written(directory, experiment, params, tiny.tokenizer().to_dict())
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,15 @@ def test_the_cpu_is_divided_as_it_was_for_training(base):
     env = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", code, str(base)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    assert int(done.stdout) == tiny.experiment().cpu_devices == 2
+    assert int(done.stdout) == 2
+
+
+@pytest.mark.parametrize("override", ["model.channels=64", "diffusion.prediction=eps"])
+def test_what_the_weights_were_trained_for_is_not_to_be_changed(base, override):
+    key, _, value = override.partition("=")
+    with pytest.raises(UserError, match=rf"trained otherwise .*{key}: .* → '?{value}'?\)"):
+        load_stages(base, [override])
+    load_stages(base, ["training.learning_rate=1", "sampling.steps=3"])
 
 
 def test_a_workdir_of_the_wrong_kind_is_one_line(base, judge, tmp_path):

@@ -1,10 +1,12 @@
 """The four means are those of the pictures in each quarter, however the batch was cut."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
 
+from glide_jax.diffusion.timesteps import not_noised
 from glide_jax.training import loop
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.quartiles import quartile_means, quartile_sums
@@ -43,3 +45,10 @@ def test_a_run_tells_them_and_their_mean_is_the_loss(tmp_path):
         assert min(values) <= row["loss"] <= max(values)
     # x_0 is the harder to tell the more noise there is.
     assert sum(row["loss_q1"] for row in rows) < sum(row["loss_q4"] for row in rows)
+
+
+def test_what_was_not_noised_is_in_no_quarter():
+    way = not_noised(1000)
+    t, weight = way.draw(way.memory, jax.random.split(jax.random.key(0), 5))
+    assert (weight == 1).all()
+    assert quartile_means([np.asarray(quartile_sums(jnp.ones(5), t, way.num_steps))]) == {}
