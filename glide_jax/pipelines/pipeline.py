@@ -137,7 +137,7 @@ class Pipeline:
         drawn = num_images
         if rerank is not None:
             if self.clip is None:
-                raise UserError("rerank needs a CLIP: load one with clip=DIR")
+                raise UserError("rerank needs a CLIP: load one with clip=DIR, or --clip DIR")
             if rerank < num_images:
                 raise UserError(f"rerank={rerank} is fewer than num_images={num_images}")
             drawn = rerank
