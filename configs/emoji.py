@@ -3,7 +3,7 @@
     python -m glide_jax.main --config=configs/emoji.py --workdir=runs/emoji
 
 Hardware: anything; one accelerator of 16 GB or more to get pictures worth looking at. A step as it
-stands is 13.4 TFLOP, 52 GFLOP a picture. On two CPU cores, to see the loss fall, a small model at
+stands is 13.9 TFLOP, 54 GFLOP a picture. On two CPU cores, to see the loss fall, a small model at
 32×32, of 2.4 GFLOP a picture:
 
     python -m glide_jax.main --config=configs/emoji.py --workdir=runs/emoji_cpu \\

@@ -52,6 +52,7 @@ def train(experiment: Experiment, workdir: Path) -> None:
         loop.check_batch(name, stage, jax.device_count())
         make_mesh(stage.training.fsdp)  # refused now, not when its turn comes
         plan(stage.diffusion, stage.sampling)
+    for name in experiment.training_stages:
         refuse_another_run(checkpoints_of(workdir, name), experiment)
     jobs = make_jobs(experiment, workdir)
     _check_memory(jobs)
