@@ -1,7 +1,9 @@
 """What people are meant to read when a run ends early."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_FEW = 3
 
 
 class UserError(Exception):
@@ -19,6 +21,11 @@ class Interrupted(Exception):
 def one_line(error: BaseException) -> str:
     """What an exception says, on one line; where it says nothing, its type."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def a_few(things: Sequence[str], joint: str = ", ") -> str:
+    """The first three, and … where there are more."""
+    return joint.join([*things[:_FEW], *["…"] * (len(things) > _FEW)])
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -7,6 +7,7 @@ import numpy as np
 
 from glide_jax.data import images
 from glide_jax.data.source import Source
+from glide_jax.errors import a_few
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Survey:
             lines.append(f"shorter side in pixels: {_spread(self.sides)}")
         lines.append(f"captions a picture: {_spread(self.wordings)}; words: {_spread(self.words)}")
         if self.classes is not None:
-            few = ", ".join(self.classes[:3]) + (", …" if len(self.classes) > 3 else "")
+            few = a_few(self.classes)
             lines.append(f"labels: {len(self.classes)} classes ({few})" if few else "labels")
         if self.repeated:
             caption, times = self.repeated.most_common(1)[0]

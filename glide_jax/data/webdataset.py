@@ -28,7 +28,7 @@ from glide_jax.data.remote import read_range
 from glide_jax.data.shards import CAPTION_LINE, index_of
 from glide_jax.data.source import Example, checked
 from glide_jax.data.splitting import check_split, kept_back, places
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, a_few
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class WebDataset:
         index = index_of(path, fields)
         summary = f"{path}: {len(index.names)} pictures with captions in {len(index.shards)} shards"
         if index.skipped:
-            few = ", ".join(index.skipped[:3]) + (", …" if len(index.skipped) > 3 else "")
+            few = a_few(index.skipped)
             summary += f"; skipped {len(index.skipped)} without a picture or a caption ({few})"
         if not index.names:
             raise UserError(f"{summary}; is this what img2dataset wrote? See docs/data.md")

@@ -62,11 +62,10 @@ def convolve_on_cpu(x: Array, kernel: Array, spread: Sequence[Array] | None = No
     Returns:
         f32[b h w o].
     """
-    if spread is not None and takes_spread_kernel(x.shape, kernel.shape[-1]):
-        y = _filtered(x, spread)
-    else:
-        y = way(x.shape, kernel.shape[-1])(x, kernel)
-    return checkpoint_name(y, SAVED)
+    convolve = way(x.shape, kernel.shape[-1])
+    if convolve is winograd and spread is not None:
+        return checkpoint_name(_filtered(x, spread), SAVED)
+    return checkpoint_name(convolve(x, kernel), SAVED)
 
 
 def takes_spread_kernel(shape: Sequence[int], width_out: int) -> bool:

@@ -5,6 +5,7 @@ place of nine, a fifth of the time of a guided call of GLIDE's base model. They 
 weights, under names of their own.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -50,7 +51,8 @@ def use_spread_kernels(module: nnx.Module, params: Params) -> None:
     """Have the module's convolutions take those kernels spread out that are among the params."""
     for name, conv in _convolutions(module):
         if _name(name, 0) in params:
-            conv.conv_general_dilated = _taking([params[_name(name, i)] for i in range(16)])
+            spread = [params[_name(name, i)] for i in range(16)]
+            conv.conv_general_dilated = functools.partial(layers.three_by_three, spread=spread)
 
 
 def _convolutions(module: nnx.Module) -> list[tuple[str, nnx.Conv]]:
@@ -66,13 +68,6 @@ def _noting(name: str, taking: set[str]) -> Callable[..., Array]:
         if layers.is_for_cpu(x) and takes_spread_kernel(x.shape, kernel.shape[-1]):
             taking.add(name)
         return jax.lax.conv_general_dilated(x, kernel, *arguments, **more)
-
-    return convolve
-
-
-def _taking(spread: list[Array]) -> Callable[..., Array]:
-    def convolve(x: Array, kernel: Array, *arguments, **more) -> Array:
-        return layers.three_by_three(x, kernel, *arguments, spread=spread, **more)
 
     return convolve
 

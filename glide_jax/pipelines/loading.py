@@ -16,7 +16,7 @@ from glide_jax.config import (
     Experiment,
     conflicts,
 )
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, a_few
 from glide_jax.models.families import model_of
 from glide_jax.parallel.mesh import divide_cpu, make_mesh, replicated
 from glide_jax.pipelines.guides import ClipGuide, Guide, classifier_guide, clip_guide
@@ -42,7 +42,7 @@ def load_stages(workdir: Path, overrides: Sequence[str] = ()) -> tuple[Experimen
     experiment = config.with_overrides(trained, overrides)
     if changed := conflicts(trained, experiment, MAY_CHANGE_BEFORE):
         raise UserError(
-            f"{workdir} was trained otherwise (trained → yours: {'; '.join(changed)}); weights "
+            f"{workdir} was trained otherwise (trained → yours: {a_few(changed, '; ')}); weights "
             "mean nothing else than they were trained for: leave that change out"
         )
     divide_cpu(experiment.cpu_devices)

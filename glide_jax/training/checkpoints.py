@@ -25,7 +25,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from glide_jax import config
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, a_few
 
 # Of what goes wrong while saving, Orbax logs hundreds of lines of traceback, several times over;
 # `Checkpoints` raises it as one line.
@@ -326,10 +326,9 @@ def refuse_another_run(directory: str | Path, experiment: config.Experiment) -> 
         return
     may_change = config.MAY_CHANGE if found.is_of_a_run else config.MAY_CHANGE_BEFORE
     if conflicts := config.conflicts(found.experiment, experiment, may_change):
-        some = "; ".join(conflicts[:3]) + ("; …" if len(conflicts) > 3 else "")
         raise UserError(
-            f"{directory} holds another experiment's checkpoints (theirs → yours: {some}); "
-            "choose another --workdir"
+            f"{directory} holds another experiment's checkpoints (theirs → yours: "
+            f"{a_few(conflicts, '; ')}); choose another --workdir"
         )
 
 

@@ -31,7 +31,7 @@ from glide_jax.training.profiling import Profile
 from glide_jax.training.progress import Progress
 from glide_jax.training.reporting import Mfu, Reports
 from glide_jax.training.state import TrainState, fresh_state, state_sharding
-from glide_jax.training.step import Loss, num_pieces, train_step
+from glide_jax.training.step import Loss, Step, num_pieces, train_step
 from glide_jax.types import Params
 from glide_jax.writing import DiskError
 
@@ -162,10 +162,10 @@ def check_batch(name: str, stage: StageConfig, devices: int) -> None:
 
 def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     """The state to start from, laid out over the mesh, and the data's position."""
-    optimizer, packing, timesteps = optimizer_of(job), packing_of(job), timesteps_of(job)
+    around = state_around(job)
 
     def fresh(key, given):
-        return fresh_state(job.model.init(key) | given, optimizer, packing, timesteps)
+        return around(job.model.init(key) | given)
 
     begin = jax.random.key(job.experiment.seed), job.start | job.given
     abstract = jax.eval_shape(fresh, *begin)
@@ -180,17 +180,24 @@ def _start(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     if not checkpoint.is_of_a_run:
         print(f"{job.name}: starting from the weights of {checkpoint.path}")
         params = checkpoint.restore({"ema_params": placed.ema_params})["ema_params"]
-        around = jax.jit(
-            lambda params: fresh_state(params, optimizer, packing, timesteps),
-            out_shardings=shardings,
-        )
-        return around(params), None
+        return jax.jit(around, out_shardings=shardings)(params), None
     print(f"{job.name}: going on from step {checkpoint.step} of {checkpoint.path.parent}")
     return checkpoint.restore(placed), checkpoint.data_state
 
 
-def optimizer_of(job: Job) -> optax.GradientTransformation:
-    """What moves the job's weights."""
+def state_around(job: Job) -> Callable[[Params], TrainState]:
+    """Weights → the job's state at step 0."""
+    optimizer, packing, timesteps = _optimizer_of(job), packing_of(job), _timesteps_of(job)
+    return lambda params: fresh_state(params, optimizer, packing, timesteps)
+
+
+def step_of(job: Job, mesh: jax.sharding.Mesh, state: TrainState) -> Step:
+    """The job's train step on this mesh; `state`: arrays or shapes."""
+    tools = _optimizer_of(job), packing_of(job), _timesteps_of(job)
+    return train_step(job.loss, *tools, job.stage.training, mesh, state)
+
+
+def _optimizer_of(job: Job) -> optax.GradientTransformation:
     return make_optimizer(job.stage.training, packing_of(job))
 
 
@@ -199,8 +206,7 @@ def packing_of(job: Job) -> Packing:
     return Packing(job.model.shapes, tuple(job.given))
 
 
-def timesteps_of(job: Job) -> Timesteps:
-    """How the job's steps of the noising process are drawn."""
+def _timesteps_of(job: Job) -> Timesteps:
     diffusion = job.stage.diffusion
     if job.name == TEXT_PRETRAINING:
         return not_noised(diffusion.num_steps)
@@ -226,9 +232,7 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
 
 def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, tools: "_Tools") -> TrainState:
     config = job.stage.training
-    step_function = train_step(
-        job.loss, optimizer_of(job), packing_of(job), timesteps_of(job), config, mesh, state
-    )
+    step_function = step_of(job, mesh, state)
     # Made where it is needed: no key can be put on another process's devices.
     seed = job.experiment.seed + 1
     seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()

@@ -6,19 +6,14 @@ import jax
 from jax.sharding import AbstractDevice, AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from glide_jax.parallel.mesh import batch_sharding, replicated
-from glide_jax.training.loop import Job, optimizer_of, packing_of, timesteps_of
-from glide_jax.training.state import TrainState, fresh_state, state_sharding
-from glide_jax.training.step import train_step
+from glide_jax.training.loop import Job, packing_of, state_around, step_of
+from glide_jax.training.state import TrainState, state_sharding
 
 
 def abstract_state(job: Job) -> TrainState:
     """The shapes of the job's state; no weight is made."""
-    optimizer, packing, timesteps = optimizer_of(job), packing_of(job), timesteps_of(job)
-
-    def fresh(key):
-        return fresh_state(job.model.init(key), optimizer, packing, timesteps)
-
-    return jax.eval_shape(fresh, jax.random.key(0))
+    around = state_around(job)
+    return jax.eval_shape(lambda key: around(job.model.init(key)), jax.random.key(0))
 
 
 def lowered_step(job: Job, mesh: Mesh) -> jax.stages.Lowered:
@@ -29,9 +24,7 @@ def lowered_step(job: Job, mesh: Mesh) -> jax.stages.Lowered:
         mesh: of devices here or elsewhere.
     """
     state, config = abstract_state(job), job.stage.training
-    step: Any = train_step(
-        job.loss, optimizer_of(job), packing_of(job), timesteps_of(job), config, mesh, state
-    )
+    step: Any = step_of(job, mesh, state)
     # What the pipeline gives; the step adds the rest.
     batch = {name: _rows(x, config.batch_size) for name, x in job.one_picture.items()}
     for name in ("index", "t", "t_weight"):

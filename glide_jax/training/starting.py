@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from glide_jax.config import MAY_CHANGE_BEFORE, Experiment, GlideConfig, StageConfig, conflicts
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, a_few
 from glide_jax.models.glide import with_inpainting
 from glide_jax.text import Tokenizer
 from glide_jax.training.checkpoints import Checkpoint, checkpoints_of, open_checkpoint
@@ -51,10 +51,9 @@ def starting_weights(
     learns = not _inpaints(theirs) and _inpaints(ours)
     may_change = (*MAY_CHANGE_BEFORE, "model.inpaint") if learns else MAY_CHANGE_BEFORE
     if found := conflicts(theirs, ours, may_change):
-        some = "; ".join(found[:3]) + ("; …" if len(found) > 3 else "")
         raise UserError(
-            f"training.init_from: {checkpoint.path} is of another model (theirs → yours: {some}); "
-            "set these keys to its values"
+            f"training.init_from: {checkpoint.path} is of another model (theirs → yours: "
+            f"{a_few(found, '; ')}); set these keys to its values"
         )
     if checkpoint.tokenizer != (tokenizer.to_dict() if tokenizer else {}):
         raise UserError(

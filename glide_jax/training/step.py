@@ -44,6 +44,10 @@ Gradients = Callable[[Params, Batch, Array], tuple[Array, Measured, Params]]
 """The loss's arguments → its value, what it measured, and the packed gradients of what moves."""
 
 
+Step = Callable[[TrainState, Batch, Array], tuple[TrainState, dict[str, Array]]]
+"""(state, batch, seed key) → (state, metrics), jitted."""
+
+
 def train_step(
     loss: Loss,
     optimizer: optax.GradientTransformation,
@@ -52,7 +56,7 @@ def train_step(
     config: TrainingConfig,
     mesh: Mesh,
     state: TrainState,
-) -> Callable[[TrainState, Batch, Array], tuple[TrainState, dict[str, Array]]]:
+) -> Step:
     """Build the step for this mesh.
 
     Args:
