@@ -1,9 +1,9 @@
-"""What it costs to import a checkpoint, and to load what was imported: seconds and memory.
+"""Seconds and memory to import a checkpoint, and to load the imported one.
 
     python benchmarks/convert.py base.pt --as base
 
-Each is a process of its own, so that its peak is its own. Without FILE one is made: the released
-architecture, its weights drawn at random.
+Each is a process of its own, so that its peak memory is its own. Without FILE one of the released
+architecture is made, with random weights.
 """
 
 import argparse
@@ -33,10 +33,9 @@ LOAD = """
 import sys
 from pathlib import Path
 import jax
-from glide_jax.config import BASE
 from glide_jax.models.families import model_of
-from glide_jax.training.checkpoints import open_checkpoint
-checkpoint = open_checkpoint(Path(sys.argv[3]) / BASE / "checkpoints")
+from glide_jax.checkpoints import open_stage
+checkpoint = open_stage(Path(sys.argv[3]))
 experiment = checkpoint.experiment
 (stage,) = experiment.stages.values()
 vocab_size, length = experiment.text.vocab_size, experiment.text.length
@@ -46,7 +45,7 @@ jax.block_until_ready(checkpoint.restore({"ema_params": model.shapes}))
 
 
 def measure(what: str, program: str, *arguments: str) -> None:
-    """Run a program and print what it took."""
+    """Run a program and print its seconds and memory."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-c", program, *arguments])
     _, status, usage = os.wait4(process.pid, 0)
@@ -58,7 +57,7 @@ def measure(what: str, program: str, *arguments: str) -> None:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--as", dest="name", default="base")

@@ -1,12 +1,12 @@
-"""How many pictures a second each kind of source gives, tokens included, and what a device needs.
+"""Images per second of each kind of data source, tokens included, and what a device needs.
 
     python benchmarks/input.py [--config=configs/base.py] [--workers=0,2] [--seconds=10] \
         [--tflops=990] [--mfu=0.55] [--config.KEY=VALUE …]
 
-The sources: the config's own; a folder and tar shards of 512×384 JPEGs with captions, made for it.
-Every picture is read, decoded, cut and its caption tokenized anew, as in a data set that no memory
-holds. A device of --tflops at --mfu takes so many pictures a second of the config's model; in front
-of each device there must be workers enough for that.
+The sources: the config's own, a folder and tar shards, the latter two of 512×384 JPEGs made for the
+benchmark. Every image is read, decoded and cropped and its caption tokenized each time, as in a
+data set that is larger than memory. A device of --tflops at --mfu consumes a certain number of
+images per second with the config's first stage; each device needs enough workers for that.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from PIL import Image
 
 from glide_jax import config, data
 from glide_jax.data import pipeline
-from glide_jax.training import cost
+from glide_jax.planning import cost
+from glide_jax.training.job import Job
 from glide_jax.training.jobs import make_jobs
-from glide_jax.training.loop import Job
 
-PICTURES = 400
+IMAGES = 400
 BATCH = 16
 
 
@@ -40,41 +40,41 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--tflops", type=float, default=990, help="of the device")
     parser.add_argument("--mfu", type=float, default=0.55, help="share of it that a step reaches")
-    asked = parser.parse_args(words)
-    experiment = config.experiment_from(config.load_config(asked.config, overrides))
+    arguments = parser.parse_args(words)
+    experiment = config.experiment_from(config.load_config(arguments.config, overrides))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        job = next(j for j in make_jobs(experiment, folder / "run") if j.name == config.BASE)
+        job = make_jobs(experiment, folder / "run").stages[0]
         flops = cost.BACKWARD_FACTOR * cost.forward_flops(job)
-        need = asked.tflops * 1e12 * asked.mfu / flops
+        need = arguments.tflops * 1e12 * arguments.mfu / flops
         print(
-            f"{cost.quantity(flops)}FLOP a picture: a device of {asked.tflops:g} TFLOP/s takes "
-            f"{need:,.0f} pictures/s at {asked.mfu:.0%}",
+            f"{cost.quantity(flops)}FLOP an image: a device of {arguments.tflops:g} TFLOP/s "
+            f"consumes {need:,.0f} images/s at {arguments.mfu:.0%}",
             flush=True,
         )
         own = experiment.data
-        make_pictures(folder / "pictures", folder / "shards")
+        make_images(folder / "images", folder / "shards")
         sources = {
             own.source: data.open_source(own.source, own.path, own.split),
-            "folder": data.open_source("folder", str(folder / "pictures"), "train"),
+            "folder": data.open_source("folder", str(folder / "images"), "train"),
             "webdataset": data.open_source("webdataset", str(folder / "shards"), "train"),
         }
         pipeline.CACHE_BYTES = 0
-        for name, workers in itertools.product(sources, map(int, asked.workers.split(","))):
-            speed = measure(job, sources[name], workers, asked.seconds)
+        for name, workers in itertools.product(sources, map(int, arguments.workers.split(","))):
+            speed = measure(job, sources[name], workers, arguments.seconds)
             a_worker = speed / max(workers, 1)
             print(
-                f"{name}, {workers or 'no'} workers: {speed:,.0f} pictures/s, {a_worker:,.0f} a "
+                f"{name}, {workers or 'no'} workers: {speed:,.0f} images/s, {a_worker:,.0f} a "
                 f"worker; {np.ceil(need / a_worker):.0f} workers feed the device",
                 flush=True,
             )
 
 
 def measure(job: Job, source: data.Source, workers: int, seconds: float) -> float:
-    """Pictures a second of batches from a source."""
+    """Images a second of batches from a source."""
     batches = pipeline.batches(
         source,
-        job.told,
+        job.conditioning,
         image_size=job.model.config.image_size,
         batch_size=BATCH,
         seed=0,
@@ -84,7 +84,7 @@ def measure(job: Job, source: data.Source, workers: int, seconds: float) -> floa
         start_step=0,
     )
     with batches:
-        # What was read ahead while the workers started is no measure of their speed.
+        # What the workers read ahead while they started does not count in their speed.
         for _ in range(4 * max(workers, 1)):
             next(batches)
         begun, count = time.perf_counter(), 0
@@ -94,21 +94,21 @@ def measure(job: Job, source: data.Source, workers: int, seconds: float) -> floa
     return count / took
 
 
-def make_pictures(folder: Path, shards: Path) -> None:
-    """The same captioned JPEGs as files, and in shards as img2dataset writes them."""
+def make_images(folder: Path, shards: Path) -> None:
+    """Write the same captioned JPEGs as files, and into shards as img2dataset does."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     shards.mkdir()
     with tarfile.open(shards / "00000.tar", "w") as tar:
-        for i in range(PICTURES):
+        for i in range(IMAGES):
             # Coarse noise enlarged: its JPEG is about as large as a photograph's.
             coarse = Image.fromarray(rng.integers(0, 256, (96, 128, 3), np.uint8))
             file = folder / f"{i:05d}.jpg"
             coarse.resize((512, 384), Image.Resampling.BICUBIC).save(file, quality=90)
-            words = file.with_suffix(".txt")
-            words.write_text(f"picture {i} of a small boat on a wide blue sea at sunset")
+            caption = file.with_suffix(".txt")
+            caption.write_text(f"image {i} of a small boat on a wide blue sea at sunset")
             tar.add(file, file.name)
-            tar.add(words, words.name)
+            tar.add(caption, caption.name)
 
 
 if __name__ == "__main__":

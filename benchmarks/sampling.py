@@ -1,16 +1,16 @@
-"""What drawing costs: seconds beside the public PyTorch code, quality, memory, the second start.
+"""What sampling costs: seconds beside the public PyTorch code, quality, memory, the second start.
 
     python benchmarks/sampling.py speed --workdir /tmp/released      one call of each released model
-    python benchmarks/sampling.py job --workdir /tmp/released        the notebook's picture
+    python benchmarks/sampling.py job --workdir /tmp/released        the notebook's image
     python benchmarks/sampling.py operations --workdir /tmp/released where a call's time goes
     python benchmarks/sampling.py memory --workdir /tmp/released     at batches of 1, 2, 4 and 8
     python benchmarks/sampling.py start --workdir /tmp/released      from nothing to the first step
     python benchmarks/sampling.py quality --workdir runs/quickstart  prompt-truth by seconds
 
-All but `quality` are of the released sizes; the workdir is made there, with weights of a formula,
-if it is not there. Each prints a table. The PyTorch code is run beside ours where it is importable
-as `glide_text2im`. To compare cores alike: `taskset -c 1 python benchmarks/sampling.py speed`; both
-use as many threads as there are cores.
+All but `quality` use models of the released sizes; if their workdir does not exist, it is made with
+weights from a formula. Each prints a table. The PyTorch code is run beside ours if it can be
+imported as `glide_text2im`; both use as many threads as there are cores. To compare them on one
+core: `taskset -c 1 python benchmarks/sampling.py speed`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="part", required=True)
     for name in PARTS:
-        part = importlib.import_module(f"of_sampling.{name}")
+        part = importlib.import_module(f"sampling_suite.{name}")
         own = commands.add_parser(name, help=part.__doc__, description=part.__doc__)
         own.add_argument("--workdir", type=Path, required=True, metavar="DIR")
         part.add(own)

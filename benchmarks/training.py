@@ -1,13 +1,14 @@
-"""What a train step costs here, and where the time goes; beside PyTorch where it is installed.
+"""The time and memory of a train step here, and its slowest operations; beside PyTorch if wanted.
 
-    python benchmarks/training.py --config=configs/base.py --config.training.batch_size=2 \
-        --config.training.microbatch_size=0 [--steps=8] [--torch] [--largest] [--config.KEY=VALUE …]
+    python benchmarks/training.py --config=configs/base.py \
+        --config.stages.base.training.batch_size=2 --config.stages.base.training.microbatch_size=0 \
+        [--steps=8] [--torch] [--largest] [--config.KEY=VALUE …]
 
-Trains the base stage for three times --steps in a temporary folder, as a run does, and prints
-pictures/s and MFU against the device's own measured matrix product, the peak of the memory, the
-share of the time that was spent waiting for data, what a checkpoint adds, and the slowest
-operations of a traced step. --torch times the same step of the public PyTorch code, which must be
-importable as `glide_text2im`; --largest looks for the largest batch, each in a process of its own.
+Trains the config's first stage for three times --steps in a temporary folder, as a run does, and
+prints images/s and MFU against this device's own measured matrix product, the peak of the memory,
+the share of the time spent waiting for data, what a checkpoint adds, and the slowest operations of
+a traced step. --torch times the same step of the public PyTorch code, which must be importable as
+`glide_text2im`; --largest finds the largest batch that runs, each in a process of its own.
 """
 
 import argparse
@@ -29,11 +30,12 @@ import jax
 import numpy as np
 
 from glide_jax import config
-from glide_jax.compile_cache import keep_compiled
 from glide_jax.interop import openai
-from glide_jax.parallel.mesh import divide_cpu
-from glide_jax.training import cost, loop
+from glide_jax.planning import cost
+from glide_jax.runtime import enable_compilation_cache, split_cpu
+from glide_jax.training import loop
 from glide_jax.training.interrupt import Interrupt
+from glide_jax.training.job import Job
 from glide_jax.training.jobs import make_jobs
 
 SHOWN = 8
@@ -47,39 +49,40 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--torch", action="store_true")
     parser.add_argument("--largest", action="store_true")
-    asked = parser.parse_args(words)
-    if asked.largest:
-        largest(asked.config, overrides)
+    arguments = parser.parse_args(words)
+    if arguments.largest:
+        find_largest_batch(arguments.config, overrides)
         return
-    loaded = config.load_config(asked.config, overrides)
-    loaded.text_pretraining = loaded.upsampler = None
-    experiment = with_steps(config.experiment_from(loaded), asked.steps)
-    divide_cpu(experiment.cpu_devices)
-    keep_compiled()
+    experiment = config.experiment_from(config.load_config(arguments.config, overrides))
+    experiment = with_steps(experiment.only(next(iter(experiment.stages))), arguments.steps)
+    split_cpu(experiment.cpu_devices)
+    enable_compilation_cache()
     with tempfile.TemporaryDirectory() as folder:
-        (job,) = make_jobs(experiment, Path(folder))
-        told = cost.estimate(job)
-        print(f"{jax.device_count()} × {jax.devices()[0].device_kind}; {told}")
-        print(f"a matrix product: {told.peak_flops_per_s / 1e9:,.0f} GFLOP/s", flush=True)
+        (job,) = make_jobs(experiment, Path(folder)).stages
+        estimate = cost.estimate(job)
+        print(f"{jax.device_count()} × {jax.devices()[0].device_kind}; {estimate}")
+        print(f"a matrix product: {estimate.peak_flops_per_s / 1e9:,.0f} GFLOP/s", flush=True)
         with Interrupt() as interrupt:
-            loop.train(dataclasses.replace(job, mfu=told.mfu), interrupt, None)
-        say_figures(read(job.directory / "metrics.jsonl"), job, asked.steps)
-        say_slowest(job.directory)
-        if asked.torch:
-            say_torch(job, asked.steps)
+            loop.train(dataclasses.replace(job, mfu=estimate.mfu), interrupt, None)
+        print_figures(read(job.directory / "metrics.jsonl"), job, arguments.steps)
+        print_slowest(job.directory)
+        if arguments.torch:
+            print_torch(job, arguments.steps)
 
 
 def with_steps(experiment: config.Experiment, steps: int) -> config.Experiment:
-    """Three times so many steps, each told, the first third saved, two steps traced."""
+    """Three times so many steps, all logged, a checkpoint after each third, two steps traced."""
     training = dataclasses.replace(
-        experiment.training,
+        experiment.first_stage.training,
         num_steps=3 * steps,
         log_every_steps=1,
         checkpoint_every_steps=steps,
         keep_checkpoints=1,
     )
-    watching = config.WatchingConfig(("jsonl",), (3 * steps - 1, 3 * steps))
-    return dataclasses.replace(experiment, training=training, watching=watching)
+    monitoring = config.MonitoringConfig(("jsonl",), (3 * steps - 1, 3 * steps))
+    (name,) = experiment.stages
+    stages = {name: dataclasses.replace(experiment.first_stage, training=training)}
+    return dataclasses.replace(experiment, stages=stages, monitoring=monitoring)
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -87,18 +90,18 @@ def read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.open()]
 
 
-def say_figures(rows: list[dict[str, Any]], job: loop.Job, steps: int) -> None:
-    """Print the speed, what waits, what a checkpoint adds, and the memory."""
-    batch = job.stage.training.batch_size
-    seconds = np.array([batch / row["pictures_per_s"] for row in rows[1:]])  # of step 2, 3, …
+def print_figures(rows: list[dict[str, Any]], job: Job, steps: int) -> None:
+    """Print the speed, the time spent waiting, what a checkpoint adds, and the memory."""
+    batch = job.training.batch_size
+    seconds = np.array([batch / row["images_per_s"] for row in rows[1:]])  # of step 2, 3, …
     quiet = seconds[: steps - 1]
     a_step = float(np.median(quiet))
-    speed = next(row for row in rows[1:] if batch / row["pictures_per_s"] >= a_step)
-    mfu = speed["mfu"] * speed["pictures_per_s"] ** -1 * batch / a_step
-    print(f"{a_step:.4g} s a step of {batch}: {batch / a_step:.4g} pictures/s, MFU {mfu:.1%}")
+    speed = next(row for row in rows[1:] if batch / row["images_per_s"] >= a_step)
+    mfu = speed["mfu"] * speed["images_per_s"] ** -1 * batch / a_step
+    print(f"{a_step:.4g} s a step of {batch}: {batch / a_step:.4g} images/s, MFU {mfu:.1%}")
     waits = np.mean([row["input_wait"] for row in rows[1:steps]])
     print(f"waiting for data: {waits:.2%} of the time")
-    # The step at which a checkpoint is begun, and those beside which it is written.
+    # The step at which a checkpoint is started, and those during which it is written.
     added = max(0.0, float(seconds[steps - 1 : 2 * steps - 1].sum() - steps * a_step))
     every = 1000
     print(
@@ -112,7 +115,7 @@ def say_figures(rows: list[dict[str, Any]], job: loop.Job, steps: int) -> None:
     print(f"at most {rss:.2f} GiB of memory, this process", flush=True)
 
 
-def say_slowest(directory: Path) -> None:
+def print_slowest(directory: Path) -> None:
     """Print the kinds of operations that took the most time of the traced steps."""
     (trace,) = directory.glob("profile/plugins/profile/*/perfetto_trace.json.gz")
     events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
@@ -131,7 +134,7 @@ def say_slowest(directory: Path) -> None:
     sys.stdout.flush()
 
 
-def say_torch(job: loop.Job, steps: int) -> None:
+def print_torch(job: Job, steps: int) -> None:
     """Print the seconds of the same step in PyTorch, and its slowest operations."""
     import torch
     from glide_text2im import model_creation
@@ -142,10 +145,10 @@ def say_torch(job: loop.Job, steps: int) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).train()
     averages = [p.detach().clone() for p in model.parameters()]
-    training = job.stage.training
+    training = job.training
     optimizer = torch.optim.AdamW(model.parameters(), training.learning_rate)
     size, batch = job.model.config.image_size, training.batch_size
-    length = job.experiment.text.length
+    length = job.experiment.text_length
     tokens = torch.randint(0, 100, (batch, length), device=device)
     mask = torch.ones(batch, length, dtype=torch.bool, device=device)
     dtype = {"bfloat16": torch.bfloat16}.get(job.model.config.dtype)
@@ -182,12 +185,18 @@ def say_torch(job: loop.Job, steps: int) -> None:
         print(f"  {row.self_cpu_time_total / total:6.1%}  {row.key}")
 
 
-def largest(file: str, overrides: Sequence[str]) -> None:
+def find_largest_batch(file: str, overrides: Sequence[str]) -> None:
     """Double the batch until a step of it fails, and print what each took."""
-    batch = config.experiment_from(config.load_config(file, overrides)).training.batch_size
+    experiment = config.experiment_from(config.load_config(file, overrides))
+    (name, stage), *_ = experiment.stages.items()
+    batch = stage.training.batch_size
     while True:
         more = [f"--config.{override}" for override in overrides]
-        more += [f"--config.training.batch_size={batch}", "--steps=2", f"--config={file}"]
+        more += [
+            f"--config.stages.{name}.training.batch_size={batch}",
+            "--steps=2",
+            f"--config={file}",
+        ]
         run = subprocess.run([sys.executable, __file__, *more], capture_output=True, text=True)
         if run.returncode:
             why = (run.stderr.strip().splitlines() or [f"status {run.returncode}"])[-1][:200]

@@ -2,14 +2,15 @@
 
     python -m glide_jax.main --config=configs/clip.py --workdir=runs/clip
 
-Hardware: a pod, or as many GPUs as hold the batch; the start says how long it would take. Each
-picture, noised to a random t, is held against the captions of the whole batch, over all devices;
-such a batch is not cut into micro-batches. It draws nothing: it guides,
+Hardware: a TPU pod, or as many GPUs as hold the batch. Time: not measured; the first lines of a run
+estimate it. Each image, noised to a random t, is compared with the captions of the batch of all
+devices, which can't be split into microbatches. It generates no images: it guides the sampling of
+another model,
 
     glide-jax sample "a red circle" --checkpoint runs/base --clip runs/clip --clip-scale 1
 
-`metrics.jsonl` has its `accuracy`, the share of pictures whose own caption is the nearest.
-Expected: no one has trained it here. The published one comes in by
+`metrics.jsonl` has its `accuracy`, the share of images whose own caption is the nearest. Expected:
+nobody has trained it here. To import the published one:
 
     glide-jax download clip
     glide-jax import clip_image_enc.pt clip_text_enc.pt --as clip --out runs/clip
@@ -17,48 +18,47 @@ Expected: no one has trained it here. The published one comes in by
 Where the figures come from.
 GLIDE's released code: the architecture, its tokenizer, and a cosine times 100, where CLIP's learned
 scale ends; here it is fixed.
-GLIDE's paper (Nichol et al. 2021, sec. 4.4): 64×64 pictures, the base model's noise, CLIP's
+GLIDE's paper (Nichol et al. 2021, sec. 4.4): 64×64 images, the base model's noise, CLIP's
 objective.
-CLIP (Radford et al. 2021, app. F): 32 epochs of 400 M pictures in batches of 32,768, a learning
+CLIP (Radford et al. 2021, app. F): 32 epochs of 400 M images in batches of 32,768, a learning
 rate of 5e-4 after 2,000 steps of warm-up that falls as a cosine, a weight decay of 0.2.
-This project: clipping, EMA, the pictures. `sampling` and `evaluation` ask nothing of a CLIP.
+This project: clipping, EMA, the images.
 """
-
-from pathlib import Path
 
 from glide_jax.config import load_config
 
 
 def get_config():
-    config = load_config(Path(__file__).with_name("base.py"))
-    config.model = dict(
-        family="clip",
-        image=dict(image_size=64, patch_size=4, width=768, layers=12, heads=12, num_timesteps=1000),
-        text=dict(width=512, layers=12, heads=8),
-        embedding_width=512,
-        logit_scale=100.0,
-        dtype="float32",
-    )
-    config.update(
-        # CLIP's tokenizer gives ids below 49,408; the published table has rows for more.
-        text=dict(tokenizer="clip_bpe", vocab_size=65_536, length=77),
-        diffusion=dict(learn_variance=False, vlb_weight=0.0),
-        training=dict(
-            batch_size=32_768,
-            microbatch_size=0,
-            num_steps=390_000,
-            optimizer="adamw",
-            learning_rate=5e-4,
-            lr_warmup_steps=2000,
-            lr_decay="cosine",
-            weight_decay=0.2,
-            caption_dropout=0.0,
+    config = load_config("base")
+    base = config.stages.base
+    stage = dict(
+        model=dict(
+            family="clip",
+            image=dict(
+                image_size=64, patch_size=4, width=768, layers=12, heads=12, num_timesteps=1000
+            ),
+            text=dict(width=512, layers=12, heads=8),
+            embedding_width=512,
+            logit_scale=100.0,
+            dtype="float32",
         ),
-        sampling=dict(guidance_scale=1.0),
-        prompts=(
-            "a red circle above a blue square",
-            "a small green triangle on a mint background",
-        ),
-        evaluation=dict(guidance_scales=(1.0,)),
+        # The noise of the model that it guides.
+        diffusion={name: base.diffusion[name] for name in ("schedule", "num_steps", "timesteps")},
+        training=base.training,
     )
+    for name in ("caption_dropout", "max_aug_level", "sample_every_steps"):
+        del stage["training"][name]
+    stage["training"].update(
+        batch_size=32_768,
+        microbatch_size=0,
+        num_steps=390_000,
+        learning_rate=5e-4,
+        lr_warmup_steps=2000,
+        lr_decay="cosine",
+        weight_decay=0.2,
+    )
+    config.stages = dict(clip=stage)
+    # CLIP's tokenizer gives ids below 49,408; the published table has rows for more.
+    config.text = dict(tokenizer="clip_bpe", vocab_size=65_536, length=77)
+    del config.prompts, config.evaluation
     return config

@@ -1,27 +1,24 @@
-"""A base model fine-tuned on other pictures, able to be guided: every fifth caption is dropped.
+"""A base model fine-tuned on other images, for guidance: 20 % of the captions are dropped.
 
     python -m glide_jax.main --config=configs/finetune_cfg.py --workdir=runs/finetune_cfg
 
-Hardware: one GPU of 80 GB; the start says how long it would take. It begins from runs/base, trained
-by configs/base.py, or imported, with `--config.text.tokenizer=gpt2`. Expected: no one has run
-it at this size.
+Hardware: one GPU of 80 GB. Time: not measured; the first lines of a run estimate it. It starts from
+runs/base, trained by configs/base.py, or imported, with `--config.text.tokenizer=gpt2`. Expected:
+nobody has run it at this size.
 
 Where the figures come from.
-GLIDE's paper (Nichol et al. 2021, sec. 4.2): the caption dropped for every fifth picture, which is
-configs/base.py's value already; the rest of its fine-tuning is exactly as its training, for 500,000
-steps (app. B.1).
+GLIDE's paper (Nichol et al. 2021, sec. 4.2): 20 % of the captions dropped, which configs/base.py
+has already; the rest of its fine-tuning is exactly as its training, for 500,000 steps (app. B.1).
 This project, an estimate: the batch, the steps, the learning rate and EMA, for a data set far
 smaller than GLIDE's.
 """
-
-from pathlib import Path
 
 from glide_jax.config import load_config
 
 
 def get_config():
-    config = load_config(Path(__file__).with_name("base.py"))
-    config.update(
+    config = load_config("base")
+    config.stages.base.update(
         training=dict(
             init_from="runs/base",
             batch_size=128,

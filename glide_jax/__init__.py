@@ -9,16 +9,16 @@ pipe("a red circle above a blue square").images[0].show()
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from glide_jax.pipelines.pipeline import Pipeline
+    from glide_jax.sampling.pipeline import Pipeline
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Pipeline", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # Not before it is asked for: the commands answer a mistake before JAX is loaded.
+    # Imported on first use: the commands answer a mistake before JAX loads.
     if name != "Pipeline":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from glide_jax.pipelines.pipeline import Pipeline
+    from glide_jax.sampling.pipeline import Pipeline
 
     return Pipeline

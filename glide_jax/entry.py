@@ -1,10 +1,11 @@
-"""What the commands have in common: a mistake is one line and an exit status, never a traceback."""
+"""What the entries share: a mistake is one line and an exit status, never a traceback."""
 
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from glide_jax.config import OVERRIDE
 from glide_jax.errors import Interrupted, UserError
 
 BAD_INPUT = 2
@@ -12,11 +13,39 @@ STOPPED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, its complaints in one line like all others."""
+    """argparse, with one-line errors, a_b for a-b in flags, and options between positionals."""
 
     def error(self, message: str):
-        """Raise a UserError in the place of argparse's own exit."""
+        """Raise a UserError instead of argparse's own exit."""
         raise UserError(f"{message}; see --help")
+
+    def parse(self, words: Sequence[str], overrides: Sequence[str] = ()) -> argparse.Namespace:
+        """The arguments of a command line.
+
+        Args:
+            words: its words, without `--config.KEY=VALUE`.
+            overrides: `KEY=VALUE` each; a parser that takes them has a default for `overrides`.
+
+        Raises:
+            UserError: a mistake in them.
+        """
+        arguments = self.parse_intermixed_args(_with_dashes(words))
+        if overrides and "overrides" not in arguments:
+            self.error(f"unrecognized arguments: {OVERRIDE}{overrides[0]}")
+        if overrides:
+            arguments.overrides = tuple(overrides)
+        return arguments
+
+
+def _with_dashes(words: Sequence[str]) -> list[str]:
+    """The words, `--num_images=2` as `--num-images=2`; what follows a bare `--` stays."""
+    words = list(words)
+    end = words.index("--") if "--" in words else len(words)
+    for i, word in enumerate(words[:end]):
+        if word.startswith("--"):
+            flag, equals, value = word.partition("=")
+            words[i] = flag.replace("_", "-") + equals + value
+    return words
 
 
 def status_of(run: Callable[[], None]) -> int:
@@ -30,9 +59,9 @@ def status_of(run: Callable[[], None]) -> int:
         print(f"\n{stop}", file=sys.stderr)
         return STOPPED
     except BrokenPipeError:
-        # Who read the output wants no more of it. Python would say so again as it ends.
+        # Whoever read the output has stopped reading. Python would complain again as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        print("stopped; what was saved before is whole", file=sys.stderr)
+        print("stopped; what was saved before is complete", file=sys.stderr)
         return STOPPED
     return 0

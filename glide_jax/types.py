@@ -1,4 +1,4 @@
-"""The few types that the packages hand to each other."""
+"""The types that the packages share."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,41 +14,42 @@ Params = dict[str, jax.Array]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """What a picture is asked to be. A pytree; every array has the batch first.
+    """What a model is conditioned on. A pytree; a field that the model does not use may be None.
 
     Attributes:
-        tokens: i32[b l], the caption's tokens, padded to the model's length.
-        mask: bool[b l], True where a token is the caption's own.
-        low_res: f32[b h w c] in [-1, 1], the picture to upsample (upsamplers only).
-        low_res_noise: f32[b], the standard deviation of the noise on low_res, on its scale (for
-            upsamplers that are told; the others don't look).
-        inpaint_image: f32[b h w c] in [-1, 1], the picture whose known pixels are kept.
-        inpaint_mask: f32[b h w 1], 1 where the pixel is KEPT, 0 where it is drawn anew.
-        label: i32[b], the class (class-conditional models only).
+        tokens: i32[b l], the caption's token ids, padded to the model's text length.
+        mask: bool[b l], True where a token is the caption's, False where it is padding.
+        low_res: f32[b h w c] in [-1, 1], the image to upsample; upsamplers only.
+        aug_level: f32[b] ≥ 0, the standard deviation of the noise on low_res, on the scale of
+            [-1, 1] (noise-conditioning augmentation); upsamplers with `aug_level_conditioning`
+            need it, the others ignore it.
+        inpaint_image: f32[b h w c] in [-1, 1], the image whose known pixels are kept.
+        inpaint_mask: f32[b h w 1], 1 where the pixel is KEPT, 0 where it is sampled.
+        label: i32[b] in [0, num_classes), the class; class-conditional models only.
     """
 
     tokens: Array | None = None
     mask: Array | None = None
     low_res: Array | None = None
-    low_res_noise: Array | None = None
+    aug_level: Array | None = None
     inpaint_image: Array | None = None
     inpaint_mask: Array | None = None
     label: Array | None = None
 
 
 class Prediction(NamedTuple):
-    """What a denoiser says of x_t.
+    """What a denoiser predicts from x_t.
 
     Attributes:
-        eps: f32[b h w c], the noise it sees in x_t.
-        variance_fraction: f32[b h w c] or None: where log σ² of p(x_{t-1}|x_t) lies between the
-            posterior's log variance (0) and log β_t (1); Improved DDPM (Nichol & Dhariwal 2021),
-            eq. 15. None: the model learned no variance.
-        x_0_hat: f32[b h w c] or None: the picture that eps and x_t amount to, where a transform
-            has set it. Float32 can't find it again from eps while next to nothing of the picture
-            is left in x_t.
-        mean_gradient: f32[b h w c] or None: ∇ log p(y | x_t) with respect to x_t, for a sampler to
-            shift the mean of p(x_{t-1} | x_t) by (Dhariwal & Nichol 2021, algorithm 1).
+        eps: f32[b h w c], the noise in x_t, of standard deviation 1.
+        variance_fraction: f32[b h w c] or None: where the log variance of p(x_{t-1} | x_t) lies
+            between the posterior's (0) and log β_t (1) (Nichol & Dhariwal 2021, eq. 15). None:
+            the model does not learn the variance.
+        x_0_hat: f32[b h w c] in about [-1, 1], or None: the image that corresponds to eps, if a
+            transform has set it. While x_t is almost pure noise, it can't be recovered from eps in
+            float32.
+        mean_gradient: f32[b h w c] or None: ∇ log p(y | x_t) with respect to x_t, by which a
+            sampler shifts the mean of p(x_{t-1} | x_t) (Dhariwal & Nichol 2021, algorithm 1).
     """
 
     eps: Array
@@ -58,4 +59,8 @@ class Prediction(NamedTuple):
 
 
 Denoiser = Callable[[Array, Array], Prediction]
-"""(x_t: f32[b h w c], t: i32[b], index into the ORIGINAL schedule) → Prediction."""
+"""(x_t: f32[b h w c], t: i32[b], index into the ORIGINAL schedule) → Prediction.
+
+A model closed over its weights and condition, see `gaussian.denoiser_from`; guidance transforms one
+Denoiser into another.
+"""

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all; a disk that refuses is one line."""
+"""Files are written atomically; what the disk refuses is one line of error."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,18 +8,18 @@ from glide_jax.errors import UserError, one_line
 
 
 class DiskError(UserError):
-    """The disk is full, or may not be written to."""
+    """The disk is full, or can't be written to."""
 
 
 @contextlib.contextmanager
-def telling(what: str | Path) -> Iterator[None]:
-    """Turn what the disk refuses into one line.
+def disk_errors(what: str | Path) -> Iterator[None]:
+    """Turn an OSError of the body into a DiskError.
 
     Args:
-        what: is written inside.
+        what: the file or folder that the body writes, for the message.
 
     Raises:
-        DiskError: it could not be.
+        DiskError: the body raised an OSError.
     """
     try:
         yield
@@ -31,23 +31,25 @@ def telling(what: str | Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Another path to write to, which is renamed to `path` at the end, and gone if that fails.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path that is renamed to `path` if the body succeeds, and deleted if it fails.
+
+    Nobody ever reads a half-written file, and an earlier file stays until the new one is complete.
 
     Args:
-        path: of the file; its folder is made.
+        path: the file; its folder is made.
 
     Raises:
         DiskError: it could not be written.
     """
     part = path.with_suffix(".part")
-    with telling(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
             part.replace(path)
         except BaseException:
-            # What takes room is room for something that is whole.
+            # A failed write must not keep the disk full.
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             raise

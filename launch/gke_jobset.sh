@@ -2,19 +2,19 @@
 # Train on a TPU slice of a Google Kubernetes Engine cluster, as a JobSet.
 #
 #     launch/gke_jobset.sh --name NAME --image IMAGE --tpu v5e|v6e|v4|v5p --topology 4x4 \
-#         --claim CLAIM --config FILE --workdir DIR [OPTION…]
+#         --claim CLAIM --config NAME|FILE --workdir DIR [OPTION…]
 #
-#   --image IMAGE        built from launch/Dockerfile, in a registry that the cluster reads
+#   --image IMAGE        built from launch/Dockerfile, in a registry that the cluster can read
 #   --tpu, --topology    of the node pool
-#   --chips-per-node N   of the node pool; 4 by default
+#   --chips-per-node N   of the node pool; default: 4
 #   --claim CLAIM        a PersistentVolumeClaim that all nodes may write (ReadWriteMany), mounted at
 #                        /mnt/runs; DIR is under it
-#   --restarts N         how often the run is started again after a failure; 20 by default
-#   --grace SECONDS      to save in, when nodes are taken away; 300 by default
+#   --restarts N         how often the run is restarted after a failure; default: 20
+#   --grace SECONDS      to save a checkpoint when nodes are taken away; default: 300
 #   --spot               on nodes that may be taken away at any time
-#   --namespace NAME     default by default
+#   --namespace NAME     default: default
 #   -- --config.KEY=VALUE…   changes of the config
-#   --dry-run            print the JobSet and the command, and apply nothing
+#   --dry-run            print the JobSet and the command without applying it
 
 # shellcheck disable=SC2154 # parse_options sets the variables of the options
 set -euo pipefail
@@ -30,7 +30,7 @@ require name image tpu topology claim workdir
 require_config
 require_number chips-per-node restarts grace
 [[ $name =~ ^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$ ]] ||
-    die "--name=$name must be of small letters, figures and -, 40 at most"
+    die "--name=$name must consist of lower-case letters, digits and -, at most 40"
 [[ $workdir == /mnt/runs/* ]] || die "--workdir=$workdir must be under /mnt/runs, where the claim is"
 case $tpu in
     v4) accelerator=tpu-v4-podslice ;;
@@ -39,13 +39,13 @@ case $tpu in
     v6e) accelerator=tpu-v6e-slice ;;
     *) die "--tpu=$tpu must be one of v4, v5e, v5p, v6e" ;;
 esac
-[[ $topology =~ ^[1-9][0-9]*(x[1-9][0-9]*){1,2}$ ]] || die "--topology=$topology must be such as 4x4 or 2x2x4"
+[[ $topology =~ ^[1-9][0-9]*(x[1-9][0-9]*){1,2}$ ]] || die "--topology=$topology must look like 4x4 or 2x2x4"
 chips=$((${topology//x/*}))
 ((chips % chips_per_node == 0)) ||
     die "--topology=$topology has $chips chips, which --chips-per-node=$chips_per_node does not divide"
 nodes=$((chips / chips_per_node))
 
-# A string of JSON is one of YAML, whatever is in it.
+# Every JSON string is a YAML string.
 quoted() {
     local text=${1//\\/\\\\}
     printf '"%s"' "${text//\"/\\\"}"

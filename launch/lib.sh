@@ -1,8 +1,8 @@
-# What the scripts here share. Sourced, not run.
+# Functions that the scripts share. Sourced, not run.
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # parse_options sets the variables of the options
 
-# One line of what is wrong, as glide_jax itself says it.
+# End with one line of error, as glide_jax itself does.
 die() {
     printf 'error: %s\n' "$*" >&2
     exit 2
@@ -18,8 +18,8 @@ run() {
     fi
 }
 
-# The options' values end up in variables of their names: --node-pool → node_pool.
-# Usage: parse_options "project zone …" "spot …" "$@"; what follows -- is left in `rest`.
+# Set a variable for each option: --node-pool sets node_pool.
+# Usage: parse_options "project zone …" "spot …" "$@"; what follows -- is in `rest`.
 parse_options() {
     local _valued=" $1 " _flags=" $2 dry-run " _word _name
     shift 2
@@ -58,22 +58,22 @@ require() {
     done
 }
 
-# require_number nodes …: each must be a whole number from 1.
+# require_number nodes …: each must be an integer from 1.
 require_number() {
     local _name _variable
     for _name in "$@"; do
         _variable=${_name//-/_}
-        [[ ${!_variable} =~ ^[1-9][0-9]*$ ]] || die "--$_name=${!_variable} must be a whole number from 1"
+        [[ ${!_variable} =~ ^[1-9][0-9]*$ ]] || die "--$_name=${!_variable} must be an integer from 1"
     done
 }
 
-# The config must be a file of this checkout: it goes along to where the run is.
+# The config must be in this checkout, by path or by name: the run has a copy of the checkout.
 require_config() {
     require config
-    [ -f "$config" ] || die "no config file $config"
+    [ -f "$config" ] || [ -f "configs/$config.py" ] || die "no config $config"
 }
 
-# The comment at the head of a script is its help.
+# The comment at the top of a script is its help.
 help_of() {
     sed -n '2,/^$/s/^# \{0,1\}//p' "$1"
 }

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Train on GPUs of a Slurm cluster: one job, a process a GPU, which find each other.
+# Train on GPUs of a Slurm cluster: one job with one process per GPU.
 #
-#     launch/slurm.sh --config FILE --workdir DIR --nodes N --gpus-per-node G [OPTION…]
+#     launch/slurm.sh --config NAME|FILE --workdir DIR --nodes N --gpus-per-node G [OPTION…]
 #
-#   --workdir DIR        where all nodes see it; the job's log lies there as well
-#   --time LIMIT         as sbatch has it; 24:00:00 by default
-#   --grace SECONDS      before the limit, to save in; 300 by default
-#   --repeat N           jobs one after the other, each going on where the last stopped; 1 by default
-#   --partition NAME, --account NAME, --cpus-per-gpu N   as sbatch has them
-#   --python PATH        of the environment; .venv/bin/python by default
-#   --job-name NAME      by default glide_jax-CONFIG
+#   --workdir DIR        on a file system that all nodes share; the job's log is written there too
+#   --time LIMIT         as for sbatch; default: 24:00:00
+#   --grace SECONDS      before the limit, to save a checkpoint; default: 300
+#   --repeat N           jobs one after the other, each continuing the run; default: 1
+#   --partition NAME, --account NAME, --cpus-per-gpu N   as for sbatch
+#   --python PATH        of the environment; default: .venv/bin/python
+#   --job-name NAME      default: glide_jax-CONFIG
 #   -- --config.KEY=VALUE…   changes of the config
-#   --dry-run            print the script and the command, and submit nothing
+#   --dry-run            print the script and the commands without running them
 
 # shellcheck disable=SC2154 # parse_options sets the variables of the options
 set -euo pipefail
@@ -27,12 +27,12 @@ require_config
 require workdir nodes gpus-per-node
 require_number nodes gpus-per-node grace repeat cpus-per-gpu
 [[ $workdir == /* ]] || die "--workdir=$workdir must be absolute, the same on all nodes"
-[[ $time =~ ^([0-9]+-)?[0-9]+(:[0-9]+){0,2}$ ]] || die "--time=$time must be as sbatch has it: 24:00:00"
+[[ $time =~ ^([0-9]+-)?[0-9]+(:[0-9]+){0,2}$ ]] || die "--time=$time must have sbatch's format, such as 24:00:00"
 job_name=${job_name:-glide_jax-$(basename "$config" .py)}
 
-# JAX gives each task of Slurm the GPU of its number on the node, so there is a task a GPU.
-# The signal goes to the tasks, not to this script: they save, and the job ends. Until they have, none
-# is killed because another has ended.
+# JAX gives each Slurm task the GPU with its local number, so there is one task per GPU. The signal
+# goes to the tasks, not to this script: they save a checkpoint and end. --kill-on-bad-exit=0: a task
+# that ends must not take down the others while they save.
 script=$(
     cat <<EOF
 #!/bin/bash
@@ -59,7 +59,7 @@ if [ -n "${dry_run:-}" ]; then
     printf '%s\n' "$script"
 fi
 run mkdir -p "$workdir"
-# A job of the same name waits until the one before has ended (--dependency=singleton).
+# A job waits until the earlier one of its name has ended (--dependency=singleton).
 for ((i = 0; i < repeat; i++)); do
     run sbatch <<<"$script"
 done

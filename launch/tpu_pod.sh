@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Train on a TPU slice of Google Cloud: asked for as a queued resource, set up, started, given back.
+# Train on a TPU slice of Google Cloud: request it, install, train, delete it.
 #
 #     launch/tpu_pod.sh ACTION --name NAME --project PROJECT --zone ZONE [OPTION…]
 #
-#   create   ask for the slice, and wait until it is there
+#   create   request the slice as a queued resource, and wait for it
 #              --accelerator TYPE   such as v5litepod-16, v4-128, v5p-64, v6e-16
 #              --runtime VERSION    the TPU VM's image; by default the one for TYPE
 #              --spot               cheaper, may be taken away at any time
 #   install  copy this checkout to all hosts and install it there
 #              --nfs HOST:/SHARE    mounted at /mnt/runs on all of them (Filestore)
-#   train    start the run on all hosts; the same command goes on with it
-#              --config FILE --workdir DIR   DIR is under /mnt/runs
-#              -- --config.KEY=VALUE…        changes of the config
-#   log      show what the first host says
-#   stop     stop the run; it saves first
-#   delete   give the slice back
-#   --dry-run  print what would be done, and do nothing
+#   train    start the run on all hosts, or continue it
+#              --config NAME|FILE --workdir DIR   DIR is under /mnt/runs
+#              -- --config.KEY=VALUE…             changes of the config
+#   log      follow the log of the first host
+#   stop     stop the run; it saves a checkpoint first
+#   delete   delete the slice
+#   --dry-run  print the commands without running them
 
 # shellcheck disable=SC2154 # parse_options sets the variables of the options
 set -euo pipefail
@@ -42,7 +42,7 @@ on() { # WORKER COMMAND: on one host or on all
 create() {
     require accelerator
     [ -n "${runtime:-}" ] || runtime=$(runtime_of "$accelerator") ||
-        die "--accelerator=$accelerator: no such type; such as v5litepod-16, v4-128, v5p-64, v6e-16"
+        die "--accelerator=$accelerator: unknown type; use one such as v5litepod-16, v4-128, v5p-64, v6e-16"
     run gcloud compute tpus queued-resources create "$name" "${where[@]}" --node-id="$name" \
         --accelerator-type="$accelerator" --runtime-version="$runtime" ${spot:+--spot}
     local ask=(gcloud compute tpus queued-resources describe "$name" "${where[@]}"
@@ -56,7 +56,7 @@ create() {
         echo "$name: $state"
         case $state in
             ACTIVE) return ;;
-            FAILED | SUSPENDED | SUSPENDING) die "the slice is $state; delete it and ask again" ;;
+            FAILED | SUSPENDED | SUSPENDING) die "the slice is $state; delete it and create it again" ;;
         esac
         sleep 30
     done
@@ -99,7 +99,7 @@ require name project zone
 where=(--project="$project" --zone="$zone")
 case $action in
     log) on 0 "tail -n 50 -f glide_jax/$LOG" ;;
-    # One is enough: all processes stop after the same step.
+    # The signal to one process is enough: all of them stop after the same step.
     stop) on 0 "pkill -TERM -f '[g]lide_jax.main'" ;;
     delete) run gcloud compute tpus queued-resources delete "$name" "${where[@]}" --force ;;
     *) "$action" ;;

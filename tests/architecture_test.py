@@ -1,6 +1,8 @@
-"""Who may import whom. The imports are read from the source; nothing is run."""
+"""Who may import whom, read from the source; what an import loads; how long things are."""
 
 import ast
+import os
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -12,10 +14,12 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("glide_jax", "configs", "launch", "tests")
 
 LAYERS = (
-    {"types", "errors", "locking", "writing", "cache", "compile_cache", "config"},
+    {"types", "errors", "writing", "cache", "config"},
     {"diffusion", "models", "text", "data", "parallel"},
-    {"training", "pipelines", "evaluation", "interop", "planning"},
-    {"entry", "main", "modes", "cli", "commands"},
+    {"training", "checkpoints", "sampling", "planning", "interop"},
+    {"evaluation", "registries", "runtime"},
+    {"entry", "commands"},
+    {"main", "cli"},
 )
 """A module imports from its own layer and from those above it in this list."""
 
@@ -25,11 +29,11 @@ STRANGERS = {("diffusion", "models"), ("models", "diffusion"), ("diffusion", "co
 ONLY_IN = {
     "ml_collections": ("configs/", "glide_jax/config/files.py", "tests/"),
     "flax": ("glide_jax/models/", "tests/models/"),
-    "orbax": ("glide_jax/training/checkpoints.py",),
+    "orbax": ("glide_jax/checkpoints/",),
     "torch": ("glide_jax/interop/", "tests/"),
     "datasets": ("glide_jax/data/huggingface.py", "tests/"),
     "matplotlib": ("glide_jax/evaluation/report.py", "benchmarks/", "tests/"),
-    "wandb": ("glide_jax/training/sinks/weights_and_biases.py", "tests/"),
+    "wandb": ("glide_jax/training/monitoring/sinks/weights_and_biases.py", "tests/"),
     "tensorflow": (),
 }
 """Other people's package → where it may be imported."""
@@ -40,6 +44,14 @@ IN_FUNCTIONS_ALONE = {"torch", "datasets", "wandb"}
 DIFFUSION_NEEDS = {"jax", "numpy", "glide_jax"}
 """Beside the standard library, the maths needs nothing else, and no files."""
 FILES = {"io", "os", "pathlib", "shutil", "tempfile"}
+
+NOT_TO_SAMPLE = (
+    *("matplotlib", "tensorboardX", "tensorflow_datasets", "emoji", "grain", "datasets"),
+    *("torch", "wandb", "tensorflow"),
+)
+"""Packages that somebody who only samples doesn't load."""
+
+MAX_FUNCTION_LINES, MAX_FILE_LINES = 80, 400
 
 
 def imports(path: PurePosixPath, source: str) -> Iterator[tuple[str, bool]]:
@@ -141,6 +153,11 @@ def test_cycles_are_found():
         ("glide_jax/training/loop.py", "def f():\n    from glide_jax.main import train"),
         ("glide_jax/types.py", "from glide_jax.models import unet"),
         ("glide_jax/config/files.py", "from glide_jax.data import SOURCES"),
+        ("glide_jax/config/files.py", "from glide_jax.registries import check_names"),
+        ("glide_jax/sampling/pipeline.py", "from glide_jax import runtime"),
+        ("glide_jax/sampling/pipeline.py", "from glide_jax.evaluation import prompt_truth"),
+        ("glide_jax/evaluation/prompt_truth.py", "from glide_jax.commands import sample"),
+        ("glide_jax/commands/sample.py", "from glide_jax import cli"),
         ("glide_jax/config/reading.py", "import ml_collections"),
         ("glide_jax/training/loop.py", "import glide_jax.helpers"),
         ("glide_jax/training/loop.py", "import ml_collections"),
@@ -179,10 +196,43 @@ def test_what_is_allowed_is_let_through(path, source):
     assert violations(PurePosixPath(path), source) == []
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        "glide_jax.sampling.pipeline",
+        "glide_jax.runtime",
+        "glide_jax.registries",
+        "glide_jax.commands.outputs",
+        "glide_jax.commands.sampling_progress",
+    ],
+)
+def test_somebody_who_only_samples_loads_no_more_than_that(module):
+    program = f"import sys, {module}; print([n for n in {NOT_TO_SAMPLE} if n in sys.modules])"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr[-2000:]
+
+
+def test_functions_and_files_are_short():
+    long = []
+    for path, source in modules():
+        if path.parts[0] != "glide_jax":
+            continue
+        if (count := source.count("\n")) > MAX_FILE_LINES:
+            long.append(f"{path}: {count} lines")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                count = (node.end_lineno or 0) - node.lineno + 1
+                if count > MAX_FUNCTION_LINES:
+                    long.append(f"{path}: {node.name} has {count} lines")
+    assert long == []
+
+
 def test_test_files_have_names_of_their_own():
     """There are no packages of tests: pytest takes two files of one name for one module.
 
-    Of a conftest.py, which nobody imports, it takes one a folder.
+    conftest.py is an exception: nobody imports it, and there may be one per folder.
     """
     names = Counter(path.name for path in Path(__file__).parent.rglob("*.py"))
     assert [n for n, count in names.items() if count > 1 and n != "conftest.py"] == []

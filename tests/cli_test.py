@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from golden.load import HERE, load
 
-from glide_jax import cli, entry
+from glide_jax import __version__, cli, entry
+from glide_jax.commands import COMMANDS
 from glide_jax.interop import download, files, released
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def small_base(tmp_path, monkeypatch):
-    """A file that stands in for the released base model, small."""
+    """A small file in place of the released base model."""
     options = json.loads((HERE / "tiny_base.manifest.json").read_text())["options"]
     small = dataclasses.replace(released.FILES["base"], options=options)
     monkeypatch.setattr(released, "FILES", released.FILES | {"base": small})
@@ -41,12 +42,20 @@ def said(capsys):
     ("words", "message"),
     [
         ([], "COMMAND"),
-        (["imprt"], "invalid choice: 'imprt'"),
+        (["imprt"], "did you mean 'import'"),
+        (["train"], "give --config=NAME"),
+        (["train", "--config=nowhere.py"], "nowhere.py"),
+        (["train", "--config=a", "--process_id=1"], "need --coordinator"),
+        (["evaluate"], "give --checkpoint DIR"),
+        (["evaluate", "--checkpoint=nowhere"], "no workdir nowhere"),
+        (["plan", "--config=a", "--topology"], "--topology: expected one argument"),
+        (["data", "chek", "folder"], "'chek'"),
+        (["info", ".", "--config.seed=1"], "unrecognized arguments: --config.seed=1"),
         (["import", "w.pt"], "--out"),
         (["import", "--out=run"], "--as=base"),
         (["import", "w.pt", "--as=base", "--out=run"], "no file w.pt"),
         (["import", "w.pt", "--as=bse", "--out=run"], "did you mean 'base'"),
-        (["import", "w.ckpt", "--as=base", "--out=run"], ".pt or .safetensors"),
+        (["import", "w.onnx", "--as=base", "--out=run"], ".bin or .safetensors"),
         (["import", "w.pt", "--as=base", "--out=."], ". is there already"),
         (["import", "--as=bse", "--out=run"], "did you mean 'base'"),
         (["export", "nowhere", "--out=w.pt"], "no checkpoint in nowhere"),
@@ -80,13 +89,13 @@ def test_in_about_and_out_again(small_base, tmp_path, capsys):
     assert run("info", workdir) == 0
     about = said(capsys)
     assert "2,483,942" in about
-    assert "gpt2, 50,257 ids, 12 a caption" in about
+    assert "gpt2, 50,257 ids, 12 per caption" in about
     assert "text.tokenizer = 'gpt2'" in about
     assert run("export", workdir, "--ema", "--format", "safetensors", "--out", out) == 0
     assert "ema_params of step 0 in float32" in said(capsys)
     assert out.read_bytes() == small_base.read_bytes()
     assert run("info", out) == 0
-    assert "told from its keys" in said(capsys)
+    assert "by its keys" in said(capsys)
 
 
 def test_an_import_without_a_file_fetches_it(small_base, tmp_path, monkeypatch, capsys):
@@ -115,18 +124,47 @@ def python(program):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["import", "--help"], ["imprt"]], ids=str)
-def test_help_and_mistakes_are_answered_before_jax_is_loaded(words):
+WRONG_KEY = [f"--config={ROOT / 'configs' / 'quickstart.py'}", "--config.seeed=1"]
+
+
+@pytest.mark.parametrize(
+    ("command_lines", "answer"),
+    [
+        ([["--help"], *([name, "--help"] for name in COMMANDS)], "usage: glide-jax report"),
+        ([["--version"]], __version__),
+        ([["imprt"]], "import"),
+        ([["train", *WRONG_KEY]], "seeed"),
+        ([["plan", "--topology=v5e-16", *WRONG_KEY]], "seeed"),
+        ([["sample", "a", "--sed=1"]], "--sed"),
+    ],
+    ids=lambda value: " ".join(value[-1][:1]) if isinstance(value, list) else "",
+)
+def test_help_and_mistakes_are_answered_before_jax_is_loaded(command_lines, answer):
     done = python(f"""
-import sys
+import contextlib, sys
 from glide_jax import cli
-try:
-    cli.main({words!r})
-except SystemExit:
-    pass
+for words in {command_lines!r}:
+    with contextlib.suppress(SystemExit):
+        cli.main(words)
 sys.exit("jax" in sys.modules)
 """)
-    assert "import" in done.stdout + done.stderr
+    assert answer in done.stdout + done.stderr
+
+
+def test_the_overview_lists_every_command(capsys):
+    assert run("--help") == 0
+    listed = [line.split() for line in said(capsys).partition("commands:")[2].splitlines()[1:]]
+    assert [name for name, *_ in listed] == list(COMMANDS)
+    assert all(len(summary) > 3 for _, *summary in listed)
+
+
+def test_flags_may_have_underscores(tmp_path, capsys):
+    spellings = "--num-images=0 --preview-every=0", "--num_images=0 --preview_every=0"
+    errors = []
+    for spelling in spellings:
+        assert run("sample", "a_b", "--checkpoint", tmp_path, *spelling.split()) == 2
+        errors.append(capsys.readouterr().err)
+    assert errors[0] == errors[1] == "error: --preview-every must be 1 or more, not 0\n"
 
 
 def test_a_reader_that_stops_is_no_mistake():

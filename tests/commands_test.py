@@ -1,16 +1,20 @@
-"""The commands that draw: what they write, and what they say when they can't."""
+"""The commands that sample: what they write, and what they say when they can't."""
+
+import dataclasses
+import json
 
 import numpy as np
 import pytest
 import tiny
 from PIL import Image
-from pipelines import pipeline_toys
+from sampling import pipeline_toys
 
 from glide_jax import cli, config, entry, main
-from glide_jax.commands.watching import Watch
-from glide_jax.pipelines.metadata import read_made
-from glide_jax.pipelines.one_stage import Step
-from glide_jax.training.checkpoints import Checkpoints
+from glide_jax.checkpoints import Checkpoints
+from glide_jax.commands import sampling_options
+from glide_jax.commands.sampling_progress import ProgressLine
+from glide_jax.sampling.output import read_provenance
+from glide_jax.sampling.run import SamplingProgress
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +35,8 @@ def workdir(tmp_path_factory):
 
 
 @pytest.fixture
-def picture(tmp_path):
-    path = tmp_path / "picture.png"
+def image(tmp_path):
+    path = tmp_path / "image.png"
     Image.fromarray(np.arange(12 * 12 * 3, dtype=np.uint8).reshape(12, 12, 3)).save(path)
     return path
 
@@ -44,19 +48,22 @@ def run(*words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["sample"], "give a PROMPT"),
+        (["sample"], "give --checkpoint DIR"),
+        (["edit", "a.png", "--strength=0.5"], "give a PROMPT"),
         (["sample", "a"], "give --checkpoint DIR"),
         (["sample", "a", "--checkpoint", "nowhere"], "no workdir nowhere"),
         (["sample", "a", "--checkpoint", "."], "no checkpoint in"),
         (["sample", "--checkpoint", "nowhere", "a"], "no workdir nowhere"),
         (["sample", "a", "--checkpoint", "nowhere", "--checkpoint", "."], "no workdir nowhere"),
-        (["sample", "a", "--guidance-scale", "nan", "--checkpoint", "."], "must be a number"),
+        (["sample", "a", "--guidance-scale", "nan", "--checkpoint", "."], "'nan' is not a number"),
         (["sample", "a", "--seed", "x"], "invalid int value"),
         (["sample", "--prompts-file", "none.txt"], "can't read none.txt"),
         (["sample", "a", "--class", "3"], "either PROMPT or --class"),
         (["sample", "--like", "none.png"], "none.png: No such file"),
         (["sample", "a", "--like", "none.png"], "leave prompts and settings out"),
         (["sample", "--like", "none.png", "--steps", "3"], "leave prompts and settings out"),
+        (["sample", "--like", "none.png", "--config.seed=3"], "leave prompts and settings out"),
+        (["sample", "a", "--guidance-interval", "0.2", "--seed=1"], "expected 2 arguments"),
         (["inpaint", "a.png"], "MASK"),
         (["edit", "a.png", "a"], "--strength"),
         (["edit", "a.png", "--strength", "0.5", "a", "--seed", "1"], "give --checkpoint DIR"),
@@ -74,7 +81,7 @@ def test_a_mistake_is_one_line_and_status_2(words, message, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_picture_is_drawn_again_from_itself(workdir, tmp_path, capsys):
+def test_an_image_is_reproduced_from_itself(workdir, tmp_path, capsys):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("blue square\n\ngreen square\n")
     out = tmp_path / "out"
@@ -86,7 +93,7 @@ def test_a_picture_is_drawn_again_from_itself(workdir, tmp_path, capsys):
     files = said.out.splitlines()
     assert len(files) == 6
     assert (out / "preview.png").exists()
-    made = read_made(files[3])
+    made = read_provenance(files[3])
     assert (made.prompt, made.seed, made.index) == ("blue square", 7, 3)
     assert made.settings["guidance_scale"] == 5
     assert made.checkpoints == (str(workdir),)
@@ -98,39 +105,68 @@ def test_a_picture_is_drawn_again_from_itself(workdir, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_what_a_run_drew_with_other_keys_is_drawn_again(workdir, tmp_path, capsys):
-    """`main --mode=sample` says in its pictures all that made them, of every stage."""
-    keys = ["--config.sampling.steps=2", "--config.upsampler.sampling.steps=3"]
+def test_what_was_sampled_with_other_keys_is_reproduced(workdir, tmp_path, capsys):
+    """`main --mode=sample` says in its images all that made them, of every stage."""
+    keys = ["--config.stages.base.sampling.steps=2", "--config.stages.upsampler.sampling.steps=3"]
     words = ["--mode=sample", f"--workdir={workdir}", "--prompt=red square", "--prompt=", *keys]
     assert main.main(words) == 0
     first, _, sheet = capsys.readouterr().out.splitlines()[-3:]
     assert sheet == str(workdir / "samples.png")
-    made = read_made(first)
-    assert made.overrides == ("sampling.steps=2", "upsampler.sampling.steps=3")
+    made = read_provenance(first)
+    assert made.overrides == ("stages.base.sampling.steps=2", "stages.upsampler.sampling.steps=3")
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert summary["sample"]["prompts"] == ["red square", ""]
     assert run("sample", "--like", first, "--out", tmp_path) == 0
     (again,) = capsys.readouterr().out.splitlines()
     np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(first)))
-    assert read_made(again) == made
+    assert read_provenance(again) == made
 
 
 @pytest.mark.slow
-def test_pictures_are_edited_and_enlarged(workdir, picture, tmp_path, capsys):
+def test_without_a_prompt_the_config_s_own_are_sampled(workdir, tmp_path, capsys):
+    words = ["--checkpoint", workdir, "--out", tmp_path / "out", "--steps", 1]
+    keys = ["--config.prompts=red square,blue square", "--config.stages.upsampler.sampling.steps=1"]
+    assert run("sample", *words, *keys) == 0
+    *files, sheet = capsys.readouterr().out.splitlines()
+    assert [read_provenance(file).prompt for file in files] == ["red square", "blue square"]
+    assert sheet == str(tmp_path / "out.png")
+    assert Image.open(sheet).size[0] > 100
+    assert not (tmp_path / "summary.json").exists()
+    assert run("sample", *words, "--config.prompts=none") == entry.BAD_INPUT
+    assert "give a PROMPT" in capsys.readouterr().err
+
+
+def test_every_sampling_setting_has_a_flag():
+    parser = entry.Parser()
+    sampling_options.add_settings(parser, inpaints=True)
+    names = {field.name for field in dataclasses.fields(config.SamplingConfig)}
+    flags = {action.dest: action for action in parser._actions if action.dest != "help"}
+    assert set(flags) == names - {"inpaint_sampler"}
+    for name, action in flags.items():
+        assert action.option_strings == ["--" + name.replace("_", "-")]
+        assert len(action.help) > 10
+    read = parser.parse(["--guidance-interval", "0.2", "0.8", "--steps", "27", "--batch-size=2"])
+    assert (read.guidance_interval, read.steps, read.batch_size) == ([0.2, 0.8], "27", 2)
+
+
+@pytest.mark.slow
+def test_images_are_edited_and_enlarged(workdir, image, tmp_path, capsys):
     mask = tmp_path / "mask.png"
     Image.fromarray(np.eye(12, dtype=np.uint8) * 255).save(mask)
     where = ["--checkpoint", workdir, "--out", tmp_path / "out"]
     quick = ["--guidance-scale", 1, "--steps", 2]
     jobs = (
-        ["inpaint", picture, mask, "red square", "--resamples", 1, *quick],
-        ["edit", picture, "red square", "--strength", 0.5, *quick],
-        ["upsample", picture],
+        ["inpaint", image, mask, "red square", "--resamples", 1, *quick],
+        ["edit", image, "red square", "--strength", 0.5, *quick],
+        ["upsample", image],
     )
     for words in jobs:
         assert run(*words, *where) == 0
         (file,) = capsys.readouterr().out.splitlines()
         assert Image.open(file).size == (16, 16)
-        made = read_made(file)
-        assert made.job == words[0]
-        assert made.given["image"] == str(picture)
+        made = read_provenance(file)
+        assert made.task == words[0]
+        assert made.input_files["image"] == str(image)
 
 
 class Terminal:
@@ -150,15 +186,16 @@ class Terminal:
 def test_progress_says_the_time_left_of_a_stage(tmp_path):
     times = iter([0.0, 2.0, 10.0, 100.0])
     terminal = Terminal()
-    pictures = np.zeros((2, 4, 4, 3), np.float32)
-    with Watch(terminal, tmp_path / "preview.png", 2, clock=lambda: next(times)) as watch:
-        watch(Step(64, 1, 2, 1, 5, pictures))
+    images = np.zeros((2, 4, 4, 3), np.float32)
+    preview = tmp_path / "preview.png"
+    with ProgressLine(terminal, preview, clock=lambda: next(times)) as show:
+        show(SamplingProgress("base", 64, 1, 2, 1, 5, images))
         assert terminal.text.endswith("64×64: batch 1/2, step 1/5\x1b[K")
-        watch(Step(64, 1, 2, 2, 5, pictures))
+        show(SamplingProgress("base", 64, 1, 2, 2, 5, images))
         assert terminal.text.endswith("step 2/5, 0:16 left\x1b[K")
-        watch(Step(64, 2, 2, 1, 5, pictures))
+        show(SamplingProgress("base", 64, 2, 2, 1, 5, images))
         assert terminal.text.endswith("batch 2/2, step 1/5, 0:08 left\x1b[K")
-        watch(Step(256, 1, 1, 1, 5, pictures))
+        show(SamplingProgress("upsampler", 256, 1, 1, 1, 5, images))
         assert terminal.text.endswith("256×256: step 1/5\x1b[K")
     assert terminal.text.endswith("\n")
-    assert Image.open(tmp_path / "preview.png").size == (8, 4)
+    assert Image.open(preview).size == (8, 4)

@@ -1,4 +1,4 @@
-"""Every config of configs/, shrunk, trains on embedded data: its loss falls, and it draws."""
+"""Every config of configs/, shrunk, trains on embedded data: its loss falls, and it samples."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,8 @@ import pytest
 import tiny
 from shrinking import shrunk
 
-from glide_jax import config, modes
+from glide_jax import config
+from glide_jax.commands.train import train as run_training
 from glide_jax.config import DenoiserConfig
 from glide_jax.data.shapes import builder
 
@@ -25,11 +26,11 @@ def trained(tmp_path_factory):
 
     def train(name):
         if name not in done:
-            begins = begins_from(name)
-            start = (f"training.init_from={train(begins)[0]}",) if begins else ()
+            stage, begins = begins_from(name)
+            start = (f"stages.{stage}.training.init_from={train(begins)[0]}",) if begins else ()
             experiment = shrunk(CONFIGS[name], *start)
             workdir = tmp_path_factory.mktemp(name)
-            modes.train(experiment, workdir)
+            run_training(experiment, workdir)
             done[name] = workdir, experiment
         return done[name]
 
@@ -38,8 +39,13 @@ def trained(tmp_path_factory):
 
 
 def begins_from(name):
-    """The config that trains what another begins from, of the workdir's name; "": none."""
-    return Path(config.load_config(CONFIGS[name]).training.init_from).name
+    """A config's first stage, and the config that trains what it starts from; "": none.
+
+    The workdir that it starts from has that config's name.
+    """
+    stages = config.experiment_from(config.load_config(CONFIGS[name])).stages
+    first, stage = next(iter(stages.items()))
+    return first, Path(stage.training.init_from).name
 
 
 def quarters(workdir, stage):
@@ -51,20 +57,23 @@ def quarters(workdir, stage):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_config_trains_and_draws(trained, name):
+def test_a_config_trains_and_samples(trained, name):
     workdir, experiment = trained(name)
-    for stage, settings in experiment.training_stages.items():
-        steps = settings.training.num_steps
+    trainings = {stage: config.training for stage, config in experiment.stages.items()}
+    if experiment.text_pretraining:
+        trainings |= {"text_pretraining": experiment.text_pretraining.training}
+    for stage, training in trainings.items():
+        steps = training.num_steps
         assert tiny.metrics(workdir / stage)[-1]["step"] == steps
         before, after = quarters(workdir, stage)
-        if begins := begins_from(name):  # it has learned the most of it already
+        if begins := begins_from(name)[1]:  # it has learned most of it already
             before, _ = quarters(trained(begins)[0], stage)
         assert after < 0.9 * before, stage
     assert json.loads((workdir / "summary.json").read_text())["seconds"] > 0
-    model = experiment.model
-    draws = isinstance(model, DenoiserConfig) and not model.low_res_size
-    assert (workdir / "samples.png").exists() == draws
-    assert bool(list((workdir / "base" / "samples").glob("*.png"))) == draws
-    if draws:
+    model, first = experiment.first_stage.model, next(iter(experiment.stages))
+    samples = isinstance(model, DenoiserConfig) and not model.low_res_size
+    assert (workdir / "samples.png").exists() == samples
+    assert bool(list((workdir / first / "samples").glob("*.png"))) == samples
+    if samples:
         wanted = experiment.prompts or experiment.labels
         assert len(list((workdir / "samples").glob("*.png"))) == len(wanted)

@@ -27,16 +27,25 @@ def words(*more):
     [
         (["--config=none.py"], "none.py"),
         ([f"--config={QUICKSTART}", "--config.trainig.batch_size=8"], "training"),
-        ([f"--config={QUICKSTART}", "--config.training.batch_size=many"], "training.batch_size"),
+        (
+            [f"--config={QUICKSTART}", "--config.stages.base.training.batch_size=many"],
+            "training.batch_size",
+        ),
         ([f"--config={QUICKSTART}", "--config.data.source=shpes/64"], "shapes"),
-        ([f"--config={QUICKSTART}", "--config.training.batch_size=12"], "not divisible by the 8"),
-        ([f"--config={QUICKSTART}", "--config.sampling.steps=many"], "many"),
+        (
+            [f"--config={QUICKSTART}", "--config.stages.base.training.batch_size=12"],
+            "not divisible by the 8",
+        ),
+        ([f"--config={QUICKSTART}", "--config.stages.base.sampling.steps=many"], "many"),
         (["--promt=a"], "--promt"),
-        (["--mode=draw"], "draw"),
+        (["--mode=paint"], "paint"),
+        (["--mode=train", "--prompt=a"], "--prompt and --seed are for --mode=sample"),
         ([], "--config=FILE"),
         (["--mode=sample"], "--workdir=DIR"),
-        (["--mode=sample", "--workdir=nowhere"], "no checkpoint in nowhere"),
-        (["--mode=evaluate", "--workdir=nowhere"], "no checkpoint in nowhere"),
+        (["--mode=sample", "--workdir=nowhere"], "no workdir nowhere"),
+        (["--mode=evaluate", "--workdir=nowhere"], "no workdir nowhere"),
+        (["--mode=sample", "--workdir=."], "no checkpoint in"),
+        (["--mode=evaluate", "--workdir=."], "no checkpoint in"),
         (["--mode=sample", "--workdir=x", f"--config={QUICKSTART}"], "leave --config out"),
     ],
     ids=str,
@@ -92,7 +101,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_train_says_its_cost_and_leaves_pictures_and_figures(trained):
+def test_train_says_its_cost_and_leaves_images_and_figures(trained):
     workdir, output = trained
     assert "FLOP a step" in output
     assert "base 6/6" in output
@@ -107,7 +116,7 @@ def test_train_says_its_cost_and_leaves_pictures_and_figures(trained):
     for stage in ("text_pretraining", "base"):
         rows = map(json.loads, (workdir / stage / "metrics.jsonl").read_text().splitlines())
         has = any(key.startswith("loss_q") for row in rows for key in row)
-        assert has == (stage == "base"), "a lesson has no noise levels"
+        assert has == (stage == "base"), "text-encoder pretraining has no noise levels"
 
 
 @pytest.mark.slow
@@ -149,10 +158,16 @@ def test_another_experiment_s_workdir_is_refused_and_left_alone(trained):
 @pytest.mark.slow
 def test_killed_and_started_again_ends_where_an_unbroken_run_does(tmp_path):
     """kill -9 in the midst of training: the resumed run's figures are the unbroken one's."""
-    options = ["--config.data.source=shapes/32", "--config.upsampler=none"]
+    options = ["--config.data.source=shapes/32", "--config.stages.upsampler=none"]
     options += ["--config.text.length=24"]
-    options += ["--config.training.num_steps=40", "--config.training.checkpoint_every_steps=4"]
-    options += ["--config.training.log_every_steps=1", "--config.evaluation.num_captions=1"]
+    options += [
+        "--config.stages.base.training.num_steps=40",
+        "--config.stages.base.training.checkpoint_every_steps=4",
+    ]
+    options += [
+        "--config.stages.base.training.log_every_steps=1",
+        "--config.evaluation.num_captions=1",
+    ]
     status, output = run(*words(f"--workdir={tmp_path}/unbroken", *options))
     assert status == 0, output
 
@@ -168,7 +183,7 @@ def test_killed_and_started_again_ends_where_an_unbroken_run_does(tmp_path):
 
     status, output = run(*words(f"--workdir={tmp_path}/killed", *options))
     assert status == 0, output
-    assert "going on from step" in output
+    assert "continuing from step" in output
 
     def losses(name):
         lines = (tmp_path / name / "base" / "metrics.jsonl").read_text().splitlines()

@@ -1,26 +1,22 @@
-"""Any config, so small that it trains in seconds, on pictures that are made here."""
+"""Any config, so small that it trains in seconds, on images that are made here."""
 
 from pathlib import Path
 
 from glide_jax import config
-from glide_jax.config import ClipConfig, Experiment, GlideConfig, StageConfig
+from glide_jax.config import ClipConfig, DenoiserStageConfig, Experiment, GlideConfig, StageConfig
 
 SIZE = 8
-"""Pixels a side of a base model's pictures; an upsampler draws twice as many."""
+"""Pixels a side of a base model's images; each upsampler's are twice as large."""
 
 SHARED = {
     "cpu_devices": 1,
     "data.source": "shapes/32",
     "data.path": "",
     "data.workers": 0,
-    "text.tokenizer": "sentencepiece",
-    "text.vocab_size": 320,
-    "text.length": 16,
-    "evaluation.splits": ("test",),
-    "evaluation.num_captions": 2,
 }
+TEXT_SECTION = {"text.tokenizer": "sentencepiece", "text.vocab_size": 320, "text.length": 16}
+EVALUATION = {"evaluation.splits": ("test",), "evaluation.num_captions": 2}
 TRAINING = {
-    "init_from": "",
     "batch_size": 16,
     "microbatch_size": 0,
     "num_steps": 32,
@@ -32,8 +28,8 @@ TRAINING = {
     "log_every_steps": 1,
     "checkpoint_every_steps": 1000,
     "keep_checkpoints": 1,
-    "sample_every_steps": 16,
 }
+GRIDS = {"sample_every_steps": 16}
 LEARNING = {"classifier": {"learning_rate": 1e-2}}
 """What a family needs to learn something in so few steps."""
 
@@ -62,40 +58,52 @@ CLIP = {
 
 def shrunk(path: Path, *overrides: str) -> Experiment:
     """The experiment of a config file, small; what it is about stays as it is."""
-    whole = config.experiment_from(config.load_config(path))
+    full = config.experiment_from(config.load_config(path))
     changes = dict(SHARED)
-    if whole.text_pretraining:
-        lesson = TRAINING | {"num_steps": 10}
+    if full.text_pretraining:
         changes |= {"text_pretraining.hidden_width": 8}
-        changes |= _under("text_pretraining.training", lesson)
-    for name, stage in whole.stages.items():
-        prefix = "" if name == config.BASE else f"{name}."
-        changes |= _under(f"{prefix}model", _model(stage))
-        changes |= _under(f"{prefix}training", TRAINING | LEARNING.get(stage.model.family, {}))
-        changes |= _under(f"{prefix}sampling", SAMPLING)
-    changes |= {
-        "labels": whole.labels and (0, 1),
-        "prompts": whole.prompts[:2],
-        # That of the grids: what draws them is compiled already.
-        "evaluation.guidance_scales": (whole.sampling.guidance_scale,),
-    }
-    words = [f"{key}={value}" for key, value in changes.items()]
-    return config.experiment_from(config.load_config(path, [*words, *overrides]))
+        changes |= _under("text_pretraining.training", TRAINING | {"num_steps": 10})
+    size = SIZE
+    for name, stage in full.stages.items():
+        section = f"stages.{name}"
+        size *= 2 if _enlarges(stage) else 1
+        changes |= _under(f"{section}.model", _model(stage, size))
+        changes |= _under(
+            f"{section}.training",
+            TRAINING | {"init_from": ""} | LEARNING.get(stage.model.family, {}),
+        )
+        if isinstance(stage, DenoiserStageConfig):
+            changes |= _under(f"{section}.training", GRIDS)
+            changes |= _under(f"{section}.sampling", SAMPLING)
+    if full.text:
+        changes |= TEXT_SECTION
+    if full.labels:
+        changes["labels"] = (0, 1)
+    if full.prompts:
+        changes["prompts"] = full.prompts[:2]
+    if full.evaluation:
+        # That of the grids: its program is compiled already.
+        scale = full.first_stage.sampling.guidance_scale
+        changes |= EVALUATION | {"evaluation.guidance_scales": (scale,)}
+    small = [f"{key}={value}" for key, value in changes.items()]
+    return config.experiment_from(config.load_config(path, [*small, *overrides]))
 
 
 def _under(section: str, values: dict) -> dict:
     return {f"{section}.{key}": value for key, value in values.items()}
 
 
-def _model(stage: StageConfig) -> dict:
+def _enlarges(stage: StageConfig) -> bool:
+    return isinstance(stage, DenoiserStageConfig) and stage.model.low_res_size > 0
+
+
+def _model(stage: StageConfig, size: int) -> dict:
     model = stage.model
     if isinstance(model, ClipConfig):
         return CLIP
-    low_res = bool(getattr(model, "low_res_size", 0))
-    size = 2 * SIZE if low_res else SIZE
     changes = UNET | {"image_size": size, "attention_resolutions": (size // 2,)}
-    if low_res:
-        changes |= {"low_res_size": SIZE}
+    if _enlarges(stage):
+        changes |= {"low_res_size": size // 2}
     if model.head_channels:
         changes |= {"head_channels": 16}
     if getattr(model, "num_classes", 0):

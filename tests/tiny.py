@@ -1,5 +1,6 @@
 """An experiment and a data set so small that tests can train on them."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,67 +10,70 @@ import jax.numpy as jnp
 import numpy as np
 
 from glide_jax import config
+from glide_jax.data.conditioning import caption_conditioning
 from glide_jax.data.source import Example
-from glide_jax.data.told import told_captions
+from glide_jax.models.families import model_of
 from glide_jax.models.model import Model
 from glide_jax.text import tokenize, train
-from glide_jax.training import loop
-from glide_jax.training.text_to_image import text_to_image_loss
+from glide_jax.training.job import Job
+from glide_jax.training.jobs import build_jobs
+from glide_jax.training.objectives.text_to_image import text_to_image_loss
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (30, 60, 220)}
 
 OVERRIDES = (
-    "model.image_size=8",
-    "model.channels=32",
-    "model.channel_mult=(1, 1)",
-    "model.num_res_blocks=1",
-    "model.attention_resolutions=(4,)",
-    "model.text_width=16",
-    "model.text_layers=1",
-    "model.text_heads=2",
-    "model.dropout=0.1",
+    "stages.base.model.image_size=8",
+    "stages.base.model.channels=32",
+    "stages.base.model.channel_mult=(1, 1)",
+    "stages.base.model.num_res_blocks=1",
+    "stages.base.model.attention_resolutions=(4,)",
+    "stages.base.model.text_width=16",
+    "stages.base.model.text_layers=1",
+    "stages.base.model.text_heads=2",
+    "stages.base.model.dropout=0.1",
     "text_pretraining.hidden_width=8",
     "text_pretraining.training.batch_size=8",
     "text_pretraining.training.num_steps=3",
     "text_pretraining.training.checkpoint_every_steps=100",
-    "training.batch_size=8",
-    "training.num_steps=6",
-    "training.optimizer=adamw",
-    "training.learning_rate=1e-3",
-    "training.lr_warmup_steps=2",
-    "training.log_every_steps=2",
-    "training.checkpoint_every_steps=100",
-    "training.sample_every_steps=100",
-    "diffusion.weighting=uniform",
+    "stages.base.training.batch_size=8",
+    "stages.base.training.num_steps=6",
+    "stages.base.training.optimizer=adamw",
+    "stages.base.training.learning_rate=1e-3",
+    "stages.base.training.lr_warmup_steps=2",
+    "stages.base.training.log_every_steps=2",
+    "stages.base.training.checkpoint_every_steps=100",
+    "stages.base.training.sample_every_steps=100",
+    "stages.base.diffusion.weighting=uniform",
     "text.vocab_size=300",
     "text.length=6",
-    "sampling.steps='3'",
-    "sampling.batch_size=4",
+    "stages.base.sampling.steps='3'",
+    "stages.base.sampling.batch_size=4",
 )
 UPSAMPLER_OVERRIDES = (
-    "upsampler.model.image_size=16",
-    "upsampler.model.low_res_size=8",
-    "upsampler.model.channels=32",
-    "upsampler.model.channel_mult=(1, 1)",
-    "upsampler.model.num_res_blocks=1",
-    "upsampler.model.attention_resolutions=()",
-    "upsampler.model.text_width=16",
-    "upsampler.model.text_layers=1",
-    "upsampler.model.text_heads=2",
-    "upsampler.training.batch_size=8",
-    "upsampler.training.num_steps=3",
-    "upsampler.training.checkpoint_every_steps=100",
-    "upsampler.training.sample_every_steps=100",
-    "upsampler.sampling.steps='2'",
-    "upsampler.sampling.batch_size=4",
+    "stages.upsampler.model.image_size=16",
+    "stages.upsampler.model.low_res_size=8",
+    "stages.upsampler.model.channels=32",
+    "stages.upsampler.model.channel_mult=(1, 1)",
+    "stages.upsampler.model.num_res_blocks=1",
+    "stages.upsampler.model.attention_resolutions=()",
+    "stages.upsampler.model.text_width=16",
+    "stages.upsampler.model.text_layers=1",
+    "stages.upsampler.model.text_heads=2",
+    "stages.upsampler.training.batch_size=8",
+    "stages.upsampler.training.num_steps=3",
+    "stages.upsampler.training.checkpoint_every_steps=100",
+    "stages.upsampler.training.sample_every_steps=100",
+    "stages.upsampler.sampling.steps='2'",
+    "stages.upsampler.sampling.batch_size=4",
 )
 
 
 def experiment(*overrides: str) -> config.Experiment:
     """The quickstart's base stage, shrunk."""
     loaded = config.load_config(CONFIGS / "quickstart.py", [*OVERRIDES, *overrides])
-    loaded.text_pretraining = loaded.upsampler = None
+    del loaded.text_pretraining
+    loaded.stages = {"base": loaded.stages.base}
     return config.experiment_from(loaded)
 
 
@@ -104,12 +108,12 @@ def loss(model, stage):
 
 def unet(experiment: config.Experiment) -> Model:
     """The experiment's own model."""
-    return loop.build_model(experiment.stages["base"], experiment, tokenizer())
+    return model_of(experiment.stages["base"], vocab_size=tokenizer().vocab_size, text_length=6)
 
 
 def linear(experiment: config.Experiment) -> Model:
     """A model of two matrices in its place, for tests of all else: it is traced in no time."""
-    config = experiment.model
+    config = experiment.first_stage.model
     width = config.image_size**2 * 3
     shapes = {
         f"{name}.kernel": jax.ShapeDtypeStruct((width, width), jnp.float32)
@@ -139,25 +143,16 @@ def job(
     directory: Path,
     experiment: config.Experiment,
     build: Callable[[config.Experiment], Model] = unet,
-) -> loop.Job:
+) -> Job:
     """The training of an experiment's base stage on `Swatches`."""
+    (own,) = build_jobs(experiment, Swatches(), tokenizer(), directory).stages
     stage, model = experiment.stages["base"], build(experiment)
-    return loop.Job(
-        name="base",
-        experiment=experiment,
-        stage=stage,
-        model=model,
-        source=Swatches(),
-        tokenizer=tokenizer(),
-        directory=directory,
-        loss=loss(model, stage),
-        told=told(),
-    )
+    return dataclasses.replace(own, model=model, loss=loss(model, stage), directory=directory)
 
 
-def told():
-    """What its batches hold beside pictures."""
-    return told_captions(tokenizer(), 6)
+def conditioning():
+    """What its batches hold beside images."""
+    return caption_conditioning(tokenizer(), 6)
 
 
 def metrics(directory: Path) -> list[dict]:

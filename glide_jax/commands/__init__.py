@@ -1,31 +1,30 @@
 """The commands of `glide-jax`, a file each."""
 
-from glide_jax.commands import (
-    data,
-    download,
-    edit,
-    export,
-    import_,
-    info,
-    inpaint,
-    plan,
-    report,
-    sample,
-    upsample,
-)
-from glide_jax.commands.command import Add
+import importlib
 
-COMMANDS: dict[str, Add] = {
-    "sample": sample.add,
-    "inpaint": inpaint.add,
-    "edit": edit.add,
-    "upsample": upsample.add,
-    "download": download.add,
-    "import": import_.add,
-    "export": export.add,
-    "info": info.add,
-    "report": report.add,
-    "data": data.add,
-    "plan": plan.add,
+from glide_jax.commands.command import Add
+from glide_jax.errors import unknown_name
+
+COMMANDS = {
+    "train": "train",
+    "sample": "sample",
+    "inpaint": "inpaint",
+    "edit": "edit",
+    "upsample": "upsample",
+    "evaluate": "evaluate",
+    "plan": "plan",
+    "data": "data",
+    "import": "import_",
+    "export": "export",
+    "download": "download",
+    "info": "info",
+    "report": "report",
 }
-"""Name → what adds its words."""
+"""Name → the module of this package, whose `add` it is; imported when it is run or listed."""
+
+
+def find_command(name: str) -> Add:
+    """The `add` of a command. Raises UserError for a name that doesn't exist."""
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    return importlib.import_module(f"glide_jax.commands.{COMMANDS[name]}").add

@@ -11,19 +11,24 @@ _SIDE = 160
 
 
 def add(parser: Parser) -> Run:
-    """Say what a data set holds, and show some of it."""
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    check = commands.add_parser(
-        "check", help="count, read a sample, and draw a contact sheet", allow_abbrev=False
+    """Check a data set: count, read some images, report problems, write a contact sheet."""
+    parser.add_argument("action", choices=("check",), help="what to do with the data set")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="the value of data.source, such as folder or shapes/64"
     )
-    check.add_argument("source", metavar="SOURCE", help="as data.source, such as folder")
-    check.add_argument("--path", default="", metavar="PATH", help="as data.path")
-    check.add_argument("--split", default="train")
-    check.add_argument(
-        "--sample", type=int, default=1000, metavar="N", help="pictures to read; 1000 by default"
+    parser.add_argument("--path", default="", metavar="PATH", help="the value of data.path")
+    parser.add_argument(
+        "--split", default="train", metavar="NAME", help="part of the data set; default: train"
     )
-    check.add_argument(
-        "--out", type=Path, default=Path("contact_sheet.png"), metavar="FILE", help="the sheet"
+    parser.add_argument(
+        "--sample", type=int, default=1000, metavar="N", help="images to read; default: 1000"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("contact_sheet.png"),
+        metavar="FILE",
+        help="the contact sheet; default: contact_sheet.png",
     )
 
     return _check
@@ -36,7 +41,7 @@ def _check(arguments: argparse.Namespace) -> None:
     from glide_jax.data import images
     from glide_jax.data.survey import survey
     from glide_jax.errors import UserError
-    from glide_jax.pipelines.grid import grid, save_picture
+    from glide_jax.sampling.grid import grid, save_image
 
     if arguments.sample < 1:
         raise UserError(f"--sample={arguments.sample} must be 1 or more")
@@ -46,7 +51,7 @@ def _check(arguments: argparse.Namespace) -> None:
     found = survey(source, sample=arguments.sample, show=_SHOWN)
     print("\n".join(found.lines()))
     if not found.shown:
-        raise UserError("none of the pictures that were looked at can be read")
-    pictures, captions = zip(*found.shown, strict=True)
-    save_picture(grid([images.square(p, _SIDE) for p in pictures], captions), arguments.out)
+        raise UserError("none of the sampled images can be read; see the lines above")
+    samples, captions = zip(*found.shown, strict=True)
+    save_image(grid([images.square(p, _SIDE) for p in samples], captions), arguments.out)
     print(f"{len(captions)} of them, as training crops them: {arguments.out}")

@@ -7,14 +7,14 @@ from glide_jax.entry import Parser
 
 
 def add(parser: Parser) -> Run:
-    """Fetch public files into the cache folder, $GLIDE_JAX_CACHE or ~/.cache/glide_jax."""
+    """Download released weights into the cache folder, $GLIDE_JAX_CACHE or ~/.cache/glide_jax."""
     from glide_jax.interop import released
 
     parser.add_argument(
         "names",
         nargs="+",
         metavar="NAME",
-        help=", ".join([*released.FILES, *released.GROUPS]) + "; or an http address",
+        help=", ".join([*released.FILES, *released.GROUPS]) + "; or an https:// address",
     )
 
     def run(arguments: argparse.Namespace) -> None:

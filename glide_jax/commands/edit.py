@@ -3,34 +3,36 @@
 import argparse
 from pathlib import Path
 
-from glide_jax.commands import drawing
+from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 
 
 def add(parser: Parser) -> Run:
-    """Draw a prompt from a picture with noise on it, not from noise alone."""
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="a picture file")
+    """Change an image towards a prompt: noise is added to it, and sampling starts from there."""
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="an image file")
+    sampling_options.add_prompts(parser)
     parser.add_argument(
         "--strength",
         type=float,
         required=True,
         metavar="X",
-        help="above 0, at most 1: little keeps the picture, 1 next to nothing of it",
+        help="share of the steps that are taken, above 0 and at most 1: the more, the less of the "
+        "image is kept",
     )
-    drawing.add_prompts(parser)
-    drawing.add_output(parser)
-    drawing.add_settings(parser)
-    drawing.add_words_of_captions(parser)
+    sampling_options.add_models_and_output(parser)
+    sampling_options.add_caption_options(parser)
+    sampling_options.add_settings(parser)
+    return _run
 
-    def run(arguments: argparse.Namespace) -> None:
-        told, prompts = drawing.common(arguments), drawing.prompts_of(arguments)
-        pipeline = drawing.load(arguments.checkpoint, arguments.clip)
-        drawing.say_cut(pipeline, prompts)
-        with drawing.watch(arguments) as watch:
-            drawn = pipeline.image_to_image(
-                arguments.image, prompts, strength=arguments.strength, on_step=watch, **told
-            )
-        drawing.save(drawn, arguments.out)
 
-    return run
+def _run(arguments: argparse.Namespace) -> None:
+    keywords = sampling_options.keywords_of(arguments) | {"strength": arguments.strength}
+    prompts = sampling_options.required_prompts_of(arguments)
+    pipeline = sampling_options.load(arguments.checkpoint, arguments.overrides, arguments.clip)
+    sampling_options.warn_of_truncated(pipeline, prompts)
+    with sampling_options.show_progress(arguments) as on_progress:
+        output = pipeline.image_to_image(
+            arguments.image, prompts, on_progress=on_progress, **keywords
+        )
+    sampling_options.save(output, arguments.out)

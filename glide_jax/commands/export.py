@@ -9,23 +9,29 @@ from glide_jax.errors import UserError
 
 
 def add(parser: Parser) -> Run:
-    """Write weights under the public PyTorch names, with the reference's options beside them."""
+    """Write weights under OpenAI's PyTorch names, with the reference's options beside them."""
     parser.add_argument("workdir", type=Path, metavar="DIR", help="of training or of import")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a new file")
-    parser.add_argument(
-        "--format", choices=("pt", "safetensors"), help="as FILE's ending says where left out"
-    )
+    parser.add_argument("--format", choices=("pt", "safetensors"), help="default: by FILE's ending")
     parser.add_argument(
         "--ema",
         action="store_true",
-        help="the moving average of the weights, which sampling draws with; without it the "
-        "weights themselves. An imported model that was not trained on has one set of weights",
+        help="the moving average of the weights, which sampling uses; default: the weights "
+        "themselves. An imported model that was not trained further has one set of weights",
     )
-    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
-    parser.add_argument("--stage", default="base", metavar="STAGE", help="base or upsampler")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float16", "bfloat16"),
+        default="float32",
+        help="default: float32",
+    )
+    parser.add_argument("--stage", metavar="NAME", help="of this stage; default: the first")
 
     def run(arguments: argparse.Namespace) -> None:
+        from glide_jax import runtime
         from glide_jax.interop import exporting, files
+
+        runtime.quiet_checkpoint_errors()
 
         format_ = files.format_of(arguments.out)
         if arguments.format not in (None, format_):

@@ -9,7 +9,7 @@ from glide_jax.errors import UserError
 
 
 def add(parser: Parser) -> Run:
-    """Make a workdir of released or exported weights, to draw with or to train on."""
+    """Make a workdir of released or exported weights, to sample from or to train further."""
     from glide_jax.interop import released
 
     parser.add_argument(
@@ -17,7 +17,8 @@ def add(parser: Parser) -> Run:
         nargs="*",
         type=Path,
         metavar="FILE",
-        help=".pt or .safetensors; for clip two, in any order; none: what `download` fetches",
+        help="a file of weights, such as .pt, .ckpt or .safetensors; clip has two, in any order; "
+        "default: what `download` fetches",
     )
     parser.add_argument(
         "--as",
@@ -25,19 +26,21 @@ def add(parser: Parser) -> Run:
         default=[],
         dest="names",
         metavar="NAME",
-        help="which released model FILE is; again for an upsampler to the base model before it; "
-        "without it FILE is one that `export` wrote, with FILE.options.json beside it. NAME: "
+        help="which released model FILE is; repeat it to import an upsampler with its base model; "
+        "default: FILE was written by `export`, with FILE.options.json beside it. NAME: "
         + ", ".join(released.models()),
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new workdir")
 
     def run(arguments: argparse.Namespace) -> None:
+        from glide_jax import runtime
         from glide_jax.interop.download import download
         from glide_jax.interop.importing import import_checkpoint
 
+        runtime.quiet_checkpoint_errors()
         files, names, out = arguments.files, arguments.names, arguments.out
         if not files and not names:
-            raise UserError("give a FILE, or say which released model: --as=base")
+            raise UserError("give a FILE, or the name of a released model: --as=base")
         if not files:
             public = [file for name in names for file in released.model_files(name)]
             files = [download(file.name) for file in public]

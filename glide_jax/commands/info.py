@@ -8,11 +8,16 @@ from glide_jax.entry import Parser
 
 
 def add(parser: Parser) -> Run:
-    """Say what a workdir or a file of weights is."""
-    parser.add_argument("path", type=Path, metavar="DIR|FILE")
+    """Describe a workdir or a file of weights: its models, sizes and steps."""
+    parser.add_argument(
+        "path", type=Path, metavar="DIR|FILE", help="a workdir, or .pt or .safetensors"
+    )
 
     def run(arguments: argparse.Namespace) -> None:
+        from glide_jax import runtime
         from glide_jax.interop.info import describe
+
+        runtime.quiet_checkpoint_errors()
 
         for line in describe(arguments.path):
             print(line)

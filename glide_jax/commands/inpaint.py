@@ -3,36 +3,31 @@
 import argparse
 from pathlib import Path
 
-from glide_jax.commands import drawing
+from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 
 
 def add(parser: Parser) -> Run:
-    """Draw a part of a picture anew."""
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="a picture file")
+    """Repaint a part of an image as a prompt says."""
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="an image file")
     parser.add_argument(
-        "mask", type=Path, metavar="MASK", help="of its shape; white: draw anew, black: keep"
+        "mask", type=Path, metavar="MASK", help="an image of its shape; white: repaint, black: keep"
     )
-    drawing.add_prompts(parser)
-    drawing.add_output(parser)
-    drawing.add_settings(parser)
-    drawing.add_words_of_captions(parser)
-    parser.add_argument(
-        "--resamples",
-        type=int,
-        metavar="N",
-        help="with a model that was not trained to inpaint: how often each step is done",
-    )
+    sampling_options.add_prompts(parser)
+    sampling_options.add_models_and_output(parser)
+    sampling_options.add_caption_options(parser)
+    sampling_options.add_settings(parser, inpaints=True)
+    return _run
 
-    def run(arguments: argparse.Namespace) -> None:
-        told, prompts = drawing.common(arguments), drawing.prompts_of(arguments)
-        pipeline = drawing.load(arguments.checkpoint, arguments.clip)
-        drawing.say_cut(pipeline, prompts)
-        with drawing.watch(arguments) as watch:
-            drawn = pipeline.inpaint(
-                arguments.image, arguments.mask, prompts, on_step=watch, **told
-            )
-        drawing.save(drawn, arguments.out)
 
-    return run
+def _run(arguments: argparse.Namespace) -> None:
+    keywords = sampling_options.keywords_of(arguments)
+    prompts = sampling_options.required_prompts_of(arguments)
+    pipeline = sampling_options.load(arguments.checkpoint, arguments.overrides, arguments.clip)
+    sampling_options.warn_of_truncated(pipeline, prompts)
+    with sampling_options.show_progress(arguments) as on_progress:
+        output = pipeline.inpaint(
+            arguments.image, arguments.mask, prompts, on_progress=on_progress, **keywords
+        )
+    sampling_options.save(output, arguments.out)

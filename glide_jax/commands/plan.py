@@ -2,24 +2,28 @@
 
 import argparse
 
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.entry import Parser
 
 
 def add(parser: Parser) -> Run:
-    """Say whether a training fits a TPU slice or GPUs that are not here, and what would."""
-    parser.add_argument("--config", required=True, metavar="FILE", help="the experiment")
+    """Estimate whether training fits a TPU slice or GPUs that are not here, and what would."""
     parser.add_argument(
-        "--topology", required=True, metavar="NAME", help="such as v5e-16, v4-128, v5p-64, h100-8"
+        "--config", required=True, metavar="NAME|FILE", help="the experiment, as for train"
     )
-    parser.add_argument("--stage", metavar="NAME", help="one of its stages; all by default")
+    parser.add_argument(
+        "--topology",
+        required=True,
+        metavar="NAME",
+        help="the devices, such as v5e-16, v4-128, v5p-64, h100-8",
+    )
+    parser.add_argument("--stage", metavar="NAME", help="one of its stages; default: all")
     parser.add_argument(
         "--estimate",
         action="store_true",
-        help="memory arithmetic for a TPU too, rather than its compiler; minutes less",
+        help="estimate the memory of a TPU too, instead of compiling for it, which takes minutes",
     )
-    parser.epilog = "--config.KEY=VALUE changes one key, such as --config.training.fsdp=8"
-
+    accept_overrides(parser, "stages.base.training.fsdp=8")
     return _plan
 
 
@@ -29,11 +33,13 @@ def _plan(arguments: argparse.Namespace) -> None:
 
     experiment = config.experiment_from(config.load_config(arguments.config, arguments.overrides))
     topology = topology_of(arguments.topology)
-    # Only now: a mistake is answered before JAX is loaded.
+    # JAX loads only now, after the mistakes that can be found without it.
     from glide_jax.planning.plan import plan_stages
+    from glide_jax.registries import check_names
 
-    plan_stages(experiment, topology, arguments.stage, estimate=arguments.estimate, say=_say)
+    check_names(experiment)
+    plan_stages(experiment, topology, arguments.stage, estimate=arguments.estimate, log=_log)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, flush=True)

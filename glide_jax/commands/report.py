@@ -8,8 +8,8 @@ from glide_jax.entry import Parser
 
 
 def add(parser: Parser) -> Run:
-    """Draw a workdir's report.png: curves, speed, pictures, scores; of a run in its midst too."""
-    parser.add_argument("workdir", type=Path, metavar="DIR")
+    """Plot a run as report.png in its workdir: curves, speed, samples, scores; at any time."""
+    parser.add_argument("workdir", type=Path, metavar="DIR", help="of training, finished or not")
 
     def run(arguments: argparse.Namespace) -> None:
         from glide_jax.evaluation.report import FILE, write_report

@@ -1,22 +1,27 @@
 """`glide-jax sample`."""
 
 import argparse
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from glide_jax.commands import drawing
-from glide_jax.commands.command import Run
+from glide_jax.commands import sampling_options
+from glide_jax.commands.checkpoint_options import read_experiments
+from glide_jax.commands.command import Run, run_command
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 
 
 def add(parser: Parser) -> Run:
-    """Draw prompts, or classes; or a picture of before once more."""
-    drawing.add_prompts(parser)
-    drawing.add_output(parser)
-    drawing.add_settings(parser)
-    drawing.add_words_of_captions(parser)
+    """Sample prompts or classes; without any, those of the checkpoint's config."""
+    sampling_options.add_prompts(parser)
+    sampling_options.add_models_and_output(parser)
     parser.add_argument(
-        "--rerank", type=int, metavar="N", help="draw N a prompt and keep CLIP's best; needs --clip"
+        "--contact-sheet",
+        type=Path,
+        metavar="FILE",
+        help="all images on one sheet; default: OUT.png without a PROMPT, else none",
     )
     parser.add_argument(
         "--class",
@@ -24,55 +29,125 @@ def add(parser: Parser) -> Run:
         type=int,
         dest="labels",
         metavar="N",
-        help="draw classes, not prompts, with a class-conditional model",
+        help="sample these classes, not prompts; for a class-conditional model",
     )
-    parser.add_argument("--classifier", type=Path, metavar="DIR", help="a classifier's workdir")
     parser.add_argument(
-        "--classifier-scale", type=float, metavar="X", help="guide by it; needs --classifier"
+        "--rerank",
+        type=int,
+        metavar="N",
+        help="sample N images per prompt and keep those that fit it best by --clip",
     )
     parser.add_argument(
         "--like",
         type=Path,
         metavar="PNG",
-        help="draw this picture once more, with all that it says made it",
+        help="sample this image once more, with everything that its file says it was made with",
     )
-
-    def run(arguments: argparse.Namespace) -> None:
-        if arguments.like is not None:
-            _again(arguments)
-            return
-        told = drawing.common(arguments)
-        if arguments.labels is not None and arguments.prompts:
-            raise UserError("give either PROMPT or --class")
-        prompts = [] if arguments.labels is not None else drawing.prompts_of(arguments)
-        pipeline = drawing.load(arguments.checkpoint, arguments.clip, arguments.classifier)
-        drawing.say_cut(pipeline, prompts)
-        with drawing.watch(arguments) as watch:
-            if arguments.labels is not None:
-                drawn = pipeline.of_classes(arguments.labels, on_step=watch, **told)
-            else:
-                drawn = pipeline(prompts, rerank=arguments.rerank, on_step=watch, **told)
-        drawing.save(drawn, arguments.out)
-
-    return run
+    sampling_options.add_caption_options(parser)
+    parser.add_argument(
+        "--classifier",
+        type=Path,
+        metavar="DIR",
+        help="a noisy classifier's workdir, for --classifier-scale",
+    )
+    sampling_options.add_guide_scale(parser, "classifier_scale")
+    sampling_options.add_settings(parser)
+    return _run
 
 
-def _again(arguments: argparse.Namespace) -> None:
-    from glide_jax.pipelines.metadata import read_made
+def sample(
+    workdir: Path, overrides: Sequence[str] = (), prompts: Sequence[str] = (), seed: int = 0
+) -> None:
+    """`glide-jax sample` into a workdir's own `samples`, with the contact sheet beside it.
 
-    places = ("like", "checkpoint", "clip", "classifier", "out", "preview_every", "run")
-    others = {name: v for name, v in vars(arguments).items() if name not in places}
-    if any(value not in (None, []) for value in others.values()):
-        raise UserError("--like takes all from the picture: leave prompts and settings out")
-    made = read_made(arguments.like)
+    Args:
+        workdir: of training or of import.
+        overrides: changes of the checkpoint's config, `KEY=VALUE` each.
+        prompts: captions; empty: those of the config, or its labels.
+        seed: random seed.
+
+    Raises:
+        UserError: the workdir holds no model, or an override is wrong.
+    """
+    out = workdir / "samples"
+    words = [f"--checkpoint={workdir}", f"--out={out}", f"--contact-sheet={out}.png"]
+    run_command("sample", add, [*words, f"--seed={seed}", "--", *prompts], overrides)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.like is not None:
+        _reproduce(arguments)
+        return
+    start = time.perf_counter()
+    keywords = sampling_options.keywords_of(arguments)
+    prompts, labels = sampling_options.prompts_of(arguments), arguments.labels
+    if labels is not None and prompts:
+        raise UserError("give either PROMPT or --class")
+    sheet = arguments.contact_sheet
+    if not prompts and labels is None:
+        prompts, labels = _prompts_of_config(arguments)
+        sheet = sheet or arguments.out.with_name(arguments.out.name + ".png")
+    pipeline = sampling_options.load(
+        arguments.checkpoint, arguments.overrides, arguments.clip, arguments.classifier
+    )
+    sampling_options.warn_of_truncated(pipeline, prompts)
+    with sampling_options.show_progress(arguments) as on_progress:
+        keywords |= {"on_progress": on_progress}
+        if labels is not None:
+            output = pipeline.sample_classes(labels, **keywords)
+        else:
+            output = pipeline(prompts, rerank=arguments.rerank, **keywords)
+    files = sampling_options.save(output, arguments.out, sheet)
+    _summarize(arguments, prompts, labels, files, time.perf_counter() - start)
+
+
+def _prompts_of_config(arguments: argparse.Namespace) -> tuple[list[str], list[int] | None]:
+    """The prompts, or the labels, of the first checkpoint's config."""
+    experiment = read_experiments(arguments.checkpoint, arguments.overrides)[0]
+    if experiment.labels:
+        return [], list(experiment.labels)
+    if not experiment.prompts:
+        raise UserError(
+            f"give a PROMPT, --prompts-file or --class: the config of {arguments.checkpoint[0]} "
+            "has none of its own"
+        )
+    return list(experiment.prompts), None
+
+
+def _summarize(
+    arguments: argparse.Namespace,
+    prompts: Sequence[str],
+    labels: Sequence[int] | None,
+    files: Sequence[Path],
+    seconds: float,
+) -> None:
+    """Note samples that were written into a workdir in its summary.json."""
+    from glide_jax.evaluation.summary import update_summary
+
+    workdir = arguments.checkpoint[0]
+    if arguments.out.resolve().parent != workdir.resolve():
+        return
+    sampled: dict[str, Any] = {"prompts": prompts, "labels": labels, "seed": arguments.seed or 0}
+    sampled |= {"files": [str(file) for file in files], "seconds": round(seconds, 1)}
+    update_summary(workdir, {"sample": sampled})
+
+
+def _reproduce(arguments: argparse.Namespace) -> None:
+    from glide_jax.sampling.output import read_provenance
+
+    own = ("like", "checkpoint", "clip", "classifier", "out", "preview_every")
+    others = {name: v for name, v in vars(arguments).items() if name not in own}
+    if any(value not in (None, [], ()) for value in others.values()):
+        raise UserError("--like takes all from the image: leave prompts and settings out")
+    made = read_provenance(arguments.like)
     if arguments.out.resolve() == arguments.like.resolve().parent:
         raise UserError(f"--like would write over {arguments.like}: choose another --out")
-    pipeline = drawing.load(
+    pipeline = sampling_options.load(
         arguments.checkpoint or [Path(workdir) for workdir in made.checkpoints],
+        made.overrides,
         arguments.clip or (Path(made.clip) if made.clip else None),
         arguments.classifier or (Path(made.classifier) if made.classifier else None),
-        made.overrides,
     )
-    with drawing.watch(arguments) as watch:
-        drawn = pipeline.again(made, on_step=watch)
-    drawing.save(drawn, arguments.out)
+    with sampling_options.show_progress(arguments) as on_progress:
+        output = pipeline.reproduce(made, on_progress=on_progress)
+    sampling_options.save(output, arguments.out)

@@ -3,27 +3,25 @@
 import argparse
 from pathlib import Path
 
-from glide_jax.commands import drawing
+from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 
 
 def add(parser: Parser) -> Run:
-    """Enlarge a picture with the upsamplers of a workdir."""
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="a picture file")
-    drawing.add_prompts(parser)
-    drawing.add_output(parser)
-    drawing.add_settings(parser)
+    """Enlarge an image with the upsamplers of a workdir."""
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="an image file")
+    sampling_options.add_prompts(parser)
+    sampling_options.add_models_and_output(parser)
+    sampling_options.add_settings(parser)
+    return _run
 
-    def run(arguments: argparse.Namespace) -> None:
-        told = drawing.common(arguments)
-        prompts = [""]
-        if arguments.prompts or arguments.prompts_file:
-            prompts = drawing.prompts_of(arguments)
-        pipeline = drawing.load(arguments.checkpoint)
-        drawing.say_cut(pipeline, prompts)
-        with drawing.watch(arguments) as watch:
-            drawn = pipeline.upsample(arguments.image, prompts, on_step=watch, **told)
-        drawing.save(drawn, arguments.out)
 
-    return run
+def _run(arguments: argparse.Namespace) -> None:
+    keywords = sampling_options.keywords_of(arguments)
+    prompts = sampling_options.prompts_of(arguments) or [""]
+    pipeline = sampling_options.load(arguments.checkpoint, arguments.overrides)
+    sampling_options.warn_of_truncated(pipeline, prompts)
+    with sampling_options.show_progress(arguments) as on_progress:
+        output = pipeline.upsample(arguments.image, prompts, on_progress=on_progress, **keywords)
+    sampling_options.save(output, arguments.out)

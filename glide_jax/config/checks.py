@@ -1,4 +1,4 @@
-"""Whether values make sense. A complaint begins with the key; `reading` puts the path before."""
+"""Whether values make sense. An error begins with the key; `reading` puts the path before it."""
 
 import typing
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ def at_least(low: int, config: Any, *names: str) -> None:
 
 
 def between(low: int, high: int, config: Any, *names: str) -> None:
-    """Raises UserError where a field is outside of [low, high]."""
+    """Raises UserError where a field is outside [low, high]."""
     for name in names:
         require(low <= getattr(config, name) <= high, config, name, f"from {low} to {high}")
 
 
 def one_of(options: Sequence[str], config: Any, name: str) -> None:
-    """Raises UserError where a field is none of the options."""
+    """Raises UserError where a field is not one of the options."""
     require(getattr(config, name) in options, config, name, f"one of {', '.join(options)}")
 
 
 def divisible(config: Any, name: str, by: str) -> None:
-    """Raises UserError where the field `name` is no multiple of the field `by`."""
+    """Raises UserError where the field `name` is not a multiple of the field `by`."""
     divisor = getattr(config, by)
     require(getattr(config, name) % divisor == 0, config, name, f"divisible by {by}, {divisor}")
 
@@ -42,5 +42,5 @@ def family_of(kind: type) -> str:
 
 
 def own_family(config: Any) -> None:
-    """Raises UserError where `family` names another dataclass than this one."""
+    """Raises UserError where `family` is not that of this dataclass."""
     one_of((family_of(type(config)),), config, "family")

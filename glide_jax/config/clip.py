@@ -8,15 +8,15 @@ from glide_jax.config.checks import at_least, divisible, one_of, own_family, req
 
 @dataclasses.dataclass(frozen=True)
 class ClipImageConfig:
-    """A vision transformer that is told how noisy its picture is.
+    """A vision transformer, conditioned on the timestep of its noised image.
 
     Attributes:
         image_size: pixels a side.
-        patch_size: pixels a side of the patches that the picture is cut into.
+        patch_size: pixels a side of the patches that the image is cut into.
         width: channels of the transformer.
         layers: its layers.
         heads: its attention heads.
-        num_timesteps: steps of the noising process it knows.
+        num_timesteps: steps of the noising process, each with a learned embedding.
     """
 
     image_size: int
@@ -53,15 +53,16 @@ class ClipTextConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ClipConfig:
-    """Both encoders, into one space.
+    """Both encoders, whose features share one space.
 
     Attributes:
         family: which of `FAMILIES` it is.
-        image, text: the encoders.
-        embedding_width: numbers in the features of either.
-        logit_scale: what their cosine is multiplied by, in training and to guide. CLIP learned it,
-            and ended at 100, which GLIDE's published one has.
-        dtype: what activations are computed in; weights are always float32.
+        image: the image encoder.
+        text: the text encoder.
+        embedding_width: channels of the features of either encoder.
+        logit_scale: multiplies the cosine of the two features, in training and in guidance. CLIP
+            learned it and ended at 100, which GLIDE's released model has.
+        dtype: of activations, `float32` or `bfloat16`; weights are always float32.
     """
 
     family: Literal["clip"]
@@ -70,6 +71,11 @@ class ClipConfig:
     embedding_width: int
     logit_scale: float
     dtype: str
+
+    @property
+    def reads_captions(self) -> bool:
+        """Whether the model takes captions."""
+        return True
 
     @property
     def image_size(self) -> int:

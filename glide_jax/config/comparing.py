@@ -8,47 +8,47 @@ from glide_jax.config.experiment import Experiment
 from glide_jax.config.reading import to_dict
 
 MAY_CHANGE = (
-    "training.num_steps",
-    "training.*_every_steps",
-    "training.keep_checkpoints",
-    "training.max_skipped_steps",
-    "training.microbatch_size",
-    "training.fsdp",
-    "model.remat",
-    "sampling.*",
-    "evaluation.*",
-    "watching.*",
+    "*training.num_steps",
+    "*training.*_every_steps",
+    "*training.keep_checkpoints",
+    "*training.max_skipped_steps",
+    "*training.microbatch_size",
+    "*training.fsdp",
+    "stages.*.model.remat",
+    "stages.*.sampling.*",
+    "evaluation*",
+    "monitoring.*",
     "prompts",
     "labels",
     "data.workers",
     "cpu_devices",
 )
-"""What may differ between a checkpoint and the run that goes on from it (the other stages' alike).
+"""Keys that may differ between a checkpoint and the run that resumes from it.
 
-Everything else decides what is learned: there the two must agree.
+All others decide what is learned, and must agree.
 """
 
 MAY_CHANGE_BEFORE = (
     *MAY_CHANGE,
     "seed",
     "data.*",
-    "training.*",
-    "diffusion.weighting",
-    "diffusion.timesteps",
-    "diffusion.vlb_weight",
-    "model.dropout",
-    "model.dtype",
+    "stages.*.training.*",
+    "stages.*.diffusion.weighting",
+    "stages.*.diffusion.timesteps",
+    "stages.*.diffusion.vlb_weight",
+    "stages.*.model.dropout",
+    "stages.*.model.dtype",
 )
-"""What may differ where the checkpoint was imported, and nothing has been trained here yet.
+"""Keys that may differ where the checkpoint holds imported weights, not trained on here yet.
 
-Everything else says what the weights mean.
+All others decide what the weights mean.
 """
 
 
 def differences(a: Experiment, b: Experiment) -> list[str]:
-    """Where two experiments differ: `training.batch_size: 64 → 32` each, a's value first.
+    """Where two experiments differ: `stages.base.training.batch_size: 64 → 32`, a's value first.
 
-    Of models of two families the family alone is named: the rest can't be compared.
+    Models of two families differ by their family alone: their other keys can't be compared.
     """
     return _differences(to_dict(a), to_dict(b), "")
 
@@ -56,31 +56,42 @@ def differences(a: Experiment, b: Experiment) -> list[str]:
 def conflicts(
     checkpoint: Experiment, run: Experiment, may_change: Sequence[str] = MAY_CHANGE
 ) -> list[str]:
-    """The `differences` because of which a run can't go on from a checkpoint.
+    """The `differences` for which a run can't resume from a checkpoint.
 
     Args:
-        checkpoint: the experiment stored there.
-        run: the one that would go on.
-        may_change: patterns of the keys in which they may differ.
+        checkpoint: the experiment stored in it.
+        run: the experiment that would resume.
+        may_change: patterns of the keys that may differ.
     """
     lines = differences(checkpoint, run)
     return [line for line in lines if not _matches(line.split(":")[0], may_change)]
 
 
 def _matches(key: str, patterns: Sequence[str]) -> bool:
-    key = key.removeprefix("upsampler.").removeprefix("text_pretraining.")
     return any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)
 
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str) -> list[str]:
-    if a.get("family") != b.get("family"):
-        a, b = {"family": a["family"]}, {"family": b["family"]}
+    if _family(a) != _family(b):
+        a, b = _family_alone(a), _family_alone(b)
     lines = []
-    for key, x in a.items():
-        y = b[key]
+    for key in {**a, **b}:
+        # A stage of another kind, or one that only one of the two has.
+        x, y = a.get(key), b.get(key)
         if isinstance(x, Mapping) and isinstance(y, Mapping):
             lines += _differences(x, y, f"{prefix}{key}.")
         elif x != y:
             shown = ["a section" if isinstance(v, Mapping) else repr(v) for v in (x, y)]
             lines.append(f"{prefix}{key}: {' → '.join(shown)}")
     return lines
+
+
+def _family(section: Mapping[str, Any]) -> str | None:
+    """The family of a model, or of a stage's model; None: the section is neither."""
+    return section.get("model", section).get("family")
+
+
+def _family_alone(section: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "model" in section:
+        return {"model": _family_alone(section["model"])}
+    return {"family": section["family"]}

@@ -1,48 +1,39 @@
-"""All there is to say of a run, section by section."""
+"""An experiment: everything that defines a run, section by section."""
 
 import dataclasses
+import itertools
+import re
 
 from glide_jax.config.checks import at_least, require
-from glide_jax.config.families import ModelConfig
 from glide_jax.config.sections import (
     DataConfig,
-    DiffusionConfig,
     EvaluationConfig,
-    SamplingConfig,
+    MonitoringConfig,
     TextConfig,
     TrainingConfig,
-    WatchingConfig,
 )
-from glide_jax.config.unets import AdmConfig, DenoiserConfig, GlideConfig
+from glide_jax.config.stages import DenoiserStageConfig, GuideStageConfig, StageConfig
+from glide_jax.config.unets import AdmConfig, GlideConfig
 from glide_jax.errors import UserError
 
-BASE = "base"
-"""The name of the first stage."""
-
 TEXT_PRETRAINING = "text_pretraining"
-"""The name of the lesson before it."""
+"""The section of text-encoder pretraining, and its folder in a workdir."""
 
-
-@dataclasses.dataclass(frozen=True)
-class StageConfig:
-    """One stage of a cascade: a model of its own, trained on its own."""
-
-    model: ModelConfig
-    diffusion: DiffusionConfig
-    training: TrainingConfig
-    sampling: SamplingConfig
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TAKEN = (TEXT_PRETRAINING, "samples")
+"""Folders of a workdir that belong to no stage."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TextPretrainingConfig:
-    """The text transformer's lesson, without a U-Net: to guess a picture from its caption.
+    """Text-encoder pretraining: the first stage's text transformer is trained alone, before it.
 
-    It costs little, and the U-Nets, which begin when it is over and leave it as it is, are told
-    what a caption means from their first step.
+    It predicts small images from captions, without a U-Net. The stages then start from its weights
+    and keep them frozen.
 
     Attributes:
-        hidden_width: channels between a caption's vector and the guess.
-        training: of this lesson.
+        hidden_width: channels between the caption's embedding and the predicted image.
+        training: how it is trained.
     """
 
     hidden_width: int
@@ -50,94 +41,121 @@ class TextPretrainingConfig:
 
     def __post_init__(self):
         at_least(1, self, "hidden_width")
-        if self.training.init_from:
-            raise UserError(
-                "training.init_from must be empty: a lesson begins from nothing; to begin from "
-                "what was learned, set text_pretraining=none and the stage's own training.init_from"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """All there is to say of a run.
+    """Everything that defines a run.
 
     Attributes:
-        seed: of everything random: weights, order of the data, noise.
-        cpu_devices: how many devices a CPU's cores are divided into, where there is nothing but a
-            CPU. Steps of small pictures use the cores better so; each device holds all weights.
-        data, text: shared by the stages.
-        text_pretraining: what comes before the first stage, or None.
-        model, diffusion, training, sampling: the first stage.
-        prompts: captions of the sample grids.
-        labels: classes of the sample grids, where the model is told one in the place of a caption.
-        evaluation: what is measured.
-        watching: where its figures go.
-        upsampler: the second stage, or None.
+        seed: of all randomness: initial weights, order of the data, noise.
+        cpu_devices: number of devices that the CPU's cores are divided into when there is no
+            accelerator; each device holds a copy of the weights.
+        data: the data set that every stage is trained on.
+        text: how captions become tokens, for every stage; None: no stage reads captions.
+        text_pretraining: text-encoder pretraining before the first stage; None: there is none.
+        stages: the models by their names, in the order in which they are trained and sampled: by
+            image size, each upsampler after the stage whose output it enlarges. The order in which
+            a config lists them has no effect.
+        prompts: captions of the sample grids; None: there are none.
+        labels: classes of the sample grids, for class-conditional models; None: there are none.
+        evaluation: how samples are scored; None: they are not.
+        monitoring: where metrics are written.
     """
 
     seed: int
     cpu_devices: int
     data: DataConfig
-    text: TextConfig
+    text: TextConfig | None
     text_pretraining: TextPretrainingConfig | None
-    model: ModelConfig
-    diffusion: DiffusionConfig
-    training: TrainingConfig
-    sampling: SamplingConfig
-    prompts: tuple[str, ...]
-    labels: tuple[int, ...]
-    evaluation: EvaluationConfig
-    watching: WatchingConfig
-    upsampler: StageConfig | None
-
-    @property
-    def stages(self) -> dict[str, StageConfig]:
-        """Every stage that draws by its name, in the order in which they do."""
-        base = StageConfig(self.model, self.diffusion, self.training, self.sampling)
-        return {BASE: base} | ({"upsampler": self.upsampler} if self.upsampler else {})
-
-    @property
-    def training_stages(self) -> dict[str, StageConfig]:
-        """Every stage that is trained by its name, in the order in which they are."""
-        if self.text_pretraining is None:
-            return self.stages
-        lesson = self.text_pretraining.training
-        first = StageConfig(self.model, self.diffusion, lesson, self.sampling)
-        return {TEXT_PRETRAINING: first} | self.stages
+    stages: dict[str, StageConfig]
+    prompts: tuple[str, ...] | None
+    labels: tuple[int, ...] | None
+    evaluation: EvaluationConfig | None
+    monitoring: MonitoringConfig
 
     def __post_init__(self):
         at_least(0, self, "seed")
         at_least(1, self, "cpu_devices")
-        if self.text_pretraining is not None and not isinstance(self.model, GlideConfig):
-            raise UserError(
-                f"model.family={self.model.family} has no text transformer to train alone; "
-                "set text_pretraining=none"
-            )
+        # ConfigDict and some JSON writers sort their keys, so the sizes give the order.
+        by_size = sorted(self.stages.items(), key=lambda item: item[1].model.image_size)
+        object.__setattr__(self, "stages", dict(by_size))
+        self._check_names()
+        self._check_cascade()
+        self._check_text()
         self._check_labels()
-        if self.upsampler is not None:
-            _check_cascade(self.model, self.upsampler.model)
+
+    @property
+    def first_stage(self) -> StageConfig:
+        """The first stage of the cascade."""
+        return next(iter(self.stages.values()))
+
+    @property
+    def text_length(self) -> int:
+        """Tokens that a caption is padded or cut to; 0: no stage reads captions."""
+        return self.text.length if self.text else 0
+
+    @property
+    def samples_images(self) -> bool:
+        """Whether the stages generate images; False: a guide, such as CLIP or a classifier."""
+        return isinstance(self.first_stage, DenoiserStageConfig)
+
+    def only(self, stage: str) -> "Experiment":
+        """The experiment of this stage alone, without text-encoder pretraining."""
+        stages = {stage: self.stages[stage]}
+        return dataclasses.replace(self, stages=stages, text_pretraining=None)
+
+    def _check_names(self):
+        require(bool(self.stages), self, "stages", "one stage or more")
+        for name in self.stages:
+            if name in _TAKEN or not _STAGE_NAME.fullmatch(name):
+                raise UserError(
+                    f"stages.{name}: not a stage's name; take lower-case letters, digits and _, "
+                    f"and neither {' nor '.join(_TAKEN)}"
+                )
+
+    def _check_cascade(self):
+        """Every stage after the first must enlarge what the stage before it generates."""
+        for (low, smaller), (name, stage) in itertools.pairwise(self.stages.items()):
+            for other, config in ((low, smaller), (name, stage)):
+                if isinstance(config, GuideStageConfig):
+                    raise UserError(
+                        f"stages.{other}.model.family={config.model.family} can't be a stage of a "
+                        "cascade: it generates no images; give it a config of its own"
+                    )
+            assert isinstance(stage, DenoiserStageConfig)
+            if stage.model.low_res_size != smaller.model.image_size:
+                raise UserError(
+                    f"stages.{name}.model.low_res_size must be stages.{low}.model.image_size, "
+                    f"{smaller.model.image_size}, not {stage.model.low_res_size}"
+                )
+
+    def _check_text(self):
+        readers = [name for name, stage in self.stages.items() if stage.model.reads_captions]
+        if readers and self.text is None:
+            raise UserError(
+                f"text is missing, and stages.{readers[0]} reads captions; give it a tokenizer, "
+                "vocab_size and length"
+            )
+        if not readers:
+            family = self.first_stage.model.family
+            for name in ("text", "prompts"):
+                what = f"left out: a model of family {family!r} reads no captions"
+                require(getattr(self, name) is None, self, name, what)
+        if self.text_pretraining is not None and not isinstance(
+            self.first_stage.model, GlideConfig
+        ):
+            raise UserError(
+                f"text_pretraining must be left out: model.family={self.first_stage.model.family} "
+                "has no text encoder to train"
+            )
 
     def _check_labels(self):
-        count = self.model.num_classes if isinstance(self.model, AdmConfig) else 0
+        model = self.first_stage.model
+        count = model.num_classes if isinstance(model, AdmConfig) else 0
         if not count:
-            what = f"empty: model.family={self.model.family} is asked for no class"
-            require(not self.labels, self, "labels", what)
+            what = f"left out: model.family={model.family} samples no classes"
+            require(self.labels is None, self, "labels", what)
             return
-        known = all(0 <= label < count for label in self.labels)
+        known = all(0 <= label < count for label in self.labels or ())
         require(known, self, "labels", f"from 0 to {count - 1} each, as model.num_classes has it")
-        what = "empty: the model is told a class, see labels"
-        require(not self.prompts, self, "prompts", what)
-
-
-def _check_cascade(first: ModelConfig, second: ModelConfig) -> None:
-    """Raises UserError unless the second model enlarges what the first draws."""
-    if not (isinstance(first, DenoiserConfig) and isinstance(second, DenoiserConfig)):
-        raise UserError(
-            f"model.family={first.family} and upsampler.model.family={second.family} "
-            "can't be put together: one of them draws no pictures"
-        )
-    if second.low_res_size != first.image_size:
-        raise UserError(
-            f"upsampler.model.low_res_size must be model.image_size, {first.image_size}, "
-            f"not {second.low_res_size}"
-        )

@@ -1,6 +1,7 @@
-"""The list of model families: one dataclass each, told apart by its `family`."""
+"""The model families: one dataclass each, named by its `family`.
 
-import typing
+A new family is a line here, and its dataclass among the models of its kind of stage in `stages`.
+"""
 
 from glide_jax.config.checks import family_of
 from glide_jax.config.clip import ClipConfig
@@ -8,5 +9,7 @@ from glide_jax.config.unets import AdmConfig, ClassifierConfig, GlideConfig
 
 ModelConfig = GlideConfig | AdmConfig | ClassifierConfig | ClipConfig
 
-FAMILIES: dict[str, type] = {family_of(kind): kind for kind in typing.get_args(ModelConfig)}
+FAMILIES: dict[str, type] = {
+    family_of(kind): kind for kind in (GlideConfig, AdmConfig, ClassifierConfig, ClipConfig)
+}
 """A model section's `family` → its dataclass."""

@@ -1,9 +1,10 @@
-"""Config files: Python that returns an ml_collections.ConfigDict of every value there is."""
+"""Config files: Python whose `get_config()` returns an ml_collections.ConfigDict of every value."""
 
 import difflib
 import runpy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ml_collections
 
@@ -13,17 +14,25 @@ from glide_jax.config.reading import from_dict
 from glide_jax.errors import UserError
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Any:
     """Runs a config file's `get_config()` and changes what the overrides say.
 
     Args:
-        path: a Python file.
-        overrides: `KEY=VALUE` each, such as `training.batch_size=64`; the last one of a key wins.
+        name_or_path: the name of a released config, such as `quickstart`, or a Python file.
+        overrides: `KEY=VALUE` each, such as `stages.base.training.batch_size=64`; the last one of
+            a key wins.
+
+    Returns:
+        An ml_collections.ConfigDict, whose attributes no type checker knows.
 
     Raises:
-        UserError: no such file, a mistake in it, or an override of an unknown key or wrong type.
+        UserError: no such config, a mistake in it, or an override of an unknown key or wrong type.
     """
-    return ml_collections.ConfigDict(override(_run(Path(path)).to_dict(), overrides))
+    config = _run(find_config(name_or_path))
+    if overrides:
+        with config.unlocked(), config.ignore_type():
+            override(config, overrides)
+    return config
 
 
 def experiment_from(config: ml_collections.ConfigDict) -> Experiment:
@@ -32,12 +41,37 @@ def experiment_from(config: ml_collections.ConfigDict) -> Experiment:
     Raises:
         UserError: a key is unknown or missing, or a value has a wrong type or makes no sense.
     """
-    return from_dict(config.to_dict())
+    return from_dict(config)
 
 
-def _run(path: Path) -> ml_collections.ConfigDict:
+def config_folder() -> Path:
+    """Where the released configs are: in the installed package, or beside it in the repository."""
+    package = Path(__file__).parents[1]
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def find_config(name_or_path: str | Path) -> Path:
+    """The file of a config.
+
+    Args:
+        name_or_path: the name of a released config, such as `quickstart`, or a Python file. A
+            released config comes before a file without a suffix; write `./NAME` for that file.
+
+    Raises:
+        UserError: there is no such config.
+    """
+    text = str(name_or_path)
+    released = config_folder() / f"{text}.py"
+    if text.isidentifier() and released.is_file():
+        return released
+    path = Path(name_or_path)
     if not path.is_file():
-        raise UserError(f"no config file {path}{_nearest_file(path)}")
+        raise UserError(f"no config file {path}{_nearest(path)}")
+    return path
+
+
+def _run(path: Path) -> Any:
     try:
         config = runpy.run_path(str(path))["get_config"]()
     except KeyError as error:
@@ -49,7 +83,8 @@ def _run(path: Path) -> ml_collections.ConfigDict:
         raise _broken(path, error) from error
     if not isinstance(config, ml_collections.ConfigDict):
         raise UserError(f"{path}: get_config() must return an ml_collections.ConfigDict")
-    return config
+    # A frozen one can't be overridden.
+    return config.as_configdict() if isinstance(config, ml_collections.FrozenConfigDict) else config
 
 
 def _broken(path: Path, error: Exception) -> UserError:
@@ -64,7 +99,12 @@ def _broken(path: Path, error: Exception) -> UserError:
     return UserError(f"{path}, line {line}: {type(error).__name__}: {what}")
 
 
-def _nearest_file(path: Path) -> str:
-    names = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {path.parent / near[0]}?" if near else "; is the path right?"
+def _nearest(path: Path) -> str:
+    """The config that was probably meant: a file beside it or a released one; else, all of them."""
+    released = sorted(file.stem for file in config_folder().glob("*.py"))
+    files = path.parent.glob("*.py") if path.parent.is_dir() else ()
+    known = {name: name for name in released} | {file.name: str(file) for file in files}
+    near = difflib.get_close_matches(path.name, known, n=1)
+    if near:
+        return f"; did you mean {known[near[0]]}?"
+    return f"; is the path right? released configs: {', '.join(released)}"

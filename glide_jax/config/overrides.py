@@ -1,8 +1,8 @@
-"""Keys changed on the command line: `--config.training.batch_size=64`."""
+"""Keys changed on the command line: `--config.stages.base.training.batch_size=64`."""
 
 import ast
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glide_jax.config.experiment import Experiment
@@ -10,11 +10,14 @@ from glide_jax.config.reading import (
     convert,
     dotted,
     from_dict,
-    hints,
+    is_optional,
+    is_section,
     known_keys,
+    named_sections,
     sections,
     to_dict,
     unknown_key,
+    without_none,
 )
 from glide_jax.errors import UserError
 
@@ -52,8 +55,17 @@ def with_overrides(experiment: Experiment, overrides: Sequence[str]) -> Experime
     return from_dict(override(to_dict(experiment), overrides))
 
 
-def override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Changes nested dicts by `KEY=VALUE` each; a later one sees what an earlier one did.
+def override(values: Any, overrides: Sequence[str]) -> Any:
+    """Changes nested sections in place, by `KEY=VALUE` each; later ones see what earlier ones did.
+
+    `stages.NAME=none` leaves that stage out.
+
+    Args:
+        values: nested dicts, or a ConfigDict that is not locked and ignores types.
+        overrides: `KEY=VALUE` each.
+
+    Returns:
+        The values.
 
     Raises:
         UserError: an override of an unknown key or of a wrong type.
@@ -65,27 +77,48 @@ def override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
         keys = known_keys(values)
         if key not in keys:
             raise unknown_key(key, values)
-        _set(values, key, keys[key], _meaning(text, keys[key]))
+        value = _meaning(text, keys[key])
+        if value is None and _is_named(key, keys):
+            _drop(values, key)
+        else:
+            _set(values, key, keys[key], value)
     return values
 
 
-def _set(values: dict[str, Any], key: str, hint: Any, value: Any) -> None:
-    if sections(hint) and value is not None:
-        some = dotted(key, next(iter(hints(sections(hint)[0]))))
-        raise UserError(f"{dotted(key)} is a section; set one of its keys, such as {some}")
+def _is_named(key: str, keys: Mapping[str, Any]) -> bool:
+    """Whether the key is one of several sections by name, such as a stage."""
+    return named_sections(keys.get(key.rpartition(".")[0])) is not None
+
+
+def _drop(section: Any, key: str) -> None:
+    """Take a named section out: `stages.upsampler=none`."""
+    above, _, name = key.rpartition(".")
+    for part in above.split("."):
+        section = section[part]
+    del section[name]
+
+
+def _set(values: Any, key: str, hint: Any, value: Any) -> None:
+    if (sections(hint) or named_sections(hint)) and value is not None:
+        inside = (name for name in known_keys(values).items() if name[0].startswith(f"{key}."))
+        some = next(name for name, hint in inside if not sections(hint))
+        raise UserError(f"{dotted(key)} is a section; set one of its keys, such as {dotted(some)}")
     *path, name = key.split(".")
     section: Any = values
     for depth, above in enumerate(path, 1):
-        section = section.setdefault(above, {})
-        if not isinstance(section, dict):
-            raise UserError(
-                f"{dotted(*path[:depth])} is {section} in this config; {dotted(key)} has no place"
-            )
-    section[name] = convert(value, hint, key, values)
+        section = section.get(above)
+        if not is_section(section):
+            what = "left out of this config" if section is None else f"{section!r}, not a section"
+            raise UserError(f"{dotted(*path[:depth])} is {what}: {dotted(key)} can't be set")
+    target: Any = section
+    target[name] = convert(value, hint, key, values)
 
 
 def _meaning(text: str, hint: Any) -> Any:
     """What a word of the command line stands for where `hint` is expected."""
+    if text.lower() == "none" and is_optional(hint):
+        return None
+    hint = without_none(hint)
     if hint is str and text[:1] not in ("'", '"'):
         return text
     if text.lower() in ("true", "false", "none"):

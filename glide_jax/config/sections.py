@@ -1,4 +1,8 @@
-"""The sections of an experiment, its models apart."""
+"""The sections of an experiment but the models: data, text, diffusion, training, sampling, …
+
+A key that only some model families have is in a subclass: a denoiser's `DiffusionConfig` adds to
+the `NoiseConfig` of every stage, and `TrainingConfig` grows into that of a guide and of a denoiser.
+"""
 
 import dataclasses
 
@@ -7,13 +11,13 @@ from glide_jax.config.checks import at_least, between, one_of, require
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Where pictures and captions come from.
+    """Where images and captions come from.
 
     Attributes:
-        source: a name of `glide_jax.data.SOURCES`, such as `shapes/64` or `folder`.
-        path: the folder (source `folder`) or font; empty: the source knows its own place.
+        source: a name in `data.SOURCES` and its variant, such as `shapes/64` or `folder`.
+        path: where its files are, such as the folder of images; empty: the source's own default.
         split: the part to train on, such as `train`.
-        workers: processes that decode pictures; 0: the training process does.
+        workers: processes that decode images; 0: the training process decodes them.
     """
 
     source: str
@@ -30,9 +34,9 @@ class TextConfig:
     """How a caption becomes tokens.
 
     Attributes:
-        tokenizer: a kind of `glide_jax.text`, such as `sentencepiece`.
+        tokenizer: a name in `text.KINDS`, such as `sentencepiece`.
         vocab_size: number of token ids, padding included.
-        length: tokens a caption is padded or cut to.
+        length: tokens that a caption is padded or cut to.
     """
 
     tokenizer: str
@@ -45,72 +49,74 @@ class TextConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class DiffusionConfig:
-    """The noising process and what the model learns of it.
+class NoiseConfig:
+    """The noising process.
 
     Attributes:
-        schedule: `squared_cosine` or `linear` betas.
-        num_steps: steps of the noising process.
-        prediction: what the model's output means: `eps`, `x_0` or `v`.
-        learn_variance: the model also predicts the variance of p(x_{t-1}|x_t).
-        weighting: how much each noise level's error counts: `uniform` (L_simple), `min_snr`
-            (Min-SNR-5), `clipped_snr` (the same, at least 1) or `p2`; see
-            `glide_jax.diffusion.losses`.
-        timesteps: how the steps to train at are drawn: `uniform`, or `loss_second_moment`, more
-            often where the losses are larger (Improved DDPM, sec. 3.3; needs some 10 pictures of
-            each step before it begins).
-        vlb_weight: weight of L_vlb beside L_simple (Improved DDPM, λ of eq. 16).
+        schedule: of the betas, `squared_cosine` or `linear`; a name in `diffusion.schedule.BETAS`.
+        num_steps: T, the number of steps of the noising process.
+        timesteps: how t is sampled in training: `uniform`, or `loss_second_moment`, more often
+            where losses are larger (Improved DDPM, Nichol & Dhariwal 2021, sec. 3.3), once every t
+            has had 10 images; a name in `diffusion.timesteps.TIMESTEPS`.
     """
 
     schedule: str
     num_steps: int
+    timesteps: str
+
+    def __post_init__(self):
+        at_least(1, self, "num_steps")
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusionConfig(NoiseConfig):
+    """The noising process, and what a denoiser learns from it.
+
+    Attributes:
+        prediction: what the model predicts: `eps`, `x_0` or `v`; a name in
+            `diffusion.gaussian.PREDICTIONS`.
+        learn_variance: whether the model also predicts the variance of p(x_{t-1} | x_t).
+        weighting: the weight of each noise level's error: `uniform` (L_simple), `min_snr`
+            (Min-SNR-5), `clipped_snr` (the same, at least 1) or `p2`; a name in
+            `diffusion.losses.WEIGHTINGS`.
+        vlb_weight: weight of L_vlb beside L_simple (Improved DDPM, λ of eq. 16).
+    """
+
     prediction: str
     learn_variance: bool
     weighting: str
-    timesteps: str
     vlb_weight: float
 
     def __post_init__(self):
-        one_of(("squared_cosine", "linear"), self, "schedule")
-        one_of(("eps", "x_0", "v"), self, "prediction")
-        one_of(("uniform", "min_snr", "clipped_snr", "p2"), self, "weighting")
-        one_of(("uniform", "loss_second_moment"), self, "timesteps")
-        at_least(1, self, "num_steps")
+        super().__post_init__()
         at_least(0, self, "vlb_weight")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """How the weights are found, and what is written on the way.
+    """How weights are optimized, and what a run writes meanwhile.
 
     Attributes:
-        init_from: the workdir whose stage of the same name has the starting weights; empty: they
-            are random.
-        batch_size: pictures an optimizer step, over all devices.
-        microbatch_size: pictures a device sees at once, the gradients of several such being
-            averaged; 0: its whole share of the batch.
-        num_steps: optimizer steps.
-        optimizer: `adamw`, or `muon` (Jordan et al. 2024), by which a small model learns more of
-            the same pictures, at more time a step.
+        batch_size: images in an optimizer step, over all devices.
+        microbatch_size: images that one device processes at once; the gradients of several
+            microbatches are averaged. 0: a device's whole share of the batch.
+        num_steps: number of optimizer steps.
+        optimizer: `adamw`, or `muon` (Jordan et al. 2024), which takes a small model further on the
+            same images and more time a step; a name in `training.optimizer.OPTIMIZERS`.
         learning_rate: after the warm-up.
-        lr_warmup_steps: steps of linear warm-up from 0 to it.
+        lr_warmup_steps: steps of linear warm-up from 0.
         lr_decay: `constant`, or `cosine` to 0 at the last step.
         weight_decay: decoupled (AdamW, Loshchilov & Hutter 2019).
-        clip_norm: gradients with a larger global norm are scaled down to it.
-        max_skipped_steps: steps in a row that may be skipped, as their loss or gradient is no
-            number; one more stops the run.
-        ema_decay: of the moving average of the weights, a step.
-        caption_dropout: probability that a caption is replaced by the null caption.
-        low_res_noise: the largest standard deviation of the noise on an upsampler's low_res, on the
-            scale of [-1, 1]; each picture has its own, from 0 to it.
-        fsdp: devices that share one copy of the weights; 1: each holds a whole copy.
+        clip_norm: gradients with a larger global norm are scaled down to this one.
+        max_skipped_steps: how many steps in a row may be skipped because their loss or gradient
+            is not finite; one more stops the run.
+        ema_decay: of the exponential moving average of the weights, per step.
+        fsdp: number of devices that share one copy of the weights; 1: each holds its own.
         log_every_steps: steps between two lines of metrics.
         checkpoint_every_steps: steps between two checkpoints.
-        keep_checkpoints: checkpoints kept, the newest.
-        sample_every_steps: steps between two sample grids.
+        keep_checkpoints: how many checkpoints are kept, the newest.
     """
 
-    init_from: str
     batch_size: int
     microbatch_size: int
     num_steps: int
@@ -122,64 +128,111 @@ class TrainingConfig:
     clip_norm: float
     max_skipped_steps: int
     ema_decay: float
-    caption_dropout: float
-    low_res_noise: float
     fsdp: int
     log_every_steps: int
     checkpoint_every_steps: int
     keep_checkpoints: int
-    sample_every_steps: int
 
     def __post_init__(self):
         at_least(1, self, "batch_size", "num_steps", "fsdp")
-        at_least(1, self, "log_every_steps", "checkpoint_every_steps", "sample_every_steps")
-        at_least(1, self, "keep_checkpoints")
-        at_least(0, self, "max_skipped_steps")
-        at_least(0, self, "microbatch_size", "lr_warmup_steps", "weight_decay", "low_res_noise")
-        one_of(("adamw", "muon"), self, "optimizer")
+        at_least(1, self, "log_every_steps", "checkpoint_every_steps", "keep_checkpoints")
+        at_least(0, self, "max_skipped_steps", "microbatch_size", "lr_warmup_steps", "weight_decay")
         one_of(("constant", "cosine"), self, "lr_decay")
-        between(0, 1, self, "caption_dropout", "ema_decay")
+        between(0, 1, self, "ema_decay")
         require(self.learning_rate > 0, self, "learning_rate", "above 0")
         require(self.clip_norm > 0, self, "clip_norm", "above 0")
 
 
 @dataclasses.dataclass(frozen=True)
-class SamplingConfig:
-    """How pictures are drawn from a trained model.
+class GuideTrainingConfig(TrainingConfig):
+    """How a guide is trained, and what a denoiser's training has in common with it.
 
     Attributes:
-        sampler: a name of `glide_jax.diffusion.samplers`, such as `ddpm` or `ddim`.
+        init_from: workdir whose stage of the same name holds the initial weights; empty: random
+            ones.
+    """
+
+    init_from: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DenoiserTrainingConfig(GuideTrainingConfig):
+    """How a stage that generates images is trained.
+
+    Attributes:
+        caption_dropout: probability that a caption is replaced by the null caption, for
+            classifier-free guidance.
+        max_aug_level: noise-conditioning augmentation: the largest standard deviation of the noise
+            on an upsampler's low_res, on the scale of [-1, 1]; each image's is uniform from 0.
+        sample_every_steps: steps between two sample grids.
+    """
+
+    caption_dropout: float
+    max_aug_level: float
+    sample_every_steps: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        between(0, 1, self, "caption_dropout")
+        at_least(0, self, "max_aug_level")
+        at_least(1, self, "sample_every_steps")
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingConfig:
+    """How a stage is sampled.
+
+    Attributes:
+        sampler: a name in `diffusion.samplers.SAMPLERS`, such as `ddpm` or `ddim`.
+        inpaint_sampler: the sampler of inpainting; a name in `diffusion.samplers.SAMPLERS`.
         steps: which steps of the schedule are taken, such as `100`, `10,10,3,2,2` or `fast27`.
         eta: DDIM's stochasticity: 0 deterministic, 1 as DDPM.
         guidance_scale: s of uncond + s (cond - uncond); 1: no guidance.
-        temperature: standard deviation of the noise that the sampler starts from.
-        low_res_noise: standard deviation of the noise on an upsampler's low_res, on the scale of
+        guidance_interval: (low, high): guidance where low ≤ t / num_steps < high, 0 the clean end;
+            outside it only the conditional model is evaluated (Kynkäänniemi et al. 2024).
+            (0, 1): everywhere.
+        dynamic_threshold: the quantile of dynamic thresholding (Saharia et al. 2022, Imagen, sec.
+            2.3), such as 0.995; None: static thresholding, x_0_hat clipped to [-1, 1].
+        temperature: standard deviation of the noise that sampling starts from.
+        aug_level: standard deviation of the noise on an upsampler's low_res, on the scale of
             [-1, 1].
-        batch_size: pictures drawn at once.
+        resamples: how often RePaint takes each step, to inpaint with a model that was not trained
+            to (Lugmayr et al. 2022); 1: once.
+        batch_size: images sampled at once.
     """
 
     sampler: str
+    inpaint_sampler: str
     steps: str
     eta: float
     guidance_scale: float
+    guidance_interval: tuple[float, ...]
+    dynamic_threshold: float | None
     temperature: float
-    low_res_noise: float
+    aug_level: float
+    resamples: int
     batch_size: int
 
     def __post_init__(self):
         between(0, 1, self, "eta")
-        at_least(0, self, "guidance_scale", "temperature", "low_res_noise")
-        at_least(1, self, "batch_size")
+        at_least(0, self, "guidance_scale", "temperature", "aug_level")
+        at_least(1, self, "resamples", "batch_size")
+        quantile, interval = self.dynamic_threshold, self.guidance_interval
+        what = "none, or a quantile above 0 and at most 1, such as 0.995"
+        require(quantile is None or 0 < quantile <= 1, self, "dynamic_threshold", what)
+        rising = len(interval) == 2 and 0 <= interval[0] < interval[1] <= 1
+        what = "two rising numbers from 0 to 1, such as (0.2, 0.8)"
+        require(rising, self, "guidance_interval", what)
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """What `--mode=evaluate` measures.
+    """How samples are scored, after training and by `glide-jax evaluate`.
 
     Attributes:
-        splits: parts of the data set whose captions are drawn and scored.
-        guidance_scales: each caption is drawn once with each.
-        num_captions: captions a split.
+        splits: parts of the data set whose captions are sampled and scored.
+        guidance_scales: each caption is sampled once with each.
+        num_captions: captions of each split.
     """
 
     splits: tuple[str, ...]
@@ -190,26 +243,22 @@ class EvaluationConfig:
         at_least(1, self, "num_captions")
 
 
-SINKS = ("jsonl", "tensorboard", "wandb")
-
-
 @dataclasses.dataclass(frozen=True)
-class WatchingConfig:
-    """How a run is watched.
+class MonitoringConfig:
+    """Where a run's metrics go, and which of its steps are profiled.
 
     Attributes:
-        sinks: where figures go: `jsonl` (metrics.jsonl, which report.png is drawn from),
-            `tensorboard`, `wandb` (Weights & Biases, an extra).
-        profile_steps: the first and the last of the steps of each stage that are traced; empty:
-            none is.
+        sinks: where metrics go: `jsonl` (metrics.jsonl, which report.png is plotted from),
+            `tensorboard`, `wandb` (Weights & Biases, an extra); names in
+            `training.monitoring.sinks.SINKS`.
+        profile_steps: the first and the last step of each stage that are traced by the profiler;
+            empty: none are.
     """
 
     sinks: tuple[str, ...]
     profile_steps: tuple[int, ...]
 
     def __post_init__(self):
-        for name in self.sinks:
-            require(name in SINKS, self, "sinks", f"some of {', '.join(SINKS)}")
         steps = self.profile_steps
         good = not steps or (len(steps) == 2 and 1 <= steps[0] <= steps[1])
         require(good, self, "profile_steps", "(), or the first and the last, such as (10, 12)")

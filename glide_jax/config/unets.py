@@ -8,26 +8,28 @@ from glide_jax.config.checks import at_least, between, divisible, one_of, own_fa
 
 @dataclasses.dataclass(frozen=True)
 class UNetConfig:
-    """What every U-Net has; each family is a dataclass of its own.
+    """The keys of every U-Net; each family is a dataclass of its own.
 
     Attributes:
         family: which of `FAMILIES` it is.
         image_size: pixels a side.
-        channels: what `channel_mult` multiplies; a quarter of the timestep embedding's.
-        channel_mult: one level of the U-Net each, half the pixels a side of the one before; it
-            has `channels` times this many channels, a whole number.
-        num_res_blocks: residual blocks a level.
-        attention_resolutions: the levels that attend, by their pixels a side.
+        channels: multiplied by `channel_mult`; the timestep embedding has four times as many.
+        channel_mult: one number for each level of the U-Net, which has `channels` times as many
+            channels, an integer; each level has half the pixels a side of the one before.
+        num_res_blocks: residual blocks of each level.
+        attention_resolutions: the levels with attention, by their pixels a side.
         head_channels: channels of one attention head.
         norm_groups: groups of GroupNorm, a divisor of every level's channels. As many groups as
-            channels would take every channel's mean away, and with it the colour.
+            channels would remove every channel's mean, and with it the colour.
         dropout: probability that a residual block's activation is dropped.
-        scale_shift_norm: time scales and shifts the norm, rather than being added before it.
-        resblock_updown: residual blocks change the resolution, rather than plain convolutions.
-        dtype: what activations are computed in; weights are always float32.
-        remat: what training computes again on the way back, rather than keep it: `none`;
-            `products`, everything but convolutions and products with weights, for a few percent
-            more operations; `blocks`, every block from its input, for a third more.
+        scale_shift_norm: whether the timestep scales and shifts the norm, rather than being added
+            before it.
+        resblock_updown: whether residual blocks change the resolution, rather than plain
+            convolutions.
+        dtype: of activations, `float32` or `bfloat16`; weights are always float32.
+        remat: what the backward pass computes again rather than keeps: `none`; `products`,
+            everything but convolutions and products with weights, for a few percent more
+            operations; `blocks`, every block from its input, for a third more.
     """
 
     family: str
@@ -45,12 +47,17 @@ class UNetConfig:
     remat: str
 
     @property
+    def reads_captions(self) -> bool:
+        """Whether the model takes captions."""
+        return False
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Channels of each level."""
         return tuple(int(self.channels * mult) for mult in self.channel_mult)
 
     def num_heads_of(self, width: int) -> int:
-        """The heads of an attention block of this many channels."""
+        """Number of heads of an attention block of this many channels."""
         return width // self.head_channels
 
     def __post_init__(self):
@@ -74,9 +81,9 @@ class UNetConfig:
         mult = self.channel_mult
         positive = len(mult) > 0 and min(mult) > 0
         require(positive, self, "channel_mult", "one or more positive numbers")
-        whole = all(float(self.channels * m).is_integer() for m in mult)
-        what = f"such that each times channels, {self.channels}, is a whole number"
-        require(whole, self, "channel_mult", what)
+        integers = all(float(self.channels * m).is_integer() for m in mult)
+        what = f"such that each times channels, {self.channels}, is an integer"
+        require(integers, self, "channel_mult", what)
         divides = all(width % self.norm_groups == 0 for width in self.widths)
         what = f"a divisor of every level's channels, {list(self.widths)}"
         require(divides, self, "norm_groups", what)
@@ -89,28 +96,29 @@ class UNetConfig:
             "attention_resolutions",
             f"among the levels' sizes, {sizes}",
         )
-        # The middle block attends as well, at the last level's size.
+        # The middle block has attention too, at the last level's size.
         attending = {*self.attention_resolutions, sizes[-1]}
         levels = zip(sizes, self.widths, strict=True)
         self._check_heads({size: width for size, width in levels if size in attending})
 
     def _check_heads(self, widths: dict[int, int]):
-        """Of each level that attends, pixels a side → channels."""
+        """Checks the heads of the levels with attention, given as pixels a side → channels."""
         at_least(1, self, "head_channels")
         _divides_all(self, "head_channels", widths)
 
 
 @dataclasses.dataclass(frozen=True)
 class DenoiserConfig(UNetConfig):
-    """A U-Net that learns to take the noise off a picture.
+    """A U-Net that is trained to denoise images.
 
     Attributes:
-        low_res_size: pixels a side of the picture that is upsampled; 0: no upsampler.
-        low_res_noise_told: an upsampler is told how strong the noise on that picture is.
+        low_res_size: pixels a side of the image that an upsampler enlarges; 0: no upsampler.
+        aug_level_conditioning: whether an upsampler is conditioned on `aug_level`, the standard
+            deviation of the noise on that image.
     """
 
     low_res_size: int
-    low_res_noise_told: bool
+    aug_level_conditioning: bool
 
     def __post_init__(self):
         super().__post_init__()
@@ -121,8 +129,8 @@ class DenoiserConfig(UNetConfig):
             "low_res_size",
             f"0 or a proper divisor of image_size, {self.image_size}",
         )
-        told = "False where low_res_size is 0"
-        require(low > 0 or not self.low_res_noise_told, self, "low_res_noise_told", told)
+        what = "False where low_res_size is 0"
+        require(low > 0 or not self.aug_level_conditioning, self, "aug_level_conditioning", what)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,12 +138,12 @@ class GlideConfig(DenoiserConfig):
     """GLIDE: the U-Net and its text transformer.
 
     Attributes:
-        inpaint: whether the model also sees a partly masked picture.
+        inpaint: whether the model also takes an image of which a part is masked.
         text_width: channels of the text transformer.
         text_layers: its layers.
         text_heads: its attention heads.
-        text_padding: a learned embedding in the place of padding.
-        text_final_norm: a LayerNorm after its last layer.
+        text_padding: whether padding has a learned embedding.
+        text_final_norm: whether a LayerNorm follows its last layer.
     """
 
     family: Literal["glide"]
@@ -146,6 +154,11 @@ class GlideConfig(DenoiserConfig):
     text_padding: bool
     text_final_norm: bool
 
+    @property
+    def reads_captions(self) -> bool:
+        """Whether the model takes captions."""
+        return True
+
     def __post_init__(self):
         super().__post_init__()
         at_least(1, self, "text_width", "text_layers", "text_heads")
@@ -154,14 +167,14 @@ class GlideConfig(DenoiserConfig):
 
 @dataclasses.dataclass(frozen=True)
 class AdmConfig(DenoiserConfig):
-    """ADM: class → picture.
+    """ADM: the U-Net, conditioned on a class.
 
     Attributes:
         num_heads: of every attention block; 0: as many as head_channels gives. One of the two is 0.
-        attention_order: how queries, keys and values lie in the published PyTorch weights: each
+        attention_order: the order of queries, keys and values in the released PyTorch weights: each
             head's three together, `by_head`, or all heads' queries first, `by_role` (the
-            reference's use_new_attention_order). Export writes them so; the model is the same.
-        num_classes: how many classes there are to ask for; 0: none, pictures come as they may.
+            reference's use_new_attention_order). Export writes that order; the model is the same.
+        num_classes: how many classes there are; 0: the model is unconditional.
     """
 
     family: Literal["adm"]
@@ -170,7 +183,7 @@ class AdmConfig(DenoiserConfig):
     num_classes: int
 
     def num_heads_of(self, width: int) -> int:
-        """The heads of an attention block of this many channels."""
+        """Number of heads of an attention block of this many channels."""
         return self.num_heads or super().num_heads_of(width)
 
     def __post_init__(self):
@@ -187,10 +200,10 @@ class AdmConfig(DenoiserConfig):
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierConfig(UNetConfig):
-    """ADM's classifier of noisy pictures: the way down of a U-Net, pooled by attention.
+    """ADM's classifier of noised images: the downsampling half of a U-Net, pooled by attention.
 
     Attributes:
-        num_classes: how many classes it tells apart.
+        num_classes: how many classes it distinguishes.
     """
 
     family: Literal["classifier"]

@@ -1,6 +1,7 @@
 """Data sets by name: "shapes/64", "emoji/64", "folder", "webdataset", "tfds/coco_captions".
 
-Nothing of a data set is imported before it is asked for: who only samples never loads TFDS.
+The module of a data set is imported when the data set is opened, so that sampling imports neither
+TFDS nor grain.
 """
 
 import importlib
@@ -21,24 +22,30 @@ SOURCES = {
     "tfds": "glide_jax.data.named_tfds",
     "webdataset": "glide_jax.data.webdataset",
 }
-"""Data set → the module that offers `prepare` and `open_split` (see `data.source`)."""
+"""Data set → the module that has its `prepare` and `open_split` (see `data.source`)."""
 
 
 def check_name(name: str) -> None:
-    """Raise UserError where no data set is called so; nothing is looked for on disk."""
-    _find(name)
+    """Raise UserError if no data set has this name. Imports nothing and reads no disk.
+
+    Args:
+        name: the data set, with its variant or without, such as "shapes/64".
+    """
+    kind = _kind(name)
+    if kind not in SOURCES:
+        raise unknown_name("data set", kind, SOURCES)
 
 
 def prepare(name: str, path: str) -> None:
-    """Make a data set on disk if it is not there yet.
+    """Write a data set to disk if it is not there yet.
 
     Args:
-        name: the data set and its variant, "shapes/64"; where its fields have names of their own,
-            a field map as well, "tfds/NAME?image=FIELD&caption=FIELD" (see `data.fields`).
-        path: where it lies or what it is made from; "" is the data set's own default.
+        name: the data set and its variant, such as "shapes/64"; with a field map if its fields
+            have other names, such as "tfds/NAME?image=FIELD&caption=FIELD" (see `data.fields`).
+        path: where the data set is, or what it is made from; "" is its default.
 
     Raises:
-        UserError: unknown name, nothing to make it from, no room to put it.
+        UserError: unknown name, nothing to make it from, or no room on the disk.
     """
     module, variant = _find(name)
     module.prepare(variant, path)
@@ -48,25 +55,29 @@ def open_source(name: str, path: str, split: str) -> Source:
     """Open one split of a data set that is on disk.
 
     Args:
-        name: the data set and its variant, "shapes/64".
-        path: as `prepare`.
-        split: "train", "test", or another that the data set has.
+        name: the data set and its variant, such as "shapes/64".
+        path: as for `prepare`.
+        split: "train", "test" or another split of the data set.
 
     Raises:
-        UserError: unknown name or split, not prepared, nothing usable in it.
+        UserError: unknown name or split, not prepared, or no usable image.
     """
     module, variant = _find(name)
     return module.open_split(variant, path, split)
 
 
 def captions(source: Source) -> Iterator[str]:
-    """Yield every caption of every picture, in order, without decoding a picture."""
+    """Yield every caption of every image, in order, without decoding an image."""
     for i in range(len(source)):
         yield from source.captions(i)
 
 
 def _find(name: str) -> tuple[ModuleType, str]:
-    kind = re.split("[/?]", name, maxsplit=1)[0]
-    if kind not in SOURCES:
-        raise unknown_name("data set", kind, SOURCES)
+    """The module of a data set, and the variant in its name."""
+    check_name(name)
+    kind = _kind(name)
     return importlib.import_module(SOURCES[kind]), name.removeprefix(kind).removeprefix("/")
+
+
+def _kind(name: str) -> str:
+    return re.split("[/?]", name, maxsplit=1)[0]

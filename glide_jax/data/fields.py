@@ -1,13 +1,15 @@
-"""Which field of a record is the picture, its caption, its label: "?image=jpg&caption=json/title".
+"""Field maps: which field of a record is the image, the caption, the label.
 
-What follows the question mark in a data set's name. A field inside of a field is named with a
-slash: "captions/text" is the text of each of the captions.
+A field map follows the question mark in a data set's name: "?image=jpg&caption=json/title". A slash
+leads into a field: "captions/text" is the field "text" of each of the captions.
 """
 
 import dataclasses
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from glide_jax.errors import UserError, unknown_name
 
@@ -17,9 +19,9 @@ class Fields:
     """A field map.
 
     Attributes:
-        image: the picture's field; empty: the data set's only one.
-        caption: the caption's field; empty: the likeliest.
-        label: the field of the number of its class; empty: the only one that holds classes, if any.
+        image: the field of the image; "": the data set's only image field.
+        caption: the field of the caption; "": see `caption_field`.
+        label: the field of the label, an integer; "": the data set's only class field, if any.
     """
 
     image: str = ""
@@ -29,15 +31,15 @@ class Fields:
 
 _KEYS = tuple(field.name for field in dataclasses.fields(Fields))
 
-LIKELY_CAPTIONS = ("captions", "caption", "text", "txt", "label")
-"""Names of fields that hold a caption, the likeliest first."""
+USUAL_CAPTION_FIELDS = ("captions", "caption", "text", "txt", "label")
+"""Usual names of fields with captions, the most usual first."""
 
 
 def split_fields(variant: str) -> tuple[str, Fields]:
-    """Take the field map off: "coco?caption=captions/text" → ("coco", Fields(...)).
+    """Split a variant into name and field map: "coco?image=x" → ("coco", Fields(image="x")).
 
     Raises:
-        UserError: something else than a field of Fields is mapped, or to nothing.
+        UserError: an unknown key, or a key without a field.
     """
     name, _, query = variant.partition("?")
     fields = {}
@@ -50,20 +52,20 @@ def split_fields(variant: str) -> tuple[str, Fields]:
     return name, Fields(**fields)
 
 
-def likely_caption(names: Iterable[str], where: str) -> str:
-    """The field that holds the caption, of those that hold text.
+def caption_field(names: Iterable[str], where: str) -> str:
+    """Return the caption field: the one with the most usual name, or the only one with text.
 
     Args:
-        names: of the fields with text in them.
-        where: whose they are, for the error.
+        names: of the fields with text.
+        where: the data set's name, for the error.
 
     Raises:
-        UserError: none is likely, or there is no text at all.
+        UserError: several fields have text and none has a usual name, or no field has text.
     """
     names = list(names)
-    for likely in LIKELY_CAPTIONS:
-        if likely in names:
-            return likely
+    for usual in USUAL_CAPTION_FIELDS:
+        if usual in names:
+            return usual
     if len(names) == 1:
         return names[0]
     known = f"of {', '.join(names)}" if names else "; it has no text"
@@ -71,24 +73,34 @@ def likely_caption(names: Iterable[str], where: str) -> str:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in a field's value: a string, bytes, or a list of them."""
-    if value is None:
-        return
+    """Yield every text in a field's value, on one line, if it is not empty.
+
+    Args:
+        value: a string, bytes, an integer, or a list of them. All else is no text: null, true,
+            a floating-point number such as NaN, a mapping.
+    """
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        value = str(value)
     if isinstance(value, str):
-        if text := " ".join(value.split()):
+        # A lone surrogate, from JSON, can't be encoded by a tokenizer.
+        if text := " ".join(value.encode("utf-8", "replace").decode().split()):
             yield text
-        return
-    if isinstance(value, Mapping) or not isinstance(value, Iterable):
-        yield str(value)
-        return
-    for part in value:
-        yield from texts(part)
+    elif isinstance(value, Iterable) and not isinstance(value, Mapping):
+        for part in value:
+            yield from texts(part)
 
 
-def inside(value: Any, path: list[str]) -> Any:
-    """What lies at a path of names; of a list, what lies there in each of its members.
+def class_caption(classes: Sequence[str], label: int | None) -> str | None:
+    """Return the name of a class as a caption; None: no class, as with -1 where it is unknown."""
+    if label is None or not 0 <= label < len(classes):
+        return None
+    return classes[label].replace("_", " ")
+
+
+def value_at(value: Any, path: list[str]) -> Any:
+    """Return the value at a path of field names; in a list, the values of all its elements.
 
     Raises:
         KeyError: there is no such field.
@@ -96,7 +108,7 @@ def inside(value: Any, path: list[str]) -> Any:
     if not path:
         return value
     if isinstance(value, Mapping):
-        return inside(value[path[0]], path[1:])
+        return value_at(value[path[0]], path[1:])
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise KeyError(path[0])
-    return [inside(part, path) for part in value]
+    return [value_at(part, path) for part in value]

@@ -1,52 +1,52 @@
-"""A person's own pictures: a folder, with captions in one of two layouts.
+"""Your own images: a folder, with captions in one of two layouts.
 
-Beside each picture a text file of the same name, every line of it a caption:
+Either a text file of the same name beside each image, with one caption a line:
 
     cats/1.jpg  cats/1.txt  dog.png  dog.txt
 
-or one file in the folder's top that names every picture, `captions.csv` (also `.tsv`, `.txt`),
-of two columns separated by a tab if its first line has one, else by a comma; or `captions.jsonl`:
+or one file at the top of the folder with the captions of all images: `captions.csv` (or `.tsv`,
+`.txt`), two columns separated by tabs if its first line has one, else by commas; or
+`captions.jsonl`; or Hugging Face's `metadata.jsonl` or `metadata.csv`:
 
     file_name,caption                                      # a header is not needed
     cats/1.jpg,a cat asleep                                # several rows: several captions
     {"file_name": "dog.png", "caption": ["a dog", "my dog Rex"]}    # or one string
 
-"folder?label=folder": the sub-folders of the top are classes, numbered in the order of their names;
-a picture without a caption has its class's name for one. Pictures outside of them are skipped.
+With "folder?label=folder" the top folder's sub-folders are the classes, sorted by name; images
+without a caption get the name of their class, and images outside the sub-folders are skipped.
 
-All text is UTF-8. Sub-folders are searched; names are relative to the folder. Hidden files are
-not looked at. What cannot be used is skipped, counted and named in one line of the log.
+Text is UTF-8. Sub-folders are searched, links to folders as well; names are relative to the folder.
+Hidden files are ignored. Files that can't be used, and images without a caption or with an empty
+one, are skipped; one line of the log counts and names them.
 """
 
-import csv
+import collections
 import dataclasses
-import json
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from glide_jax.data import images
-from glide_jax.data.fields import Fields, split_fields
-from glide_jax.data.source import Example, checked
-from glide_jax.data.splitting import MIN_TO_SPLIT, check_split, kept_back, places
-from glide_jax.errors import UserError
-
-CAPTION_FILES = ("captions.csv", "captions.tsv", "captions.txt", "captions.jsonl")
+from glide_jax.data.caption_files import CAPTION_FILES, read_captions
+from glide_jax.data.fields import Fields, split_fields, texts
+from glide_jax.data.filenames import by_portable_name, portable, printable
+from glide_jax.data.lines import read_text, split_lines
+from glide_jax.data.source import Example, checked_index
+from glide_jax.data.splitting import check_split, describe_split, held_out, split_indices
+from glide_jax.errors import UserError, a_few, one_line
 
 _BY_FOLDER = "folder"
-_NAMES_SHOWN = 3
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class FolderSource:
-    """A Source over picture files.
+    """A Source over image files.
 
     Attributes:
         root: the folder.
-        items: (file name relative to root, captions) of each picture.
-        classes: names of the sub-folders that are classes; None: they are not.
+        items: (file name relative to root, captions) of each image.
+        classes: names of the sub-folders if they are classes, else None.
     """
 
     root: str
@@ -59,40 +59,43 @@ class FolderSource:
     def __getitem__(self, i: int) -> Example:
         name, captions = self._item(i)
         path = os.path.join(self.root, name)
+        shown = printable(path)
         try:
             with open(path, "rb") as file:
                 data = file.read()
         except OSError as error:
-            raise images.BrokenImage(f"cannot read the picture {path}: {error}") from error
+            raise images.BrokenImage(
+                f"cannot read the image {shown}: {error.strerror or one_line(error)}"
+            ) from error
         label = None if self.classes is None else self.classes.index(_class(name))
-        return Example(images.decode(data, path), captions, facts={}, label=label)
+        return Example(images.decode(data, shown), captions, facts={}, label=label)
 
     def captions(self, i: int) -> tuple[str, ...]:
-        """Return the captions of picture i without decoding it."""
+        """Return the captions of image i without decoding it."""
         return self._item(i)[1]
 
     def _item(self, i: int) -> tuple[str, tuple[str, ...]]:
-        return self.items[checked(i, len(self))]
+        return self.items[checked_index(i, len(self))]
 
 
 class _Skipped:
-    """What was left out, by reason, for one line of the log."""
+    """The files left out, by reason, for one line of the log."""
 
     def __init__(self):
         self._names: dict[str, list[str]] = {}
 
     def add(self, reason: str, name: str) -> None:
-        self._names.setdefault(reason, []).append(name)
+        self._names.setdefault(reason, []).append(printable(name))
 
     def __str__(self) -> str:
-        return ", ".join(f"{len(n)} {reason} ({_few(n)})" for reason, n in self._names.items())
+        return ", ".join(f"{len(n)} {reason} ({a_few(n)})" for reason, n in self._names.items())
 
 
 def prepare(variant: str, path: str) -> None:
-    """Check that the folder is there; there is nothing to make.
+    """Check that the folder exists; there is nothing to make.
 
     Raises:
-        UserError: no such folder, or a variant was asked for.
+        UserError: no such folder, or an unknown variant.
     """
     name, fields = split_fields(variant)
     if name or fields not in (Fields(), Fields(label=_BY_FOLDER)):
@@ -101,18 +104,19 @@ def prepare(variant: str, path: str) -> None:
             f"'folder?label={_BY_FOLDER}'"
         )
     if not path:
-        raise UserError("the source 'folder' needs a folder of pictures: set data.path")
+        raise UserError("the source 'folder' needs a folder of images: set data.path")
     if not os.path.isdir(path):
-        raise UserError(f"no such folder of pictures: {path!r}; set data.path to one")
+        raise UserError(f"no such folder of images: {path!r}; set data.path to one")
 
 
 def open_split(variant: str, path: str, split: str) -> FolderSource:
-    """Open the usable pictures of a folder's "train" or "test" split.
+    """Open the usable images of a folder's "train" or "test" split.
 
-    Every file is looked at, not decoded. Which split a picture is in depends on its name alone.
+    Every image file is checked, but not decoded if its format allows that. An image's name alone
+    decides which split it is in.
 
     Raises:
-        UserError: no such folder or split, no picture with a caption, two captions files, or a
+        UserError: no such folder or split, no image with a caption, two captions files, or a
             captions file that cannot be read.
     """
     prepare(variant, path)
@@ -120,149 +124,131 @@ def open_split(variant: str, path: str, split: str) -> FolderSource:
     skipped = _Skipped()
     by_folder = bool(split_fields(variant)[1].label)
     items = tuple(_usable(path, _captioned(path, skipped, by_folder), skipped))
-    summary = f"{path}: {len(items)} pictures with captions"
+    summary = f"{path}: {len(items)} images with captions"
     if str(skipped):
         summary += f"; skipped {skipped}"
     if not items:
         raise UserError(
-            f"{summary}; put a .txt of captions beside each picture, or a captions.csv of "
+            f"{summary}; put a .txt of captions beside each image, or a captions.csv of "
             "file name and caption in the folder"
         )
-    tests = kept_back([name for name, _ in items])
+    tests = held_out([name for name, _ in items])
     is_split = any(tests)
-    if not is_split:
-        summary += f"; fewer than {MIN_TO_SPLIT} are not split: all are in train"
+    summary += f"; {describe_split(tests)}"
     _log.log(logging.INFO if is_split and not str(skipped) else logging.WARNING, "%s", summary)
     classes = tuple(sorted({_class(name) for name, _ in items})) if by_folder else None
-    return FolderSource(path, tuple(items[i] for i in places(tests, split, summary)), classes)
+    return FolderSource(
+        path, tuple(items[i] for i in split_indices(tests, split, summary)), classes
+    )
 
 
 def _usable(
     root: str, captioned: Iterable[tuple[str, tuple[str, ...]]], skipped: _Skipped
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     for name, captions in captioned:
+        path = os.path.join(root, name)
+        if os.path.exists(path) and not os.path.isfile(path):
+            skipped.add("images that are not files", name)  # opening a pipe would wait forever
+            continue
         try:
-            images.check(os.path.join(root, name), name)
+            images.check(path, name)
         except (images.BrokenImage, OSError):
-            skipped.add("broken pictures", name)
+            skipped.add("broken images", name)
         else:
             yield name, captions
 
 
 def _captioned(root: str, skipped: _Skipped, by_folder: bool) -> list[tuple[str, tuple[str, ...]]]:
-    """List every picture that has captions, broken or not, in the order of their names."""
-    names = sorted(_walk(root))
-    pictures = [n for n in names if os.path.splitext(n)[1].lower() in images.SUFFIXES]
+    """Return (name, captions) of every image with captions, broken or not, sorted by name."""
+    names = sorted(_walk(root, skipped))
+    image_names = [n for n in names if os.path.splitext(n)[1].lower() in images.SUFFIXES]
     files = [n for n in names if n in CAPTION_FILES]
     if len(files) > 1:
         raise UserError(f"{root} has {' and '.join(files)}: keep one of them")
-    others = set(names) - set(pictures) - set(files)
+    others = set(names) - set(image_names) - set(files)
     if files:
-        captions = _from_file(root, files[0])
-        for name in sorted(captions.keys() - set(pictures)):
-            skipped.add(f"names in {files[0]} without a picture", name)
+        captions = _from_file(root, files[0], image_names, skipped)
     else:
-        captions = _from_neighbours(root, pictures, others, skipped)
-        others -= {_neighbour(picture) for picture in pictures}
+        captions, read = _from_neighbours(root, image_names, others, skipped)
+        others -= read
     for name in sorted(others):
-        skipped.add("files that are not pictures", name)
-    for name in pictures if by_folder else ():
+        skipped.add("files that are not images", name)
+    for name in image_names if by_folder else ():
         if "/" in name and not captions.get(name):
             captions[name] = _clean([_class(name).replace("_", " ")])
-    for name in pictures:
+    for name in image_names:
         if by_folder and "/" not in name:
             captions.pop(name, None)
-            skipped.add("pictures in no sub-folder", name)
+            skipped.add("images in no sub-folder", name)
         elif not captions.get(name):
-            skipped.add("pictures without a caption", name)
-    return [(name, captions[name]) for name in pictures if captions.get(name)]
+            skipped.add("images without a caption", name)
+    return [(name, captions[name]) for name in image_names if captions.get(name)]
 
 
 def _class(name: str) -> str:
     return name.partition("/")[0]
 
 
-def _walk(root: str) -> Iterator[str]:
-    """Yield the names of all files that are not hidden, relative to root, with forward slashes."""
-    for folder, folders, files in os.walk(root):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        for file in files:
-            if not file.startswith("."):
-                yield os.path.relpath(os.path.join(folder, file), root).replace(os.sep, "/")
+def _walk(root: str, skipped: _Skipped) -> Iterator[str]:
+    """Yield the names, relative to root, with forward slashes, of all files but hidden ones.
 
-
-def _neighbour(picture: str) -> str:
-    return os.path.splitext(picture)[0] + ".txt"
+    Links to folders are followed after all else, each folder being searched once.
+    """
+    searched: set[str] = set()
+    links = collections.deque([root])
+    while links:
+        link = links.popleft()
+        if os.path.realpath(link) in searched:
+            continue
+        for folder, folders, files in os.walk(
+            link, onerror=lambda e: skipped.add("folders that can't be read", str(e.filename))
+        ):
+            paths = {f: os.path.join(folder, f) for f in sorted(folders) if not f.startswith(".")}
+            links += [path for path in paths.values() if os.path.islink(path)]
+            searched.add(os.path.realpath(folder))
+            folders[:] = [f for f, path in paths.items() if os.path.realpath(path) not in searched]
+            for file in files:
+                if not file.startswith("."):
+                    yield os.path.relpath(os.path.join(folder, file), root).replace(os.sep, "/")
 
 
 def _from_neighbours(
-    root: str, pictures: list[str], others: set[str], skipped: _Skipped
-) -> dict[str, tuple[str, ...]]:
-    captions = {}
-    for picture in pictures:
-        text = _neighbour(picture)
+    root: str, image_names: list[str], others: set[str], skipped: _Skipped
+) -> tuple[dict[str, tuple[str, ...]], set[str]]:
+    """Return ({image: captions}, names of the text files read) of the texts beside the images."""
+    captions, read = {}, set()
+    portable_names = by_portable_name(others)
+    for name in image_names:
+        text = os.path.splitext(name)[0] + ".txt"
+        if text not in others:
+            text = portable_names.get(portable(text), text)
         if text not in others:
             continue
+        read.add(text)
         try:
-            captions[picture] = _clean(_read(os.path.join(root, text)).splitlines())
+            captions[name] = _clean(split_lines(read_text(os.path.join(root, text))))
         except (UnicodeDecodeError, OSError):
             skipped.add("caption files that are not UTF-8 text", text)
-    return captions
+    return captions, read
 
 
-def _from_file(root: str, name: str) -> dict[str, tuple[str, ...]]:
-    path = os.path.join(root, name)
-    try:
-        text = _read(path)
-    except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"cannot read {path}: {error}; it must be UTF-8 text") from error
+def _from_file(
+    root: str, name: str, image_names: list[str], skipped: _Skipped
+) -> dict[str, tuple[str, ...]]:
+    """Return {image: captions} of a caption file."""
+    on_disk, portable_names = set(image_names), by_portable_name(image_names)
     captions: dict[str, list[str]] = {}
-    rows = _json_rows(path, text) if name.endswith(".jsonl") else _table_rows(path, text)
-    for picture, caption in rows:
-        captions.setdefault(picture.strip().removeprefix("./"), []).append(caption)
-    return {picture: _clean(lines) for picture, lines in captions.items()}
+    for written, caption in read_captions(os.path.join(root, name)):
+        image = written.strip().removeprefix("./")
+        if image not in on_disk:
+            image = portable_names.get(portable(image), image)
+        captions.setdefault(image, []).append(caption)
+    for missing in sorted(captions.keys() - on_disk):
+        skipped.add(f"names in {name} without an image", missing)
+        del captions[missing]
+    return {image: _clean(several) for image, several in captions.items()}
 
 
-def _table_rows(path: str, text: str) -> Iterator[tuple[str, str]]:
-    lines = text.splitlines()
-    delimiter = "\t" if lines and "\t" in lines[0] else ","
-    # Tab-separated text has no quoting: a " in it is a ".
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    for number, row in enumerate(csv.reader(lines, delimiter=delimiter, quoting=quoting), start=1):
-        is_header = number == 1 and os.path.splitext(row[0])[1].lower() not in images.SUFFIXES
-        if not row or is_header:
-            continue
-        if len(row) < 2:
-            raise UserError(f"{path}, row {number}: {row[0]!r} has no caption; write name,caption")
-        # An unquoted comma belongs to the caption.
-        yield row[0], delimiter.join(row[1:])
-
-
-def _json_rows(path: str, text: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            name, captions = row["file_name"], row["caption"]
-            captions = [captions] if isinstance(captions, str) else captions
-            yield from [(name.strip(), caption.strip()) for caption in captions]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f'{path}, line {number}: write {{"file_name": "a.png", "caption": "…"}}, the '
-                "caption a string or a list of them"
-            ) from error
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8-sig") as file:
-        return file.read()
-
-
-def _clean(lines: Iterable[str]) -> tuple[str, ...]:
-    """Strip captions, drop the empty ones and repetitions."""
-    return tuple(Counter(" ".join(line.split()) for line in lines if line.strip()))
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+def _clean(captions: Iterable[str]) -> tuple[str, ...]:
+    """Return the captions without empty ones and repetitions."""
+    return tuple(dict.fromkeys(texts(list(captions))))

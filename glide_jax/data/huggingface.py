@@ -1,25 +1,33 @@
-"""Data sets as Hugging Face keeps them: a name of its hub, or parquet files of one's own.
+"""Data sets in Hugging Face's formats: a data set of the hub, or your own parquet files.
 
     huggingface/NAME         from the hub, downloaded once
     huggingface              data.path is a folder, or parquet files: "~/mine/*.parquet"
 
-A picture is a column of the type Image, or one of bytes; a caption is a column of strings, of lists
-of them, or of classes. Where there are several: "huggingface/NAME?image=photo&caption=title". Needs
-the extra `huggingface`; the package `datasets` lays the rows out on disk where any can be read.
+The image is a column of the type Image, or of bytes; the caption is a column of strings, of lists
+of strings, or of classes. If there are several: "huggingface/NAME?image=photo&caption=title". Needs
+the extra `huggingface`; the package `datasets` stores the rows so that any of them can be read.
+
+Rows without a caption (null, empty, a class of -1) are skipped; a line of the log counts them.
 """
 
 import glob
+import logging
 import os
 from typing import Any
 
+import numpy as np
+
 from glide_jax.data import images
-from glide_jax.data.fields import Fields, likely_caption, split_fields, texts
-from glide_jax.data.source import Example, checked
+from glide_jax.data.fields import Fields, caption_field, class_caption, split_fields, texts
+from glide_jax.data.source import Example, checked_index
 from glide_jax.errors import UserError, one_line
+
+_ROWS_AT_ONCE = 10_000
+_log = logging.getLogger(__name__)
 
 
 def prepare(variant: str, path: str) -> None:
-    """Download the data set, and lay it out on disk, once.
+    """Download the data set and store its rows, once.
 
     Raises:
         UserError: see `open_split`.
@@ -31,12 +39,12 @@ def open_split(variant: str, path: str, split: str) -> "HuggingFaceSource":
     """Open a split, or a slice of one: "train", "train[:1000]".
 
     Args:
-        variant: a name of the hub; "": the path's files.
-        path: a folder, or a pattern of parquet files.
-        split: as `datasets` writes it; files whose names say nothing are "train".
+        variant: a name in the hub; "": the files at `path`.
+        path: a folder, or a glob pattern of parquet files.
+        split: as `datasets` writes it; files whose names contain no split are "train".
 
     Raises:
-        UserError: the extra is not installed, no such data set, split or column.
+        UserError: the extra is not installed; no such data set, split or column.
     """
     name, fields = split_fields(variant)
     return HuggingFaceSource(name, path, split, fields)
@@ -46,22 +54,26 @@ class HuggingFaceSource:
     """A Source over the rows of a split.
 
     Args:
-        name: of the hub; "": the path's files.
-        path: a folder, or a pattern of parquet files.
-        split: which.
-        fields: the picture's column, the caption's and the label's.
+        name: in the hub; "": the files at `path`.
+        path: a folder, or a glob pattern of parquet files.
+        split: the split, or a slice of it.
+        fields: the columns of the image, the caption and the label.
+        usable: i64[n], the rows that have captions, if they are known already.
 
     Raises:
         UserError: see `open_split`.
     """
 
-    def __init__(self, name: str, path: str, split: str, fields: Fields):
+    def __init__(
+        self, name: str, path: str, split: str, fields: Fields, usable: np.ndarray | None = None
+    ):
         self._arguments = (name, path, split, fields)
         self._name = name or path
         self._rows, found = _columns(_loaded(name, path, split), fields, self._name)
         self._image, self._caption, self._label = found.image, found.caption, found.label
         self._names = _names(self._rows.features[self._caption])
         self._captions = self._rows.select_columns([self._caption])
+        self._usable = self._with_captions() if usable is None else usable
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -69,29 +81,51 @@ class HuggingFaceSource:
         return tuple(_names(self._rows.features[self._label])) if self._label else None
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._usable)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return HuggingFaceSource, self._arguments
+        return HuggingFaceSource, (*self._arguments, self._usable)
 
     def __getitem__(self, i: int) -> Example:
         captions = self.captions(i)
-        where = f"number {i} of {self._name}"
-        row = self._rows[int(i)]
+        index = int(self._usable[i])
+        where = f"number {index} of {self._name}"
+        row = self._rows[index]
         data = row[self._image]
         if isinstance(data, dict):  # the type Image, not decoded
             data = data["bytes"] or _read(data["path"], where)
         if not data:
-            raise images.BrokenImage(f"cannot read the picture {where}: it is empty")
+            raise images.BrokenImage(f"cannot read the image {where}: it is empty")
         label = row[self._label] if self._label else None
         return Example(images.decode(data, where), captions, facts={}, label=label)
 
     def captions(self, i: int) -> tuple[str, ...]:
-        """Return the captions of picture i without reading it."""
-        value = self._captions[checked(i, len(self))][self._caption]
+        """Return the captions of image i without reading it."""
+        index = int(self._usable[checked_index(i, len(self))])
+        return self._texts(self._captions[index][self._caption])
+
+    def _texts(self, value: Any) -> tuple[str, ...]:
         if self._names:
-            value = None if value is None else self._names[value].replace("_", " ")
+            value = class_caption(self._names, value)
         return tuple(dict.fromkeys(texts(value)))
+
+    def _with_captions(self) -> np.ndarray:
+        """Return the rows that have captions; the others are counted in the log."""
+        usable = [
+            start + i
+            for start in range(0, len(self._captions), _ROWS_AT_ONCE)
+            for i, value in enumerate(self._captions[start : start + _ROWS_AT_ONCE][self._caption])
+            if self._texts(value)
+        ]
+        count = len(self._captions)
+        summary = f"{self._name}: {len(usable)} images with captions"
+        if len(usable) < count:
+            first = next(i for i in range(count) if i >= len(usable) or usable[i] != i)
+            summary += f"; skipped {count - len(usable)} without a caption (the first: {first})"
+            _log.warning("%s", summary)
+        if not usable:
+            raise UserError(f"{summary}; choose another column: ?caption=FIELD")
+        return np.array(usable, np.int64)
 
 
 def _read(path: str | None, where: str) -> bytes:
@@ -99,11 +133,11 @@ def _read(path: str | None, where: str) -> bytes:
         with open(path or "", "rb") as file:
             return file.read()
     except OSError as error:
-        raise images.BrokenImage(f"cannot read the picture {where}: {error.strerror}") from error
+        raise images.BrokenImage(f"cannot read the image {where}: {error.strerror}") from error
 
 
 def _loaded(name: str, path: str, split: str | None) -> Any:
-    """What `datasets` gives for it; a split, or all of them."""
+    """Load a split with `datasets`; None: all splits."""
     try:
         import datasets
     except ImportError:
@@ -122,32 +156,37 @@ def _loaded(name: str, path: str, split: str | None) -> Any:
             return datasets.load_dataset(name, split=split, cache_dir=path or None)
         path = os.path.expanduser(path)
         if os.path.isdir(path):
-            return datasets.load_dataset(path, split=split)
-        if "://" not in path and not glob.glob(path):
+            if path == glob.escape(path):
+                return datasets.load_dataset(path, split=split)
+            # `datasets` takes a folder called "my [set]" for a pattern.
+            return datasets.load_dataset("parquet", data_dir=glob.escape(path), split=split)
+        if os.path.exists(path):
+            path = glob.escape(path)
+        elif "://" not in path and not glob.glob(path):
             raise UserError(f"no file is called {path}; set data.path to a folder or a pattern")
         return datasets.load_dataset("parquet", data_files=path, split=split)
     except UserError:
         raise
-    except Exception as error:  # the hub, the network, the files: each fails in its own ways
-        said = one_line(error)[:200]
-        raise UserError(f"can't open the data set {name or path}: {said}") from error
+    except Exception as error:  # the hub, the network and the files raise errors of many types
+        reason = one_line(error)[:200]
+        raise UserError(f"can't open the data set {name or path}: {reason}") from error
 
 
 def _columns(rows: Any, fields: Fields, where: str) -> tuple[Any, Fields]:
-    """(rows with their pictures left encoded, the columns)."""
+    """Return (the rows, images not decoded, the columns of image, caption and label)."""
     import datasets
 
     kinds = rows.features
     for name in filter(None, (fields.image, fields.caption, fields.label)):
         if name not in kinds:
             raise UserError(f"{where} has no column {name!r}; it has {', '.join(kinds)}")
-    pictures = [n for n, kind in kinds.items() if isinstance(kind, datasets.Image)]
-    pictures = pictures or [n for n, kind in kinds.items() if _is_bytes(kind)]
-    image = fields.image or (pictures[0] if len(pictures) == 1 else "")
+    images = [n for n, kind in kinds.items() if isinstance(kind, datasets.Image)]
+    images = images or [n for n, kind in kinds.items() if _is_bytes(kind)]
+    image = fields.image or (images[0] if len(images) == 1 else "")
     if not image:
-        some = f"one of {', '.join(pictures)}" if pictures else "it has no pictures"
-        raise UserError(f"{where} does not say which column is the picture: ?image=FIELD, {some}")
-    caption = fields.caption or likely_caption(
+        some = f"one of {', '.join(images)}" if images else "it has no images"
+        raise UserError(f"{where} does not say which column is the image: ?image=FIELD, {some}")
+    caption = fields.caption or caption_field(
         (n for n, kind in kinds.items() if n != image and _is_text(kind)), where
     )
     if isinstance(kinds[image], datasets.Image):
@@ -156,22 +195,22 @@ def _columns(rows: Any, fields: Fields, where: str) -> tuple[Any, Fields]:
 
 
 def _label(kinds: Any, label: str, where: str) -> str:
-    """The column that holds the class, where there is one."""
+    """Return the column with the label; "": there is none."""
     if not label:
         classes = [name for name, kind in kinds.items() if _names(kind)]
         return classes[0] if len(classes) == 1 else ""
     if "int" not in getattr(kinds[label], "dtype", ""):
-        raise UserError(f"the column {label!r} of {where} holds no whole numbers: no labels")
+        raise UserError(f"the column {label!r} of {where} has no integers: it can't be the label")
     return label
 
 
 def _names(kind: Any) -> list[str]:
-    """Names of the classes that a column holds; []: it holds none."""
+    """Return the names of a column's classes; []: it is not a class column."""
     return list(getattr(kind, "names", None) or [])
 
 
 def _is_bytes(kind: Any) -> bool:
-    # A column that pandas or pyarrow wrote of {"bytes", "path"} has no type of its own.
+    # Written by pandas or pyarrow, a column of {"bytes", "path"} does not have the type Image.
     inner = kind.get("bytes") if isinstance(kind, dict) else kind
     return getattr(inner, "dtype", "") in ("binary", "large_binary")
 

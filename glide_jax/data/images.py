@@ -1,8 +1,9 @@
-"""From the bytes of a picture file to the square array a model sees, and back."""
+"""From the bytes of an image file to the square array that a model gets, and back."""
 
 import contextlib
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -10,83 +11,102 @@ from PIL import Image, ImageOps
 from glide_jax.errors import UserError, one_line
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-"""What Pillow may open. Not its whole list: some readers start other programs (EPS)."""
+"""The formats that Pillow may open; not all that it can, as some start other programs (EPS)."""
 
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 )
-"""The file names, in lower case, that promise one of FORMATS."""
+"""Suffixes, in lower case, of files in one of FORMATS."""
 
 MAX_PIXELS = 2**27
-"""Larger pictures are refused before they are decoded: 134 megapixels are 400 MB of RGB."""
+"""Larger images are refused before they are decoded: 134 megapixels are 400 MB of RGB."""
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 
 
 class BrokenImage(UserError):
-    """A picture that cannot be read; the message names it."""
+    """An image can't be read; the message names it."""
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
-    """Decode a picture file: upright (EXIF), on white where transparent, 8 bits a channel.
+    """Decode an image file, rotated as its EXIF says, transparent parts on white.
 
     Args:
-        data: the file's bytes, in one of FORMATS; of an animation the first frame counts.
-        name: what to call it in an error.
+        data: the file's bytes, in one of FORMATS; of an animation, the first frame is decoded.
+        name: of the image, for errors.
 
     Returns:
         uint8[h w 3], RGB.
 
     Raises:
-        BrokenImage: not a picture, broken, cut off, or larger than MAX_PIXELS.
+        BrokenImage: not an image, damaged, cut off, or larger than MAX_PIXELS.
     """
-    return np.asarray(_guarded(lambda: _rgb(_open(io.BytesIO(data)), "white"), name))
+    pixels = _without_text(data)
+    return np.asarray(_guarded(lambda: _rgb(_open(io.BytesIO(pixels)), "white"), name))
 
 
 def to_rgb(image: Image.Image, name: str, ground: str = "white") -> np.ndarray:
-    """A Pillow picture as `decode` would give its file.
+    """Convert a Pillow image as `decode` does.
 
     Args:
         image: in any of Pillow's modes.
-        name: what to call it in an error.
-        ground: the colour that lies behind what is transparent.
+        name: of the image, for errors.
+        ground: the background colour of transparent parts.
 
     Returns:
         uint8[h w 3], RGB.
 
     Raises:
-        BrokenImage: broken, or cut off.
+        BrokenImage: damaged, or cut off.
     """
     return np.asarray(_guarded(lambda: _rgb(image, ground), name))
 
 
-def open_picture(path: str | os.PathLike) -> Image.Image:
-    """Open a picture file; its pixels are read when they are asked for.
+def open_image(path: str | os.PathLike) -> Image.Image:
+    """Open an image file; its pixels are read later, on demand.
 
     Raises:
-        BrokenImage: not there, not a picture, or larger than MAX_PIXELS.
+        BrokenImage: no such file, not an image, or larger than MAX_PIXELS.
     """
-    return _guarded(lambda: _open(path), os.fspath(path))
+    name = os.fspath(path)
+    try:
+        return _guarded(lambda: _open(path), name)
+    except BrokenImage as error:
+        if not _may_be_text(error):
+            raise
+        data = _without_text(Path(path).read_bytes())
+        return _guarded(lambda: _open(io.BytesIO(data)), name)
 
 
 def check(path: str, name: str) -> None:
-    """Find out whether a picture file would decode, without decoding it where that can be told.
+    """Check that an image file can be decoded, without decoding it if its format allows that.
 
     Raises:
-        BrokenImage: as decode.
+        BrokenImage: as for `decode`.
     """
     with open(path, "rb") as file:
-        if not _guarded(lambda: _is_whole(file), name):
+        try:
+            is_complete = _guarded(lambda: _is_complete(file), name)
+        except BrokenImage as error:
+            if not _may_be_text(error):
+                raise
+            file.seek(0)
+            without_text = io.BytesIO(_without_text(file.read()))
+            is_complete = _guarded(lambda: _is_complete(without_text), name)
+        if not is_complete:
             file.seek(0)
             decode(file.read(), name)
 
 
 def square(image: np.ndarray, size: int) -> np.ndarray:
-    """Crop the middle square and resize it, anti-aliased, to size × size.
+    """Crop the central square and resize it, antialiased, to size × size.
 
-    Shrinking by a whole number averages boxes (no ringing); anything else is Lanczos.
+    Shrinking by an integer factor averages boxes (no ringing); all else is Lanczos resampling.
 
     Args:
         image: uint8[h w 3].
-        size: pixels.
+        size: in pixels.
 
     Returns:
         uint8[size size 3].
@@ -97,10 +117,10 @@ def square(image: np.ndarray, size: int) -> np.ndarray:
     image = image[top : top + side, left : left + side]
     if side == size:
         return np.ascontiguousarray(image)
-    picture = Image.fromarray(np.ascontiguousarray(image))
+    resizable = Image.fromarray(np.ascontiguousarray(image))
     if side % size == 0:
-        return np.asarray(picture.reduce(side // size))
-    return np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS))
+        return np.asarray(resizable.reduce(side // size))
+    return np.asarray(resizable.resize((size, size), Image.Resampling.LANCZOS))
 
 
 def to_float(image: np.ndarray) -> np.ndarray:
@@ -109,12 +129,12 @@ def to_float(image: np.ndarray) -> np.ndarray:
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """Map float [-1, 1] to uint8 0 … 255, rounded; what lies outside is clipped. Any shape."""
+    """Map float [-1, 1] to uint8 0 … 255, rounded and clipped; any shape."""
     return np.rint((np.clip(image, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """Encode uint8[h w 3] as PNG, without loss."""
+    """Encode uint8[h w 3] as PNG, losslessly."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()
@@ -125,11 +145,11 @@ def _guarded(read, name: str):
         return read()
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's readers raise whatever broken bytes lead them to.
+    except Exception as error:  # damaged bytes make Pillow raise errors of any type.
         reason = getattr(error, "strerror", None) or one_line(error)
-        # Pillow's own words name the Python object that held the bytes; the file's name is said.
-        reason = "not a picture file" if "cannot identify" in reason else reason
-        raise BrokenImage(f"cannot read the picture {name}: {reason}") from error
+        # Pillow's message names a Python object, where ours names the file.
+        reason = "not an image file" if "cannot identify" in reason else reason
+        raise BrokenImage(f"cannot read the image {name}: {reason}") from error
 
 
 def _open(file) -> Image.Image:
@@ -141,21 +161,55 @@ def _open(file) -> Image.Image:
 
 def _rgb(image: Image.Image, ground: str) -> Image.Image:
     image.load()
-    # A picture whose EXIF is garbage is still a picture; it stays as it lies.
+    # An image with damaged EXIF data is not rotated.
     with contextlib.suppress(Exception):
         image = ImageOps.exif_transpose(image)
     if image.mode == "I" or image.mode.startswith("I;16"):
         # Pillow's own conversion clips 16 bits at 255 where it should scale.
         levels = np.clip(np.asarray(image).astype(np.int32), 0, 65535)
         image = Image.fromarray(np.rint(levels / 257).astype(np.uint8))
+    if image.mode == "F":
+        image = _from_float(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, ground), image)
     return image.convert("RGB")
 
 
-def _is_whole(file) -> bool:
-    """Whether the header is sound and the end is there; False: only decoding can tell."""
+def _from_float(image: Image.Image) -> Image.Image:
+    """Convert floating-point grey levels, 0 … 1 or 0 … 255, to 8 bits."""
+    levels = np.asarray(image)
+    low, high = float(levels.min()), float(levels.max())
+    if not 0 <= low <= high <= 255:  # or NaN
+        raise ValueError(
+            f"its floating-point pixels are {low:g} to {high:g}; save them as 0 to 1, or as 8 bits"
+        )
+    return Image.fromarray(np.rint(levels * (255 if high <= 1 else 1)).astype(np.uint8))
+
+
+def _may_be_text(error: BrokenImage) -> bool:
+    """Return whether an image may be refused because of a PNG's large texts."""
+    return isinstance(error.__cause__, ValueError)
+
+
+def _without_text(data: bytes) -> bytes:
+    """Return a PNG without its texts and colour profile, which Pillow refuses if they are large.
+
+    All other data are returned as they are, PNGs that are cut off or damaged as well.
+    """
+    if not data.startswith(_PNG_SIGNATURE):
+        return data
+    chunks, start = [_PNG_SIGNATURE], len(_PNG_SIGNATURE)
+    while start < len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4])  # length, type and checksum
+        if data[start + 4 : start + 8] not in _TEXT_CHUNKS:
+            chunks.append(data[start:end])
+        start = end
+    return b"".join(chunks)
+
+
+def _is_complete(file) -> bool:
+    """Return whether header and end of the file are intact; False: only decoding can show it."""
     image = _open(file)
     if image.format == "PNG":
         image.verify()  # the checksum of every chunk, up to the last

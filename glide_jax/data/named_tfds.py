@@ -1,9 +1,12 @@
 """Any data set of TensorFlow Datasets by its name: "tfds/coco_captions".
 
-It must be stored where any record can be read at once (ArrayRecord); what is not there yet is
-downloaded and stored so. Which feature is the picture and which the caption is told from their
-types, or by a field map: "tfds/coco_captions?image=image&caption=captions/text". A class's name is
-a caption as well, and its number the label. The path is TFDS's data_dir.
+It is downloaded if it is not on disk, and must be stored as ArrayRecord files, which can be read in
+any order. The features' types decide which one is the image, the caption and the label, or a field
+map does: "tfds/coco_captions?image=image&caption=captions/text". A class feature is the label, and
+its name may be the caption. The path is TFDS's data_dir.
+
+To find images without a caption (an empty one, a class of -1), all images would have to be read:
+they stay in the source and raise BrokenImage when they are read; training replaces and counts them.
 """
 
 import difflib
@@ -14,8 +17,15 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from glide_jax.data import images, prepared
-from glide_jax.data.fields import Fields, inside, likely_caption, split_fields, texts
-from glide_jax.data.source import Example, checked
+from glide_jax.data.fields import (
+    Fields,
+    caption_field,
+    class_caption,
+    split_fields,
+    texts,
+    value_at,
+)
+from glide_jax.data.source import Example, checked_index
 from glide_jax.errors import UserError, one_line, unknown_name
 
 
@@ -23,11 +33,11 @@ def prepare(variant: str, path: str) -> None:
     """Download the data set and store it, once.
 
     Args:
-        variant: its name as TFDS knows it, with a field map or without.
+        variant: its name in TFDS, with a field map or without.
         path: TFDS's data_dir; "": TFDS_DATA_DIR, else TFDS's default.
 
     Raises:
-        UserError: no such data set, or it can't be made here.
+        UserError: no such data set, or it can't be made on this machine.
     """
     builder = _builder(split_fields(variant)[0], path)
 
@@ -38,7 +48,7 @@ def prepare(variant: str, path: str) -> None:
         prepared.make_once(builder, make)
     except UserError:
         raise
-    except Exception as error:  # each data set fails in its own ways
+    except Exception as error:  # data sets raise errors of many types
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
         raise UserError(
             f"the data set {builder.name} can't be made in {builder.data_path}: {reason}; on a "
@@ -50,8 +60,8 @@ def open_split(variant: str, path: str, split: str) -> "NamedSource":
     """Open a split, or a slice of one as TFDS writes it: "train", "validation[:1000]".
 
     Raises:
-        UserError: no such data set, split or field; or it is stored where records can be read in
-            their order alone.
+        UserError: no such data set, split or field; or it is stored in a format that can only be
+            read in order.
     """
     name, fields = split_fields(variant)
     builder = _builder(name, path)
@@ -60,16 +70,16 @@ def open_split(variant: str, path: str, split: str) -> "NamedSource":
     known = list(builder.info.splits)
     if split.split("[")[0] not in known:
         raise unknown_name(f"split of {name}", split, known)
-    return NamedSource(builder, split, _found(builder, fields))
+    return NamedSource(builder, split, _complete(builder, fields))
 
 
 class NamedSource:
     """A Source over the records of a split.
 
     Args:
-        builder: TFDS's, prepared.
-        split: which.
-        fields: the picture's and the caption's.
+        builder: of the data set, which is on disk.
+        split: the split, or a slice of it.
+        fields: the features of the image, the caption and the label ("": no label).
 
     Raises:
         UserError: the records can't be read in any order.
@@ -102,24 +112,27 @@ class NamedSource:
 
     def __getitem__(self, i: int) -> Example:
         record = self._record(i)
-        data = bytes(record[self._fields.image])
-        image = images.decode(data, f"number {i} of {self._name}")
+        where = f"number {i} of {self._name}"
+        captions = self._captions(record)
+        if not captions:
+            raise images.BrokenImage(f"cannot use the image {where}: it has no caption")
+        image = images.decode(bytes(record[self._fields.image]), where)
         label = None
         if self._fields.label:
-            label = int(inside(record, self._fields.label.split("/")))
-        return Example(image, self._captions(record), facts={}, label=label)
+            label = int(value_at(record, self._fields.label.split("/")))
+        return Example(image, captions, facts={}, label=label)
 
     def captions(self, i: int) -> tuple[str, ...]:
-        """Return the captions of picture i without decoding it."""
+        """Return the captions of image i without decoding it."""
         return self._captions(self._record(i))
 
     def _record(self, i: int) -> dict[str, Any]:
-        return self._records[checked(i, len(self))]
+        return self._records[checked_index(i, len(self))]
 
     def _captions(self, record: dict[str, Any]) -> tuple[str, ...]:
-        value = inside(record, self._fields.caption.split("/"))
+        value = value_at(record, self._fields.caption.split("/"))
         if self._names:
-            value = self._names[int(value)].replace("_", " ")
+            value = class_caption(self._names, int(value))
         return tuple(dict.fromkeys(texts(value)))
 
 
@@ -144,25 +157,25 @@ def _builder(name: str, path: str) -> tfds.core.DatasetBuilder:
         ) from error
 
 
-def _found(builder: tfds.core.DatasetBuilder, fields: Fields) -> Fields:
-    """The field map, where it says nothing told from the features' types."""
+def _complete(builder: tfds.core.DatasetBuilder, fields: Fields) -> Fields:
+    """Return the field map with what it leaves open filled in from the features' types."""
     features: Any = builder.info.features
     where = f"the data set {builder.name}"
-    pictures = [name for name, f in features.items() if isinstance(f, tfds.features.Image)]
-    image = fields.image or (pictures[0] if len(pictures) == 1 else "")
-    if image not in pictures:
+    images = [name for name, f in features.items() if isinstance(f, tfds.features.Image)]
+    image = fields.image or (images[0] if len(images) == 1 else "")
+    if image not in images:
         raise UserError(
-            f"{where} does not say which feature is the picture: add ?image=FIELD, one of "
-            f"{', '.join(pictures) or 'none: it has no pictures'}"
+            f"{where} does not say which feature is the image: add ?image=FIELD, one of "
+            f"{', '.join(images) or 'none: it has no images'}"
         )
-    caption = fields.caption or likely_caption(_with_text(features), where)
+    caption = fields.caption or caption_field(_with_text(features), where)
     if _feature(features, caption) is None:
         raise unknown_name(f"feature of {builder.name}", caption, _with_text(features))
-    return Fields(image, _deeper(features, caption), _label(features, fields.label, where))
+    return Fields(image, _text_path(features, caption), _label(features, fields.label, where))
 
 
 def _label(features: Any, label: str, where: str) -> str:
-    """The feature that holds the class, where there is one."""
+    """Return the feature with the label; "": there is none."""
     classes = [n for n, f in features.items() if isinstance(f, tfds.features.ClassLabel)]
     if not label:
         return classes[0] if len(classes) == 1 else ""
@@ -172,17 +185,17 @@ def _label(features: Any, label: str, where: str) -> str:
     )
     if not is_number:
         hint = f"classes: {', '.join(classes)}" if classes else "it has no classes"
-        raise UserError(f"{where} has no feature {label!r} that holds one whole number; {hint}")
+        raise UserError(f"{where} has no feature {label!r} that is an integer; {hint}")
     return label
 
 
 def _with_text(features: Any) -> list[str]:
-    """The features that hold a text or a class somewhere in them."""
+    """Return the features that contain a text or a class."""
     return [name for name, f in features.items() if _leaf(f) is not None]
 
 
 def _leaf(feature: Any) -> str | None:
-    """The path to a text or a class in a feature; "": it is one; None: there is none."""
+    """Return the path to the text or class in a feature; "": it is one; None: it has none."""
     if isinstance(feature, tfds.features.Text | tfds.features.ClassLabel):
         return ""
     if isinstance(feature, tfds.features.Sequence):
@@ -204,15 +217,15 @@ def _feature(features: Any, path: str) -> Any:
     return features
 
 
-def _deeper(features: Any, caption: str) -> str:
-    """`captions` → `captions/text`, where the text lies deeper."""
+def _text_path(features: Any, caption: str) -> str:
+    """Return the path to the text of a caption feature: `captions` → `captions/text`."""
     rest = _leaf(_feature(features, caption))
     if rest is None:
         raise UserError(f"the feature {caption!r} holds no text: choose another ?caption=FIELD")
     return f"{caption}/{rest}" if rest else caption
 
 
-def _classes(features: Any, caption: str) -> list[str]:
-    """The names of the classes, where the caption is a class."""
-    feature = _feature(features, caption)
+def _classes(features: Any, path: str) -> list[str]:
+    """Return the names of the classes if the feature is a class, else []."""
+    feature = _feature(features, path)
     return list(feature.names) if isinstance(feature, tfds.features.ClassLabel) else []

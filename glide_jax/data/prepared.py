@@ -1,7 +1,7 @@
 """Data sets that are made once and kept as ArrayRecord files by TensorFlow Datasets.
 
-Every one of them stores the same features, so that one class reads them all. TensorFlow
-itself is not needed: neither to write ArrayRecord nor to read it.
+All of them store the same features, so that one class reads them all. Writing and reading
+ArrayRecord files does not need TensorFlow itself.
 """
 
 import contextlib
@@ -19,24 +19,23 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from glide_jax.cache import NoLocks, lock
 from glide_jax.data import images
-from glide_jax.data.source import Example, checked
+from glide_jax.data.source import Example, checked_index
 from glide_jax.errors import UserError, unknown_name
-from glide_jax.locking import lock
 
 FILE_FORMAT = "array_record"
-_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}
 _log = logging.getLogger(__name__)
 
 
 def features(classes: Sequence[str] = ()) -> tfds.features.FeaturesDict:
-    """Return what a record holds: the PNG's bytes, its captions, its facts as JSON, its label.
+    """Return the features of a record: PNG bytes, captions, facts as JSON, and the label.
 
     Args:
-        classes: names of what labels number; (): there are no labels.
+        classes: names of the classes, by label; (): there are no labels.
     """
     kinds: dict[str, Any] = {
-        # Not tfds.features.Image: its decoder keeps palettes and alpha as they are.
+        # Not tfds.features.Image, whose decoder leaves palettes and alpha as they are.
         "image": tfds.features.Tensor(shape=(), dtype=np.object_),
         "captions": tfds.features.Sequence(tfds.features.Text()),
         "facts": tfds.features.Text(),
@@ -47,7 +46,7 @@ def features(classes: Sequence[str] = ()) -> tfds.features.FeaturesDict:
 
 
 def record(example: Example) -> dict[str, Any]:
-    """Turn an example into what a builder's `_generate_examples` yields beside its key."""
+    """Return an example as a record, for a builder's `_generate_examples`."""
     label = {} if example.label is None else {"label": example.label}
     return label | {
         "image": images.encode_png(example.image),
@@ -62,15 +61,15 @@ def data_dir() -> str:
 
 
 def prepare(builder: tfds.core.DatasetBuilder) -> None:
-    """Make the data set on disk; nothing happens if it is there.
+    """Write the data set to disk, unless it is there.
 
     Raises:
-        UserError: the disk is full or may not be written, or what is there is damaged.
+        UserError: the disk is full or not writable, or the data set there is damaged.
     """
 
     def make() -> None:
         _log.info("making the data set %s in %s, once", _name(builder), builder.data_path)
-        # TFDS prints of downloads; there are none.
+        # TFDS prints lines about downloads; there are none.
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(file_format=FILE_FORMAT)
 
@@ -78,7 +77,7 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
     try:
         make_once(builder, make)
     except (OSError, RuntimeError) as error:
-        # array_record tells of a full disk in words only.
+        # array_record reports a full disk in words only.
         if isinstance(error, RuntimeError) and os.strerror(errno.ENOSPC) not in str(error):
             raise
         raise UserError(
@@ -90,27 +89,28 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
 def make_once(builder: tfds.core.DatasetBuilder, make: Callable[[], None]) -> None:
     """Make a data set, unless it is there.
 
-    Of several processes one makes it and the others wait. What a process that was killed left of
-    it is cleared away.
+    One of several processes makes it and the others wait. The unfinished files of a process that
+    was killed are removed first.
 
     Args:
         builder: of the data set.
-        make: what makes it.
+        make: makes it.
 
     Raises:
-        UserError: what is there is damaged.
-        Exception: what `make` raises, or OSError: the folder can't be written to.
+        UserError: the data set there is damaged.
+        OSError: the folder is not writable.
+        Exception: whatever `make` raises.
     """
     if is_prepared(builder):
         return
     if builder.data_path.exists():
-        raise UserError(f"{builder.data_path} is damaged: delete that folder, it is made again")
+        raise UserError(f"{builder.data_path} is damaged: delete that folder and run again")
     try:
-        with _alone(builder):
-            if not is_prepared(builder):  # else another process has made it meanwhile
+        with _exclusive(builder):
+            if not is_prepared(builder):  # else another process has made it
                 make()
     except Exception:
-        # Without a lock, another process may have been quicker.
+        # Without a lock, another process may have made it first.
         if not is_prepared(builder):
             raise
 
@@ -131,12 +131,12 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> "PreparedSource
         # TFDS's decorator hides the parameters.
         records = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]
         source = PreparedSource(records, _classes(builder))
-        len(source)  # TFDS finds out here that a slice ends before it starts
+        len(source)  # TFDS finds out here whether a slice ends before it starts
         return source
     except ValueError as error:
         raise UserError(
-            f"cannot read the slice {split!r}: write it as train[:100], inside of the "
-            f"{builder.info.splits[name].num_examples} pictures there are"
+            f"cannot read the slice {split!r}: write it as train[:100]; the split has "
+            f"{builder.info.splits[name].num_examples} images"
         ) from error
 
 
@@ -144,7 +144,7 @@ class PreparedSource:
     """A Source over the records of a prepared split.
 
     Args:
-        records: TFDS's.
+        records: TFDS's data source of the split.
         classes: see Source.
     """
 
@@ -169,11 +169,11 @@ class PreparedSource:
         )
 
     def captions(self, i: int) -> tuple[str, ...]:
-        """Return the captions of picture i without decoding it."""
+        """Return the captions of image i without decoding it."""
         return _captions(self._record(i))
 
     def _record(self, i: int) -> dict[str, Any]:
-        return self._records[checked(i, len(self))]
+        return self._records[checked_index(i, len(self))]
 
 
 def _classes(builder: tfds.core.DatasetBuilder) -> tuple[str, ...] | None:
@@ -186,11 +186,11 @@ def _captions(record: dict[str, Any]) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _alone(builder: tfds.core.DatasetBuilder) -> Iterator[None]:
-    """Keep other processes from making the data set, and clear what killed ones left of it.
+def _exclusive(builder: tfds.core.DatasetBuilder) -> Iterator[None]:
+    """Lock out other processes, and remove the unfinished files of those that were killed.
 
-    In a bucket, and where the file system has no locks, nobody is kept out, and nothing is
-    cleared: it could be another process's, at work.
+    In a bucket, and on a file system without locks, several processes may make the data set at
+    once, and nothing is removed: it may belong to one that is running.
     """
     folder, version = builder.data_path.parent, builder.data_path.name
     if "://" in os.fspath(folder):
@@ -201,9 +201,8 @@ def _alone(builder: tfds.core.DatasetBuilder) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lock(Path(folder) / f".{version}.lock", waiting))
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
+        except NoLocks:
+            pass
         else:
             for left in Path(folder).glob(f"incomplete.*_{version}"):
                 shutil.rmtree(left, ignore_errors=True)
@@ -211,8 +210,8 @@ def _alone(builder: tfds.core.DatasetBuilder) -> Iterator[None]:
 
 
 def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
-    """Tell whether the data set is on disk."""
-    # TFDS's own is_prepared warns of a folder that is not there.
+    """Return whether the data set is on disk, complete."""
+    # TFDS's own is_prepared warns if the folder does not exist.
     return builder.data_path.exists() and builder.is_prepared()
 
 

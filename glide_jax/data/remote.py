@@ -1,89 +1,125 @@
-"""Files near and far, on any file system that fsspec knows: which there are, and parts of them."""
+"""Local and remote tar files on any file system that fsspec knows: lists them, reads ranges."""
 
+import logging
 import os
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import fsspec
+from braceexpand import braceexpand
 
 from glide_jax.data import images
-from glide_jax.errors import UserError, one_line
+from glide_jax.data.filenames import printable
+from glide_jax.errors import UserError, a_few, one_line
 
-PAUSES_S = (0.5, 2.0, 8.0)
-"""How long to wait before a read that failed is tried again."""
+RETRY_PAUSES_S = (0.5, 2.0, 8.0)
+"""Pauses before the retries of a failed read."""
+
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+_log = logging.getLogger(__name__)
 
 
 def find_tars(path: str) -> list[str]:
-    """Every tar file that a path names, with its protocol, in the order of their names.
+    """Return the URL of every tar file that a path names, sorted.
 
     Args:
-        path: a folder, a pattern or one file, near or far; braces stand for several.
+        path: a folder, a glob pattern or a file, local or remote; with braces for several, or
+            several files joined by "::". What exists under just this name is not a pattern.
 
     Raises:
-        UserError: there is none, or they can't be looked for.
+        UserError: there is none, they are compressed, or the file system can't list them.
     """
     if not path:
         raise UserError("the source 'webdataset' needs tar shards: set data.path to their folder")
     found: list[str] = []
     try:
-        for one in _braces(os.path.expanduser(path)):
+        for one in _several(path):
             system, plain = fsspec.core.url_to_fs(one)
-            if any(c in plain for c in "*?["):
-                names = system.glob(plain)
-            elif plain.endswith(".tar"):
-                names = [plain]
-            else:
-                names = system.glob(plain.rstrip("/") + "/*.tar")
-            found += [str(system.unstrip_protocol(name)) for name in sorted(map(str, names))]
-    except Exception as error:  # each file system fails in its own ways
-        raise UserError(f"can't look for shards at {path}: {why(error)}") from error
-    if not found:
-        raise UserError(f"no tar shards at {path}: set data.path to their folder, or a pattern")
-    return found
+            names = sorted(map(str, _matches(system, plain)))
+            found += [str(system.unstrip_protocol(name)) for name in names]
+    except Exception as error:  # file systems raise errors of many types
+        raise UserError(f"can't list shards at {printable(path)}: {reason_of(error)}") from error
+    compressed = [printable(name) for name in found if name.endswith(_COMPRESSED)]
+    tars = [name for name in found if not name.endswith(_COMPRESSED)]
+    if compressed:
+        summary = f"{len(compressed)} shards are compressed ({a_few(compressed)})"
+        if not tars:
+            raise UserError(
+                f"{summary}, so that an image can't be read without all before it: unpack them to "
+                ".tar, as with gunzip"
+            )
+        _log.warning("%s and left out: unpack them to .tar", summary)
+    if not tars:
+        raise UserError(
+            f"no tar shards at {printable(path)}: set data.path to their folder, or a pattern"
+        )
+    return tars
 
 
-def _braces(path: str) -> Iterator[str]:
-    """Write braces out: {08..10}.tar → 08.tar, 09.tar, 10.tar; {a,b} → a, b."""
-    match = re.search(r"\{([^{}]*)\}", path)
-    if not match:
-        yield path
-        return
-    numbers = re.fullmatch(r"(\d+)\.\.(\d+)", match[1])
-    if numbers:
-        width = len(numbers[1])
-        choices = [f"{n:0{width}}" for n in range(int(numbers[1]), int(numbers[2]) + 1)]
-    else:
-        choices = match[1].split(",")
-    for choice in choices:
-        yield from _braces(path[: match.start()] + choice + path[match.end() :])
+def _several(path: str) -> list[str]:
+    """Return the paths that a path stands for by "::" and braces."""
+    if "://" not in path and os.path.exists(os.path.expanduser(path)):
+        return [os.path.expanduser(path)]
+    parts = path.split("::")
+    # Else fsspec's chain of file systems, such as simplecache::https://host/0.tar.
+    if not all(part.endswith(".tar") for part in parts) or path.startswith(("tar://", "zip://")):
+        parts = [path]
+    return [one for part in parts for one in braceexpand(os.path.expanduser(part), escape=False)]
+
+
+def _matches(system: Any, plain: str) -> list[str]:
+    """Return what a file, folder or glob pattern names on a file system."""
+    if any(c in plain for c in "*?[") and not system.isdir(plain):
+        return [plain] if system.isfile(plain) else system.glob(plain)
+    if plain.endswith((".tar", *_COMPRESSED)):
+        return [plain]
+    try:
+        names = system.ls(plain.rstrip("/") + "/", detail=False)
+    except FileNotFoundError:
+        return []
+    shards = [str(name) for name in names if str(name).endswith((".tar", *_COMPRESSED))]
+    return [name for name in shards if not name.rpartition("/")[2].startswith(".")]
 
 
 def read_range(path: str, start: int, size: int, name: str) -> bytes:
-    """`size` bytes of a shard. Raises BrokenImage, of the picture `name`: they can't be had."""
+    """Read bytes `start` to `start + size` of a shard.
+
+    Args:
+        path: the shard's URL.
+        start: the offset of the first byte.
+        size: in bytes.
+        name: of the image, for errors.
+
+    Raises:
+        BrokenImage: they can't be read, even after retries.
+    """
     system, plain = fsspec.core.url_to_fs(path)
-    data = tried(lambda: system.cat_file(plain, start=start, end=start + size), name)
+    data = with_retries(lambda: system.cat_file(plain, start=start, end=start + size), name)
     if len(data) != size:
-        raise images.BrokenImage(f"cannot read the picture {name}: the shard is cut off")
+        raise images.BrokenImage(f"cannot read the image {name}: the shard is cut off")
     return data
 
 
-def tried(read: Callable[[], Any], name: str) -> Any:
-    """The result, at the last of a few tries. Raises BrokenImage, of `name`: none succeeded."""
-    for pause in (*PAUSES_S, None):
+def with_retries(read: Callable[[], Any], name: str) -> Any:
+    """Return read(), called again after a pause while it fails.
+
+    Raises:
+        BrokenImage: it fails for good; the message names `name`.
+    """
+    for pause in (*RETRY_PAUSES_S, None):
         try:
             return read()
         except FileNotFoundError as error:
-            raise images.BrokenImage(f"cannot read {name}: it is not there any more") from error
-        except Exception as error:  # each file system fails in its own ways
+            raise images.BrokenImage(f"cannot read {name}: it does not exist") from error
+        except Exception as error:  # file systems raise errors of many types
             if pause is None or isinstance(error, ImportError):
-                raise images.BrokenImage(f"cannot read {name}: {why(error)}") from error
+                raise images.BrokenImage(f"cannot read {name}: {reason_of(error)}") from error
             time.sleep(pause)
 
 
-def why(error: Exception) -> str:
-    """What a file system's error says, and what to install where that is missing."""
+def reason_of(error: Exception) -> str:
+    """Return what an error of a file system says, and what to install if that is missing."""
     reason = getattr(error, "strerror", None) or one_line(error)
     if isinstance(error, ImportError):
         reason += "; pip install 'glide_jax[remote]'"

@@ -1,6 +1,6 @@
-"""The index of tar shards: which pictures with captions they hold, and where each lies.
+"""The index of tar shards: their images with captions, and where in a shard each image is.
 
-A shard is read through once, and its index kept in the cache folder.
+Every shard is read once from end to end; its index is then kept in the cache folder.
 """
 
 import functools
@@ -18,19 +18,33 @@ import fsspec
 import numpy as np
 from tqdm import tqdm
 
+from glide_jax.cache import CACHE_VARIABLE, cache_folder
 from glide_jax.data import images
-from glide_jax.data.fields import Fields, inside, texts
-from glide_jax.data.remote import find_tars, tried, why
-from glide_jax.errors import UserError
-from glide_jax.text.vocabulary import cache_folder
+from glide_jax.data.fields import Fields, texts, value_at
+from glide_jax.data.filenames import printable
+from glide_jax.data.lines import split_lines
+from glide_jax.data.remote import find_tars, reason_of, with_retries
+from glide_jax.errors import UserError, one_line
 
 CAPTION_LINE = "\n"
-"""Stands between the captions of a row."""
+"""Separates the captions of a row in the index."""
+
+_VERSION = 2  # of the index's content
+_GZIP = b"\x1f\x8b"
 
 
 class Index:
-    """Where every picture lies: names, captions and labels by row, where i64[n 3]: shard, start,
-    size."""
+    """The rows of all shards, a row being an image with its captions.
+
+    Args:
+        shards: their URLs.
+        parts: the index of each shard, as `_rows` returns it.
+
+    Attributes:
+        names, captions, labels: of each row; its captions are joined by CAPTION_LINE.
+        where: i64[n 3], each image's (index of its shard, offset, size in bytes).
+        skipped: names of the rows without an image or a caption.
+    """
 
     def __init__(self, shards: tuple[str, ...], parts: list[dict[str, Any]]):
         self.shards = shards
@@ -48,64 +62,89 @@ class Index:
 
 @functools.lru_cache(maxsize=4)
 def index_of(path: str, fields: Fields) -> Index:
-    """The index of every shard that a path names, read or made.
+    """Return the index of all shards that a path names; shards without one are read.
 
     Args:
         path: as for `find_tars`.
-        fields: what of a row is the picture, the caption and the label.
+        fields: the suffixes of the image, the caption and the label.
 
     Raises:
-        UserError: there are no shards there, or one can't be read.
+        UserError: there are no shards, or one can't be read.
     """
     shards = find_tars(path)
     kept = [(shard, _index_file(shard, fields)) for shard in shards]
     missing = [pair for pair in kept if not pair[1].exists()]
     for shard, file in tqdm(missing, "reading shards", unit="shard", disable=not missing):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(_rows(shard, fields)), encoding="utf-8")
-        part.replace(file)
+        _write(file, json.dumps(_rows(shard, fields)))
     parts = [json.loads(file.read_text(encoding="utf-8")) for _, file in kept]
     return Index(tuple(shards), parts)
 
 
+def _write(file: Path, text: str) -> None:
+    """Write an index, atomically."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}.part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise UserError(
+            f"can't write the index {file}: {error.strerror or one_line(error)}; set "
+            f"{CACHE_VARIABLE} to a folder that can be written"
+        ) from error
+
+
 def _index_file(shard: str, fields: Fields) -> Path:
-    """Where a shard's index is kept; another one, once the shard is another."""
+    """Return the path of a shard's index; it changes when the shard changes."""
     system, plain = fsspec.core.url_to_fs(shard)
-    info = tried(lambda: system.info(plain), f"the shard {shard}")
+    info = with_retries(lambda: system.info(plain), f"the shard {shard}")
     stamp = [str(info.get(key, "")) for key in ("size", "mtime", "ETag", "etag", "updated")]
-    name = hashlib.sha256(repr((shard, stamp, fields)).encode()).hexdigest()[:32]
+    name = hashlib.sha256(repr((_VERSION, shard, stamp, fields)).encode()).hexdigest()[:32]
     return cache_folder() / "shards" / f"{name}.json"
 
 
 def _rows(shard: str, fields: Fields) -> dict[str, Any]:
-    """Read a shard through: its rows' names, captions, and where their pictures lie."""
+    """Read a shard from end to end and return its index."""
+    system, plain = fsspec.core.url_to_fs(shard)
     try:
-        with fsspec.open(shard, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:  # pyright: ignore[reportCallIssue, reportArgumentType]
-            files = ((_key(member.name), member) for member in tar if member.isfile())
-            names = ("names", "captions", "labels", "where", "skipped")
-            result: dict[str, Any] = {name: [] for name in names}
-            for key, members in itertools.groupby(files, lambda pair: pair[0]):
-                row = {_suffix(member.name): member for _, member in members}
-                picture = _picture(row, fields)
-                captions = tuple(_captions(tar, row, fields))
-                if picture is None or not captions:
-                    result["skipped"].append(key)
-                    continue
-                result["names"].append(key)
-                result["captions"].append(CAPTION_LINE.join(captions))
-                result["labels"].append(_label(tar, row, fields.label))
-                result["where"].append([picture.offset_data, picture.size])
+        with system.open(plain, "rb") as file:
+            if file.read(2) == _GZIP:
+                raise tarfile.ReadError("it is compressed; unpack it with gunzip")
+            file.seek(0)
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                result = _rows_of(tar, fields)
+                # At a missing or damaged header, tarfile stops as at the end of the archive.
+                file.seek(tar.offset)
+                if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                    raise tarfile.ReadError("it is cut off or damaged; no end-of-archive block")
             return result
-    except Exception as error:  # each file system fails in its own ways
+    except Exception as error:  # file systems raise errors of many types
         raise UserError(
-            f"can't read the shard {shard}: {why(error)}; put it right, or leave it out of "
-            "data.path"
+            f"can't read the shard {printable(shard)}: {reason_of(error)}; repair it, or leave it "
+            "out of data.path"
         ) from error
 
 
+def _rows_of(tar: tarfile.TarFile, fields: Fields) -> dict[str, Any]:
+    files = ((_key(member.name), member) for member in tar if member.isfile())
+    names = ("names", "captions", "labels", "where", "skipped")
+    result: dict[str, Any] = {name: [] for name in names}
+    for key, members in itertools.groupby(files, lambda pair: pair[0]):
+        row = {_suffix(member.name): member for _, member in members}
+        image = _image(row, fields)
+        captions = tuple(_captions(tar, row, fields))
+        if image is None or not captions:
+            result["skipped"].append(key)
+            continue
+        result["names"].append(key)
+        result["captions"].append(CAPTION_LINE.join(captions))
+        result["labels"].append(_label(tar, row, fields.label))
+        result["where"].append([image.offset_data, image.size])
+    return result
+
+
 def _key(name: str) -> str:
-    """The row's name, a/12 of a/12.seg.png: it ends at the first dot of the file's."""
+    """Return the row of a file, a/12 for a/12.seg.png: up to the first dot after the folder."""
     folder, _, file = name.rpartition("/")
     return f"{folder}/{file.split('.')[0]}" if folder else file.split(".")[0]
 
@@ -114,14 +153,14 @@ def _suffix(name: str) -> str:
     return name.rpartition("/")[2].partition(".")[2].lower()
 
 
-def _picture(row: dict[str, Any], fields: Fields) -> Any:
+def _image(row: dict[str, Any], fields: Fields) -> Any:
     if fields.image:
         return row.get(fields.image)
     return next((m for suffix, m in row.items() if f".{suffix}" in images.SUFFIXES), None)
 
 
 def _captions(tar: tarfile.TarFile, row: dict[str, Any], fields: Fields) -> Iterator[str]:
-    """The row's captions, each one line; none, where they can't be read."""
+    """Yield the row's captions; none if they can't be read."""
     for path in [fields.caption] if fields.caption else ["txt", "json/caption"]:
         if captions := dict.fromkeys(texts(_field(tar, row, path))):
             yield from captions
@@ -129,22 +168,22 @@ def _captions(tar: tarfile.TarFile, row: dict[str, Any], fields: Fields) -> Iter
 
 
 def _label(tar: tarfile.TarFile, row: dict[str, Any], path: str) -> int | None:
-    """The row's label; None: it has none, or none is asked for."""
+    """Return the row's label; None if it has none, or the field map names none."""
     found = _field(tar, row, path) if path else None
     text = " ".join(found) if isinstance(found, list) else str(found)
     return int(text) if text.strip().isdecimal() else None
 
 
 def _field(tar: tarfile.TarFile, row: dict[str, Any], path: str) -> Any:
-    """What lies at "txt", its lines, or at "json/title"; None: nothing that can be read."""
+    """Return the lines of a text file ("txt"), or the value at a path in JSON ("json/title")."""
     suffix, _, inner = path.partition("/")
     if suffix not in row:
         return None
     file = tar.extractfile(row[suffix])
-    text = io.TextIOWrapper(file, "utf-8", "replace").read() if file else ""
+    text = io.TextIOWrapper(file, "utf-8-sig", "replace").read() if file else ""
     if suffix != "json":
-        return text.splitlines()
+        return split_lines(text)
     try:
-        return inside(json.loads(text), inner.split("/") if inner else [])
-    except (ValueError, KeyError):
+        return value_at(json.loads(text), inner.split("/") if inner else [])
+    except (ValueError, KeyError, RecursionError):
         return None

@@ -1,9 +1,9 @@
-"""What a data set is to the rest of the house: captioned pictures, read in any order.
+"""The contract of a data set: images with captions, read in any order.
 
-A module that offers a data set exposes two functions, and one line of `data.SOURCES` names it.
-A data set is asked for as "shapes/64": `variant` is what follows the slash ("" if nothing does).
+A module that offers a data set has the two functions below, and one line of `data.SOURCES` names
+it. In the data set's name, "shapes/64", `variant` is what follows the slash ("" if nothing does).
 
-    prepare(variant: str, path: str) -> None                    # make it on disk, once
+    prepare(variant: str, path: str) -> None                    # write it to disk, once
     open_split(variant: str, path: str, split: str) -> Source   # UserError: unknown variant, split
 
 A data set made by TensorFlow Datasets needs only its builder: `prepared` stores and reads it.
@@ -18,13 +18,13 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One picture and what people say of it.
+    """One image with its captions.
 
     Attributes:
         image: uint8[h w 3], RGB.
-        captions: one or more wordings; each is true of the picture by itself.
-        facts: what the captions assert, for a scorer to check ({} where nothing can check it).
-        label: the number of its class, from 0; None: it is of none, or nobody says which.
+        captions: one or more, none of them empty; each describes the image by itself.
+        facts: what the captions assert, for a scorer to check; {} where nothing can check it.
+        label: the index of the image's class, from 0; None: it has none.
     """
 
     image: np.ndarray
@@ -33,30 +33,46 @@ class Example:
     label: int | None = None
 
 
-def checked(i: int, count: int) -> int:
-    """The place i of `count` pictures, as a plain int; IndexError: there is none."""
+def checked_index(i: int, count: int) -> int:
+    """Return i as a Python int.
+
+    Raises:
+        IndexError: not 0 ≤ i < count.
+    """
     if not 0 <= i < count:
-        raise IndexError(f"picture {i} of {count}")
+        raise IndexError(f"image {i} of {count}")
     return int(i)
 
 
 @runtime_checkable
 class Source(Protocol):
-    """A split of a data set. Random access, picklable, safe to read from several threads."""
+    """A split of a data set: random access, picklable, safe to read from several threads.
+
+    Every Example has a caption. A source skips images without one and counts them in its log; if
+    finding them takes too long, they raise BrokenImage when they are read.
+    """
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Names of the classes that labels number; (): they have none. None: no labels."""
+        """Names of the classes, by label; (): the labels have no names; None: no labels."""
         ...
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         ...
 
     def __getitem__(self, i: int) -> Example:
-        """Read and decode picture i, 0 ≤ i < len; IndexError beyond."""
+        """Read and decode image i, 0 ≤ i < len.
+
+        Raises:
+            IndexError: i is outside this range.
+            BrokenImage: the image can't be read, or has no caption.
+        """
         ...
 
     def captions(self, i: int) -> tuple[str, ...]:
-        """Return the captions of picture i without decoding it."""
+        """Return the captions of image i without decoding it.
+
+        (): it has none, and reading it raises BrokenImage.
+        """
         ...

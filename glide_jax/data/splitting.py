@@ -1,4 +1,4 @@
-"""A test split for pictures that come without one: decided by their names alone."""
+"""A test split for images that come without one: an image's name alone decides."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,35 +6,46 @@ from collections.abc import Sequence
 from glide_jax.errors import UserError, unknown_name
 
 TEST_PERCENT = 5
-"""Of the pictures, kept back as the test split; which ones depends on their names alone."""
+"""How many percent of the images are held out as the test split, on average."""
 
 MIN_TO_SPLIT = 100
-"""Fewer pictures than this are not split: five of them would not tell anything."""
+"""Fewer images than this are not split: a test split of five says nothing."""
 
 
 def check_split(split: str, where: str) -> None:
-    """Raises UserError unless it is "train" or "test"."""
+    """Raise UserError unless `split` is "train" or "test"; `where` names the data set."""
     if split not in ("train", "test"):
         raise unknown_name(f"split of {where}", split, ("train", "test"))
 
 
-def kept_back(names: Sequence[str]) -> list[bool]:
-    """Which pictures are the test split's; none, where there are too few to split."""
+def held_out(names: Sequence[str]) -> list[bool]:
+    """Return for each image whether it is in the test split; all False if there are too few."""
     if len(names) < MIN_TO_SPLIT:
         return [False] * len(names)
     return [_in_test(name) for name in names]
 
 
-def places(tests: Sequence[bool], split: str, summary: str) -> list[int]:
-    """The places of a split's pictures among all.
+def describe_split(tests: Sequence[bool]) -> str:
+    """Return how many images each split has, in words.
 
     Args:
-        tests: as `kept_back` says of all pictures.
+        tests: of each image, whether it is in the test split (see `held_out`).
+    """
+    if not any(tests):
+        return f"fewer than {MIN_TO_SPLIT} are not split: all are in train"
+    return f"{len(tests) - sum(tests)} in train, {sum(tests)} held out as test"
+
+
+def split_indices(tests: Sequence[bool], split: str, summary: str) -> list[int]:
+    """Return the indices of a split's images among all images.
+
+    Args:
+        tests: of each image, whether it is in the test split (see `held_out`).
         split: "train" or "test".
-        summary: what they are, for the error.
+        summary: the data set in words, for the error.
 
     Raises:
-        UserError: it is the test split, and there is none.
+        UserError: the split is empty.
     """
     chosen = [i for i, is_test in enumerate(tests) if is_test == (split == "test")]
     if not chosen:
@@ -43,4 +54,6 @@ def places(tests: Sequence[bool], split: str, summary: str) -> list[int]:
 
 
 def _in_test(name: str) -> bool:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 100 < TEST_PERCENT
+    # Python reads the bytes of a file name that are not UTF-8 as lone surrogates.
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8]) % 100 < TEST_PERCENT

@@ -1,5 +1,5 @@
 """The maths of diffusion: pure functions of arrays; no flax, no files, no config.
 
-`gaussian` opens with the derivation; `schedule` holds the numbers it needs; `losses` trains a
-model, `guidance` bends its predictions, `samplers` and `sample` draw pictures from it.
+`gaussian` opens with the derivation and `schedule` holds its coefficients. `losses` and `timesteps`
+are for training; `guidance`, `samplers` and `sample` are for sampling.
 """

@@ -1,8 +1,8 @@
-"""Gaussian diffusion: what noise does to a picture, and what can be said of the way back.
+"""Gaussian diffusion: the noising process, its posterior, and the reverse process.
 
 The derivation, for one pixel (pixels are independent), t = 1 … T; code indexes from 0.
 
-1. Each step forgets a little and adds noise:
+1. Each step scales the image down a little and adds noise:
 
        q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t).
 
@@ -12,42 +12,44 @@ The derivation, for one pixel (pixels are independent), t = 1 … T; code indexe
        q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, 1 - alpha_bar_t),
        x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps,    eps ~ N(0, 1).        (a)
 
-   Nothing here asks that t-1 and t be neighbours in the schedule a model was trained on: any
-   rising subset of steps is a diffusion, with beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}.
+   t-1 and t need not be neighbours in the schedule that a model was trained on: any increasing
+   subset of steps is a diffusion, with beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}.
 
 3. Bayes: q(x_{t-1} | x_t, x_0) ∝ q(x_t | x_{t-1}) q(x_{t-1} | x_0). Precisions add,
 
        1 / variance = (1 - beta_t) / beta_t + 1 / (1 - alpha_bar_{t-1}),
        variance     = beta_t (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t),                    (b)
 
-   and means add weighted by precision,
+   and means add, weighted by precision,
 
        mean = sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t) x_0
             + sqrt(1 - beta_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) x_t.              (c)
 
    These are eqs. 6 and 7 of Ho et al. 2020. At the first step the variance is 0: x_0 is known.
 
-4. The way back, p(x_{t-1} | x_t), does not know x_0. A model that sees x_t guesses x_0_hat, which
-   goes into (c). Given x_t, (a) makes a guess of x_0 and a guess of eps the same guess; so is
+4. The reverse process p(x_{t-1} | x_t) does not know x_0. A model predicts x_0_hat from x_t, which
+   replaces x_0 in (c). Given x_t, by (a) a prediction of eps is equivalent to one of x_0; so is
    one of v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0 (Salimans & Ho 2022, sec. 4), since
    (x_0, eps) → (x_t, v) is a rotation:
 
        x_0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v,
        eps = sqrt(1 - alpha_bar) x_t + sqrt(alpha_bar) v.                                    (d)
 
-5. The variance of p(x_{t-1} | x_t) lies between (b), were x_0 known exactly, and beta_t, were the
-   pixels white noise. A model may learn where, on a log scale (Nichol & Dhariwal 2021, eq. 15):
+5. The variance of p(x_{t-1} | x_t) lies between (b), which is right if x_0 is known exactly, and
+   beta_t, which is right if the pixels are white noise. A model may learn where, on a log scale
+   (Nichol & Dhariwal 2021, eq. 15):
 
        log variance = fraction · log beta_t + (1 - fraction) · log (b).                      (e)
 
-In every function `i` is an index into the schedule GIVEN, i32[b] or i32[]; an index outside it
-gives NaN, not the wrong step's numbers.
+In every function `i` is an index into the schedule that is passed, i32[b] or i32[]; an index beyond
+it gives NaN.
 """
 
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from glide_jax.diffusion.schedule import Schedule
@@ -55,11 +57,11 @@ from glide_jax.types import Array, Denoiser, Prediction
 
 Apply = Callable[[Array, Array], Array]
 """A model closed over its weights and condition: (x_t: f32[b h w c], t: i32[b]) → raw output,
-[b h w c], or [b h w 2c] where the last c channels speak of the variance."""
+[b h w c], or [b h w 2c], whose last c channels are the variance's, see split_output."""
 
 
 def at(values: Array, i: Array, like: Array) -> Array:
-    """Values of a schedule at i, shaped to multiply pictures.
+    """Values of a schedule at i, shaped to multiply images.
 
     Args:
         values: f32[S], one of a Schedule's fields.
@@ -74,7 +76,7 @@ def at(values: Array, i: Array, like: Array) -> Array:
 
 
 def q_sample(schedule: Schedule, i: Array, x_0: Array, eps: Array) -> Array:
-    """x_t: x_0 with noise; (a), Ho et al. 2020, eq. 4.
+    """Sample x_t ~ q(x_t | x_0); (a), Ho et al. 2020, eq. 4.
 
     Args:
         schedule: of S steps.
@@ -110,11 +112,11 @@ def q_posterior(schedule: Schedule, i: Array, x_0: Array, x_t: Array) -> Gaussia
     Args:
         schedule: of S steps.
         i: i32[b] or i32[], in [0, S).
-        x_0: f32[b h w c], the picture or a guess of it.
+        x_0: f32[b h w c], the image or a prediction of it.
         x_t: f32[b h w c].
 
     Returns:
-        Its Gaussian; log_variance at i = 0 is that of i = 1, since log 0 is of no use.
+        Its Gaussian; log_variance at i = 0 is that of i = 1, where it is finite.
     """
     return Gaussian(
         mean=at(schedule.posterior_x_0_coefficient, i, x_0) * x_0
@@ -125,13 +127,13 @@ def q_posterior(schedule: Schedule, i: Array, x_0: Array, x_t: Array) -> Gaussia
 
 
 def p_posterior(schedule: Schedule, i: Array, x_t: Array, prediction: Prediction) -> Gaussian:
-    """p(x_{t-1} | x_t): the posterior with x_0_hat for x_0; its variance learned (e) or (b).
+    """p(x_{t-1} | x_t): the posterior with x_0_hat for x_0; variance (e) if learned, else (b).
 
     Args:
         schedule: of S steps.
         i: i32[b] or i32[], in [0, S).
         x_t: f32[b h w c].
-        prediction: what the model says of x_t.
+        prediction: the model's, from x_t.
 
     Returns:
         Its Gaussian.
@@ -161,20 +163,20 @@ def learned_log_variance(schedule: Schedule, i: Array, variance_fraction: Array)
 
 
 def x_0_from_eps(schedule: Schedule, i: Array, x_t: Array, eps: Array) -> Array:
-    """x_0 such that (a) makes x_t of it and eps; all f32[b h w c], i: i32[b] or i32[]."""
+    """x_0 from x_t and eps, by (a); all f32[b h w c], i: i32[b] or i32[]."""
     noise = at(schedule.sqrt_one_minus_alpha_bar, i, x_t) * eps
     return (x_t - noise) / at(schedule.sqrt_alpha_bar, i, x_t)
 
 
 def x_0_hat_of(schedule: Schedule, i: Array, x_t: Array, prediction: Prediction) -> Array:
-    """The picture that a prediction amounts to, f32[b h w c]; i: i32[b] or i32[]."""
+    """The image that a prediction corresponds to, f32[b h w c]; i: i32[b] or i32[]."""
     if prediction.x_0_hat is not None:
         return prediction.x_0_hat
     return x_0_from_eps(schedule, i, x_t, prediction.eps)
 
 
 def eps_from_x_0(schedule: Schedule, i: Array, x_t: Array, x_0: Array) -> Array:
-    """Eps such that (a) makes x_t of x_0 and it; all f32[b h w c], i: i32[b] or i32[]."""
+    """Eps from x_t and x_0, by (a); all f32[b h w c], i: i32[b] or i32[]."""
     signal = at(schedule.sqrt_alpha_bar, i, x_t) * x_0
     return (x_t - signal) / at(schedule.sqrt_one_minus_alpha_bar, i, x_t)
 
@@ -204,10 +206,10 @@ def v_from(schedule: Schedule, i: Array, x_0: Array, eps: Array) -> Array:
 
 
 class Parametrisation(NamedTuple):
-    """What a model's output stands for.
+    """What a model's output means.
 
     Attributes:
-        target: (schedule, i, x_0, eps) → what the output should be, f32[b h w c].
+        target: (schedule, i, x_0, eps) → the output to train towards, f32[b h w c].
         to_eps: (schedule, i, x_t, output) → eps, f32[b h w c].
     """
 
@@ -224,11 +226,11 @@ PREDICTIONS: dict[str, Parametrisation] = {
 
 
 def split_output(output: Array, channels: int) -> tuple[Array, Array | None]:
-    """A model's raw output as (value, variance_fraction): the one place that knows of halves.
+    """Split a model's raw output into (value, variance_fraction); only here is it split.
 
     Args:
         output: [b h w c], or [b h w 2c] whose second half is in [-1, 1]; any float type.
-        channels: c, of the pictures.
+        channels: c, of the images.
 
     Returns:
         value f32[b h w c], and variance_fraction f32[b h w c] in [0, 1] or None.
@@ -241,11 +243,11 @@ def split_output(output: Array, channels: int) -> tuple[Array, Array | None]:
         return output, None
     if output.shape[-1] != 2 * channels:
         raise ValueError(
-            f"a model of pictures with {channels} channels gives {channels} or {2 * channels}, "
+            f"a model of images with {channels} channels must return {channels} or {2 * channels}, "
             f"not {output.shape[-1]}"
         )
-    value, spread = jnp.split(output, 2, axis=-1)
-    return value, (spread + 1) / 2
+    value, variance = jnp.split(output, 2, axis=-1)
+    return value, (variance + 1) / 2
 
 
 def to_prediction(
@@ -258,7 +260,7 @@ def to_prediction(
         output: [b h w c] or [b h w 2c], see split_output.
         schedule: of S steps.
         i: i32[b] or i32[], in [0, S).
-        x_t: f32[b h w c], what the model saw.
+        x_t: f32[b h w c], the model's input.
 
     Returns:
         The Prediction.
@@ -272,11 +274,11 @@ def to_prediction(
 
 
 def denoiser_from(apply: Apply, schedule: Schedule, prediction: str) -> Denoiser:
-    """The Denoiser of a model: its edge.
+    """A model as a Denoiser.
 
     Args:
         apply: the model.
-        schedule: the one it was trained on, every step: t is an index into it.
+        schedule: the full one that it was trained on: t is an index into it.
         prediction: a name in PREDICTIONS.
     """
 
@@ -303,8 +305,8 @@ def discretized_gaussian_log_likelihood(x_0: Array, mean: Array, log_variance: A
     """Log probability of 8-bit pixels under a Gaussian (Ho et al. 2020, eq. 13).
 
     Args:
-        x_0: f32[b h w c] in [-1, 1], one of 256 values a pixel; a value owns 1/255 to each side,
-            and the first and the last also all that lies beyond.
+        x_0: f32[b h w c] in [-1, 1], one of 256 values a pixel; each stands for the interval of
+            ± 1/255 around it, the first and the last also for everything beyond.
         mean: f32[b h w c].
         log_variance: f32, broadcasts with mean.
 
@@ -317,11 +319,17 @@ def discretized_gaussian_log_likelihood(x_0: Array, mean: Array, log_variance: A
     probability = jnp.where(x_0 > 0.999, 1.0, below_upper) - jnp.where(
         x_0 < -0.999, 0.0, below_lower
     )
-    # 1e-12 is the reference's floor: no pixel costs more than 40 bits.
+    # 1e-12 as in the reference implementation: no pixel costs more than 40 bits.
     return jnp.log(jnp.maximum(probability, 1e-12))
 
 
 def _normal_cdf(x: Array) -> Array:
-    # The tanh fit of Ho et al. 2020's code, not the exact function: bits/dim stay comparable with
-    # the published ones. They differ in the tails, by a per cent or two of a poor model's bits.
-    return 0.5 * (1 + jnp.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    # The tanh approximation of Ho et al. 2020's code, so that bits/dim are comparable with the
+    # published ones. It differs in the tails, by one or two per cent of a poor model's bits.
+    return 0.5 * (1 + _tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def _tanh(x: Array) -> Array:
+    # Close to 1 one step of float32 is many nats of a pixel that is far out. There jnp.tanh is
+    # wrong by up to eight such steps, and by others in other versions of XLA; this is to one.
+    return jnp.where(x > 0, 1 - 2 * jax.nn.sigmoid(-2 * x), 2 * jax.nn.sigmoid(2 * x) - 1)

@@ -1,6 +1,6 @@
-"""What training minimises, and bits per dimension.
+"""The losses that training minimises, and bits per dimension.
 
-A model is a function (x_t, t) → raw output here; x_0, eps and x_t are f32[b h w c], i is i32[b].
+Here a model is a function (x_t, t) → raw output; x_0, eps and x_t are f32[b h w c], i is i32[b].
 """
 
 import math
@@ -20,16 +20,16 @@ from glide_jax.diffusion.gaussian import (
     split_output,
     x_0_hat_of,
 )
-from glide_jax.diffusion.sample import given_or_drawn
+from glide_jax.diffusion.sample import noise_source
 from glide_jax.diffusion.schedule import Schedule
 from glide_jax.types import Array, Denoiser, Prediction
 
 Weighting = Callable[[str, Array], Array]
-"""(a name in PREDICTIONS, log_snr: f32[b]) → weight of that prediction's own squared error."""
+"""(a name in PREDICTIONS, log_snr: f32[b]) → weight of the squared error of its own target."""
 
 
 def uniform(prediction: str, log_snr: Array) -> Array:
-    """1 for every step: L_simple (Ho et al. 2020, eq. 14), on the prediction's own target.
+    """1 for every step: L_simple (Ho et al. 2020, eq. 14), for the prediction's own target.
 
     Args:
         prediction: a name in PREDICTIONS.
@@ -42,7 +42,7 @@ def uniform(prediction: str, log_snr: Array) -> Array:
 
 
 def min_snr(prediction: str, log_snr: Array, gamma: float = 5.0) -> Array:
-    """min(SNR, γ) on x_0's squared error (Min-SNR-γ, Hang et al. 2023, whose γ is 5).
+    """min(SNR, γ) times x_0's squared error (Min-SNR-γ, Hang et al. 2023, whose γ is 5).
 
     Args:
         prediction: a name in PREDICTIONS.
@@ -56,10 +56,10 @@ def min_snr(prediction: str, log_snr: Array, gamma: float = 5.0) -> Array:
 
 
 def clipped_snr(prediction: str, log_snr: Array, gamma: float = 5.0) -> Array:
-    """max(1, min(SNR, γ)) on x_0's squared error.
+    """max(1, min(SNR, γ)) times x_0's squared error.
 
-    Truncated SNR (Salimans & Ho 2022, sec. 4), which keeps what is drawn out of pure noise from
-    counting for nothing, with Min-SNR-γ's bound.
+    Truncated SNR (Salimans & Ho 2022, sec. 4), which gives the noisiest steps a weight above zero,
+    with Min-SNR-γ's upper bound.
 
     Args:
         prediction: a name in PREDICTIONS.
@@ -74,12 +74,12 @@ def clipped_snr(prediction: str, log_snr: Array, gamma: float = 5.0) -> Array:
 
 
 def p2(prediction: str, log_snr: Array, k: float = 1.0, gamma: float = 1.0) -> Array:
-    """1 / (k + SNR)^γ on eps' squared error (P2, Choi et al. 2022, with k = γ = 1).
+    """1 / (k + SNR)^γ times eps' squared error (P2, Choi et al. 2022, with k = γ = 1).
 
     Args:
         prediction: a name in PREDICTIONS.
         log_snr: f32[b].
-        k: > 0, bounds the weight of pure noise.
+        k: > 0; 1/k^γ bounds the weight of the noisiest steps.
         gamma: ≥ 0; 0: L_simple of eps.
 
     Returns:
@@ -89,7 +89,7 @@ def p2(prediction: str, log_snr: Array, k: float = 1.0, gamma: float = 1.0) -> A
 
 
 def _eps_error(prediction: str, log_snr: Array) -> Array:
-    """Squared error of eps that one unit of the prediction's own squared error amounts to."""
+    """(Squared error of eps) / (squared error of the prediction's own target); f32[b]."""
     return {
         "eps": jnp.ones_like(log_snr),
         "x_0": jnp.exp(log_snr),
@@ -117,24 +117,24 @@ def loss_terms(
     vlb_weight: float,
     weighting: Weighting = uniform,
 ) -> dict[str, Array]:
-    """The losses of one noised batch; `hybrid` is the one to minimise.
+    """The losses of one noised batch; training minimises `hybrid`.
 
     Args:
         apply: the model; (x_t, t) → raw output with c or 2c channels.
         schedule: the one to train on.
-        prediction: a name in PREDICTIONS, what the output stands for.
-        i: i32[b], in [0, S): how noisy each picture is made.
+        prediction: a name in PREDICTIONS, what the output predicts.
+        i: i32[b], in [0, S): each image's step.
         x_0: f32[b h w c] in [-1, 1].
         eps: f32[b h w c], standard normal.
         vlb_weight: λ ≥ 0; 0.001 is what Nichol & Dhariwal 2021 used.
-        weighting: of mse over steps, in hybrid alone.
+        weighting: of mse over steps, in `hybrid` only.
 
     Returns:
         f32[b] each:
         mse: squared error of the output against its own target, mean over h w c;
         vlb: S times step i's bits per dimension, an estimate of L_vlb, whose gradient reaches
-            the variance only (Nichol & Dhariwal 2021, sec. 3.1); not there if the model learns
-            no variance;
+            the variance only (Nichol & Dhariwal 2021, sec. 3.1); absent if the model learns no
+            variance;
         hybrid: weight · mse + λ · vlb (their eq. 16).
     """
     x_t = q_sample(schedule, i, x_0, eps)
@@ -146,7 +146,7 @@ def loss_terms(
         return {"mse": mse, "hybrid": hybrid}
     frozen = jax.lax.stop_gradient(parametrisation.to_eps(schedule, i, x_t, value))
     vlb = vlb_bits(schedule, i, x_0, x_t, Prediction(frozen, variance_fraction))
-    # One step stands for all S of the sum, so that λ is the paper's whatever S is.
+    # One step estimates the sum over S steps, so that λ means the same for every S.
     vlb = vlb * schedule.num_steps
     return {"mse": mse, "vlb": vlb, "hybrid": hybrid + vlb_weight * vlb}
 
@@ -159,7 +159,7 @@ def vlb_bits(schedule: Schedule, i: Array, x_0: Array, x_t: Array, prediction: P
         i: i32[b] or i32[], in [0, S).
         x_0: f32[b h w c] in [-1, 1], 8-bit pixels.
         x_t: f32[b h w c].
-        prediction: what a model says of x_t.
+        prediction: a model's, from x_t.
 
     Returns:
         f32[b], bits per dimension: -log2 p(x_0 | x_1) at i = 0, else
@@ -173,7 +173,7 @@ def vlb_bits(schedule: Schedule, i: Array, x_0: Array, x_t: Array, prediction: P
 
 
 def prior_bits(schedule: Schedule, x_0: Array) -> Array:
-    """KL(q(x_T | x_0) ‖ N(0, 1)): what x_T still says of x_0 (Ho et al. 2020, L_T in eq. 5).
+    """KL(q(x_T | x_0) ‖ N(0, 1)): the information about x_0 in x_T (Ho et al. 2020, L_T in eq. 5).
 
     Args:
         schedule: of S steps.
@@ -194,18 +194,18 @@ def bits_per_dim(
     keys: Array | None = None,
     noise: Array | None = None,
 ) -> dict[str, Array]:
-    """The variational bound on -log2 p(x_0), term by term, one draw of noise for each.
+    """The variational bound on -log2 p(x_0), term by term, one sample of noise for each.
 
     Args:
         denoiser: the model's.
         schedule: of S steps, each costing one call of the denoiser.
         x_0: f32[b h w c] in [-1, 1], 8-bit pixels.
-        keys: key[b], a picture's source of noise; or
+        keys: key[b], each image's source of noise; or
         noise: f32[S b h w c], noise[i] for index i.
 
     Returns:
-        total, prior: f32[b], bits per dimension; vlb: f32[b S], the terms total - prior is the sum
-        of; x_0_mse, eps_mse: f32[b S], mean squared errors over h w c.
+        total, prior: f32[b], bits per dimension; vlb: f32[b S], the terms, whose sum is
+        total - prior; x_0_mse, eps_mse: f32[b S], mean squared errors over h w c.
 
     Raises:
         ValueError: both keys and noise are given, or neither.
@@ -213,7 +213,7 @@ def bits_per_dim(
 
     def term(_, per_step):
         i, given = per_step
-        eps = given_or_drawn(given, keys, i, x_0.shape[1:])(0)
+        eps = noise_source(given, keys, i, x_0.shape[1:])(0)
         return None, _bound_term(denoiser, schedule, i, x_0, eps)
 
     _, terms = jax.lax.scan(term, None, (jnp.arange(schedule.num_steps), noise))

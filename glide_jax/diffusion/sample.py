@@ -1,36 +1,48 @@
-"""The one loop: every sampler, every schedule, every model is driven by this lax.scan.
+"""The sampling loop: one lax.scan drives every sampler, every schedule and every model.
 
-Who wants to look at the picture between two steps takes them one by one: `begin`, then `advance`,
-which is the loop's body, for each.
+`sample` runs all steps. `begin` and `advance` run the same loop in chunks, so that progress can be
+shown between them: a chunk is one scan of fixed length, of which any number of steps is taken, so
+that the same compiled program serves however often somebody looks, with the same bits.
 
-Picture j of a batch depends on its key alone: not on its place in the batch, the batch's size or
+Image j of a batch depends on its key alone: not on its place in the batch, the size of the batch or
 the number of devices.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from glide_jax.diffusion.samplers import Noise, Sampler, one_draw
+from glide_jax.diffusion.samplers import Noise, Sampler, fixed_noise
 from glide_jax.diffusion.schedule import Schedule
 from glide_jax.types import Array, Denoiser, Prediction
 
-_INITIAL_NOISE = 0  # what a picture's key is folded with for x_T; step i takes i + 1,
-_NEXT_DRAW = 2**20  # and so much more for each further draw of that step;
-_TOLD_NOISE = 2**32 - 1  # what a picture is told is noised apart from all of them
-
-Carry = tuple[Array, Any]
-"""(x_t: f32[b h w c], the sampler's state), between two steps."""
+_INITIAL_NOISE = 0  # what an image's key is folded with for x_T; step i takes i + 1,
+_NEXT_SAMPLE = 2**20  # and so much more for each further noise sample of that step;
+_AUGMENTATION_NOISE = 2**32 - 1  # noise-conditioning augmentation is independent of them all
 
 
-def picture_keys(seed_key: Array, indices: Array | Sequence[int]) -> Array:
-    """A key for each picture, from the seed's and the picture's number.
+class Carry(NamedTuple):
+    """The state of the loop between two steps.
+
+    Attributes:
+        x_t: f32[b h w c].
+        sampler_state: what the sampler remembers, see `Sampler.init`.
+        x_0_hat: f32[b h w c], the last step's estimate of x_0; zeros before the first.
+    """
+
+    x_t: Array
+    sampler_state: Any
+    x_0_hat: Array
+
+
+def image_keys(seed_key: Array, indices: Array | Sequence[int]) -> Array:
+    """A key for each image, from the seed's key and the image's index.
 
     Args:
         seed_key: a typed key, key[].
-        indices: i32[b], each ≥ 0: which pictures of this seed.
+        indices: i32[b], each ≥ 0: which images of this seed.
 
     Returns:
         key[b].
@@ -39,11 +51,11 @@ def picture_keys(seed_key: Array, indices: Array | Sequence[int]) -> Array:
 
 
 def initial_noise(keys: Array, shape: tuple[int, ...]) -> Array:
-    """x_T: standard normal, each picture from its own key.
+    """x_T: standard normal, each image from its own key.
 
     Args:
         keys: key[b].
-        shape: (h, w, c), of one picture.
+        shape: (h, w, c), of one image.
 
     Returns:
         f32[b h w c].
@@ -51,53 +63,53 @@ def initial_noise(keys: Array, shape: tuple[int, ...]) -> Array:
     return _normal(keys, _INITIAL_NOISE, shape)
 
 
-def told_noise(keys: Array, shape: tuple[int, ...]) -> Array:
-    """Noise on what each picture is told, such as a low-res one: standard normal.
+def augmentation_noise(keys: Array, shape: tuple[int, ...]) -> Array:
+    """Standard normal noise for noise-conditioning augmentation of low-resolution images.
 
     Args:
         keys: key[b].
-        shape: (h, w, c), of one.
+        shape: (h, w, c), of one image.
 
     Returns:
         f32[b h w c], independent of initial_noise and of every step's.
     """
-    return _normal(keys, _TOLD_NOISE, shape)
+    return _normal(keys, _AUGMENTATION_NOISE, shape)
 
 
 def step_noise(keys: Array, i: Array, shape: tuple[int, ...], k: Array | int = 0) -> Array:
-    """The noise of step i: standard normal, each picture from its own key.
+    """The noise of step i: standard normal, each image from its own key.
 
     Args:
         keys: key[b].
         i: i32[], index into the schedule that is run, below 2²⁰.
-        shape: (h, w, c), of one picture.
-        k: i32[], in [0, 2048): which of the step's draws.
+        shape: (h, w, c), of one image.
+        k: i32[], in [0, 2048): which of the step's noise samples.
 
     Returns:
-        f32[b h w c], independent over steps and draws and of initial_noise.
+        f32[b h w c], independent over steps and k and of initial_noise.
     """
-    return _normal(keys, i + 1 + k * _NEXT_DRAW, shape)
+    return _normal(keys, i + 1 + k * _NEXT_SAMPLE, shape)
 
 
-def given_or_drawn(
+def noise_source(
     given: Array | None, keys: Array | None, i: Array, shape: tuple[int, ...]
 ) -> Noise:
-    """Step i's source of noise: the one draw that was given, or else step_noise of the keys.
+    """The noise of step i: the array that was given, or else step_noise of the keys.
 
     Args:
         given: f32[b h w c].
         keys: key[b].
         i: i32[], index into the schedule that is run.
-        shape: (h, w, c), of one picture.
+        shape: (h, w, c), of one image.
 
     Raises:
-        ValueError: both are given, or neither; when called, if one draw was given and another is
-            asked for.
+        ValueError: both are given, or neither; when called, if one array was given and a second
+            noise sample is requested.
     """
     if given is None and keys is not None:
         return lambda k: step_noise(keys, i, shape, k)
     if given is not None and keys is None:
-        return one_draw(given)
+        return fixed_noise(given)
     raise ValueError("give either keys or noise")
 
 
@@ -114,28 +126,31 @@ def sample(
     noise: Array | None = None,
     start: Array | None = None,
 ) -> Array:
-    """Pictures out of noise, from the schedule's last step to its first.
+    """Images from noise, from the schedule's last step to its first.
 
     Args:
         sampler: how a step is taken.
-        denoiser: guidance and thresholds already around it.
+        denoiser: with guidance and thresholds already around it.
         schedule: of the S steps to take, see kept_timesteps.
-        x_T: f32[b h w c], standard normal, see initial_noise; with start, x_t at that step: a
-            picture that q_sample noised to it.
-        keys: key[b], a picture's source of noise; or
+        x_T: f32[b h w c], standard normal, see initial_noise; with start, x_t at that step: an
+            image that q_sample noised to it.
+        keys: key[b], each image's source of noise; or
         noise: f32[S b h w c], noise[k] for index S - 1 - k: the noisiest step first.
-        start: i32[], in [0, S): the first step taken; those noisier are skipped, and cost nothing.
+        start: i32[], in [0, S): the first step taken; noisier ones are skipped, and cost nothing.
             None: S - 1. Another start doesn't compile again.
 
     Returns:
         x_0: f32[b h w c], in [-1, 1] as far as the denoiser keeps it there.
 
     Raises:
-        ValueError: both keys and noise are given, or neither; the sampler needs several draws a
-            step, and noise has one; a gradient shifts the mean, and the sampler has none.
+        ValueError: both keys and noise are given, or neither; the sampler needs several noise
+            samples a step, and noise has one; a gradient shifts the mean, and the sampler has none.
     """
-    run = (sampler, denoiser, schedule, x_T, keys, noise)
-    return _run(*run, start=start, record=False)[0]
+    loop = _Loop(sampler, denoiser, schedule, keys)
+    steps = _all_steps(schedule)
+    taken = None if start is None else steps <= start
+    carry, _ = loop.run(begin(sampler, x_T), steps, taken, noise, record=False)
+    return carry.x_t
 
 
 def sample_x_0_hats(
@@ -146,20 +161,20 @@ def sample_x_0_hats(
     keys: Array | None = None,
     noise: Array | None = None,
 ) -> Array:
-    """What the same run of `sample` took x_0 to be at each step; S times its memory.
+    """The estimate of x_0 at each step of the same run of `sample`; S times its memory.
 
     Args and Raises: those of `sample`.
 
     Returns:
-        f32[S b h w c], in the order the steps were taken.
+        f32[S b h w c], in the order in which the steps were taken.
     """
-    run = (sampler, denoiser, schedule, x_T, keys, noise)
-    return _run(*run, start=None, record=True)[1]
+    loop = _Loop(sampler, denoiser, schedule, keys)
+    return loop.run(begin(sampler, x_T), _all_steps(schedule), None, noise, record=True)[1]
 
 
 def begin(sampler: Sampler, x_T: Array) -> Carry:
-    """What the first step is given; x_T as for `sample`."""
-    return x_T, sampler.init(x_T)
+    """The state before the first step; x_T as for `sample`."""
+    return Carry(x_T, sampler.init(x_T), jnp.zeros_like(x_T))
 
 
 def advance(
@@ -167,58 +182,72 @@ def advance(
     denoiser: Denoiser,
     schedule: Schedule,
     carry: Carry,
-    i: Array,
-    keys: Array | None = None,
-    noise: Array | None = None,
-) -> tuple[Carry, Array]:
-    """Take one step, as `sample` takes all of them.
+    first: Array,
+    count: Array,
+    keys: Array,
+    *,
+    length: int,
+) -> Carry:
+    """Take a chunk of the steps that `sample` takes.
 
     Args:
         sampler, denoiser, schedule, keys: as for `sample`.
-        carry: what the step before gave, or `begin`.
-        i: i32[], in [0, S): the step, an index into the schedule; S - 1 comes first.
-        noise: f32[b h w c], of this step, in the place of keys.
+        carry: the state after the chunk before, or `begin`.
+        first: i32[], in [0, S): the chunk's first step, an index into the schedule; S - 1 comes
+            first of all.
+        count: i32[], in [0, length]: how many steps are taken; index 0 is the last there is.
+        length: of the scan. Static: another first or count doesn't compile again.
 
     Returns:
-        What the next step is given, whose picture is x_0 after i = 0; and x_0_hat: f32[b h w c].
+        The state after those steps; after index 0 its x_t is x_0.
 
     Raises:
         ValueError: as `sample`.
     """
-    x_t, state = carry
-    source = given_or_drawn(noise, keys, i, x_t.shape[1:])
-    denoiser = _without_mean_gradient(denoiser, sampler)
-    x_prev, state, x_0_hat = sampler.update(denoiser, schedule, i, x_t, state, source)
-    return (x_prev, state), x_0_hat
+    offsets = jnp.arange(length)
+    steps = first - offsets
+    taken = (offsets < count) & (steps >= 0)
+    return _Loop(sampler, denoiser, schedule, keys).run(carry, steps, taken, None, record=False)[0]
 
 
-def _run(
-    sampler: Sampler,
-    denoiser: Denoiser,
-    schedule: Schedule,
-    x_T: Array,
-    keys: Array | None,
-    noise: Array | None,
-    start: Array | None,
-    record: bool,
-) -> tuple[Array, Any]:
-    def take(carry, i, given):
-        carry, x_0_hat = advance(sampler, denoiser, schedule, carry, i, keys, given)
-        return carry, (x_0_hat if record else None)
+def _all_steps(schedule: Schedule) -> Array:
+    """i32[S], the noisiest step first."""
+    return jnp.arange(schedule.num_steps - 1, -1, -1)
 
-    def step(carry, per_step):
-        if start is None:
-            return take(carry, *per_step)
-        skip = lambda carry, i, given: (carry, None)  # noqa: E731
-        return jax.lax.cond(per_step[0] <= start, take, skip, carry, *per_step)
 
-    noisiest_first = jnp.arange(schedule.num_steps - 1, -1, -1)
-    carry, x_0_hats = jax.lax.scan(step, begin(sampler, x_T), (noisiest_first, noise))
-    return carry[0], x_0_hats
+class _Loop(NamedTuple):
+    """The scan, and what stays the same over its steps."""
+
+    sampler: Sampler
+    denoiser: Denoiser
+    schedule: Schedule
+    keys: Array | None
+
+    def run(
+        self, carry: Carry, steps: Array, taken: Array | None, noise: Array | None, *, record: bool
+    ) -> tuple[Carry, Any]:
+        """Take those of the steps that are `taken` (None: all); record: each one's x_0_hat too."""
+        denoiser = _without_mean_gradient(self.denoiser, self.sampler)
+
+        def take(carry: Carry, i: Array, given: Array | None) -> Carry:
+            source = noise_source(given, self.keys, i, carry.x_t.shape[1:])
+            x_t, state = carry.x_t, carry.sampler_state
+            return Carry(*self.sampler.update(denoiser, self.schedule, i, x_t, state, source))
+
+        def step(carry: Carry, per_step: tuple[Array, Array | None, Array | None]):
+            i, is_taken, given = per_step
+            if is_taken is None:
+                carry = take(carry, i, given)
+            else:
+                skip = lambda carry, i, given: carry  # noqa: E731
+                carry = jax.lax.cond(is_taken, take, skip, carry, i, given)
+            return carry, (carry.x_0_hat if record else None)
+
+        return jax.lax.scan(step, carry, (steps, taken, noise))
 
 
 def _without_mean_gradient(denoiser: Denoiser, sampler: Sampler) -> Denoiser:
-    """The denoiser, unless it sets a gradient that this sampler would not look at."""
+    """The denoiser, checked not to set a gradient that this sampler would ignore."""
     if sampler.gradient_shifts == "mean":
         return denoiser
 

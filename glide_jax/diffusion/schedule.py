@@ -1,7 +1,7 @@
-"""How much noise there is at each step: betas, the steps that sampling keeps, the Schedule.
+"""The noise schedule: betas, the steps that sampling keeps, and the Schedule made of them.
 
 Everything is computed in numpy float64 and cast to float32 once. A Schedule is data: two with
-the same number of steps run through the same compiled function.
+the same number of steps use the same compiled function.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import numpy as np
 from glide_jax.errors import UserError
 from glide_jax.types import Array
 
-_LAST_BETA = 0.999  # squared cosine would end at 1, where x_T says nothing of x_0
+_LAST_BETA = 0.999  # squared cosine would end at 1, where x_T is independent of x_0
 
 
 def linear_betas(num_steps: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def linear_betas(num_steps: int) -> np.ndarray:
     """
     if num_steps <= 20:
         raise UserError(
-            f"a linear schedule can't have {num_steps} steps, its last beta would reach 1; "
+            f"a linear schedule of {num_steps} steps would have a last beta of 1 or more; "
             "take more than 20 steps, or the squared_cosine schedule"
         )
     scale = 1000 / num_steps
@@ -65,21 +65,21 @@ BETAS: dict[str, Callable[[int], np.ndarray]] = {
 
 
 def kept_timesteps(spec: str, betas: np.ndarray) -> np.ndarray:
-    """The original steps that a respacing keeps.
+    """The steps of the original schedule that a respacing keeps.
 
     Args:
-        spec: "100": that many, evenly spread, both ends kept. "10,10,3,2,2": cut the steps into as
-            many equal sections, least noisy first, and keep so many of each. "fast27": GLIDE's
-            fast upsampling. "ddim25": every k-th from 0, k whole (Song et al. 2021). "logsnr20":
-            that many, evenly spread in log_snr as far as whole steps can be, both ends kept (Lu et
-            al. 2022, DPM-Solver). "": all.
+        spec: "100": 100 steps at equal distances, both ends kept. "10,10,3,2,2": five equal
+            sections, the least noisy first, with that many steps of each. "fast27": GLIDE's 27
+            steps for fast upsampling. "ddim25": 25 steps with an integer stride, from 0 (Song et
+            al. 2021). "logsnr20": 20 steps at equal distances in log_snr, rounded to steps that
+            exist, both ends kept (Lu et al. 2022, DPM-Solver). "": all.
         betas: f64[T] in (0, 1), of the original schedule.
 
     Returns:
-        i64[S], rising, in [0, T).
+        i64[S], increasing, in [0, T).
 
     Raises:
-        UserError: a spec that is not one of these, or can't be had from T steps.
+        UserError: spec is not one of these, or impossible for T steps.
     """
     num_steps = len(betas)
     if spec == "":
@@ -90,14 +90,14 @@ def kept_timesteps(spec: str, betas: np.ndarray) -> np.ndarray:
         return _even_in_log_snr(spec, betas)
     if spec == "fast27":
         kept = _sectioned(spec, [10, 10, 3, 2, 2], num_steps)
-        # The very last step looks at pure noise; starting two earlier leaves fewer artefacts.
+        # At the last step x_t is pure noise; to start two steps below gives fewer artefacts.
         kept[-1] = num_steps - 3
         return kept
     return _sectioned(spec, _counts(spec, spec, num_steps), num_steps)
 
 
 def _counts(spec: str, numbers: str, num_steps: int) -> list[int]:
-    """The numbers with commas between them, each 1 or more, no more than num_steps together."""
+    """The numbers between commas, each 1 or more, their sum at most num_steps."""
     parts = [part.strip() for part in numbers.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise UserError(
@@ -116,7 +116,7 @@ def _counts(spec: str, numbers: str, num_steps: int) -> list[int]:
 
 
 def _single_count(spec: str, number: str, num_steps: int) -> int:
-    # A comma is no digit: two numbers are not understood.
+    # With a comma replaced, two numbers are refused.
     return _counts(spec, number.replace(",", "?"), num_steps)[0]
 
 
@@ -131,8 +131,8 @@ def _strided(spec: str, num_steps: int) -> np.ndarray:
     possible = sorted({-(-num_steps // stride) for stride in range(1, num_steps + 1)})
     nearest = sorted(possible, key=lambda count: abs(count - wanted))[:2]
     raise UserError(
-        f"respacing {spec!r}: no whole stride over {num_steps} steps keeps {wanted}; "
-        f"the nearest that one does: {', '.join(f'ddim{count}' for count in sorted(nearest))}"
+        f"respacing {spec!r}: no integer stride over {num_steps} steps keeps {wanted}; "
+        f"take the nearest: {', '.join(f'ddim{count}' for count in sorted(nearest))}"
     )
 
 
@@ -144,8 +144,8 @@ def _even_in_log_snr(spec: str, betas: np.ndarray) -> np.ndarray:
     log_snr = np.log(alpha_bar) - np.log1p(-alpha_bar)
     wanted = np.linspace(log_snr[0], log_snr[-1], count)
     nearest = np.abs(log_snr[None, :] - wanted[:, None]).argmin(axis=1)
-    # Where log_snr falls by more than the spacing from one step to the next, near the ends, several
-    # wish for the same step: the later of them take the next ones, as far as there are any.
+    # Near the ends log_snr falls by more than the spacing from one step to the next, and several
+    # choose the same step: the later ones move on to the next steps, as far as there are any.
     place = np.arange(count)
     pushed = np.maximum.accumulate(nearest - place)
     return np.minimum(pushed, len(betas) - count) + place
@@ -162,8 +162,8 @@ def _sectioned(spec: str, counts: Sequence[int], num_steps: int) -> np.ndarray:
                 f"(the schedule has {num_steps}); ask for fewer"
             )
         stride = (len(section) - 1) / max(count - 1, 1)
-        # Added up, not multiplied: where a half comes out just below, the released models' steps
-        # were chosen by the sum.
+        # A sum, not a product: the released models' steps were rounded from the sum, which can end
+        # just below a half.
         places = np.cumsum([0.0] + [stride] * (count - 1))
         kept.append(section[places.round().astype(int)])
     return np.concatenate(kept)
@@ -174,20 +174,20 @@ def _sectioned(spec: str, counts: Sequence[int], num_steps: int) -> np.ndarray:
 class Schedule:
     """The numbers of a diffusion of S steps; index 0 is the least noisy. A pytree.
 
-    Differences such as 1 - alpha_bar are fields of their own: in float32 they can't be had from
-    alpha_bar where it is near 1.
+    Differences such as 1 - alpha_bar are fields of their own: they can't be computed in float32
+    from an alpha_bar near 1.
 
     Attributes:
-        timesteps: i32[S], rising: the ORIGINAL index of each step, what a model is told.
+        timesteps: i32[S], increasing: the ORIGINAL index of each step, a model's input t.
         beta: f32[S] in (0, 1], variance of q(x_t | x_{t-1}), where t-1 is the previous KEPT step.
         log_beta: f32[S].
-        alpha_bar: f32[S] in (0, 1), falling: share of x_0's variance left in x_t.
+        alpha_bar: f32[S] in (0, 1), decreasing: share of x_0's variance left in x_t.
         alpha_bar_prev: f32[S], alpha_bar one step less noisy; 1 at index 0.
         alpha_bar_next: f32[S], alpha_bar one step noisier; 0 at the last index.
-        sqrt_alpha_bar: f32[S], what x_0 is multiplied by in x_t.
-        sqrt_one_minus_alpha_bar: f32[S], what eps is multiplied by in x_t.
+        sqrt_alpha_bar: f32[S], the coefficient of x_0 in x_t.
+        sqrt_one_minus_alpha_bar: f32[S], the coefficient of eps in x_t.
         one_minus_alpha_bar_prev: f32[S].
-        log_snr: f32[S], log(alpha_bar / (1 - alpha_bar)), falling.
+        log_snr: f32[S], log(alpha_bar / (1 - alpha_bar)), decreasing.
         posterior_x_0_coefficient: f32[S], of x_0 in the mean of q(x_{t-1} | x_t, x_0).
         posterior_x_t_coefficient: f32[S], of x_t in that mean.
         posterior_variance: f32[S], of q(x_{t-1} | x_t, x_0); 0 at index 0.
@@ -222,20 +222,20 @@ def make_schedule(
 
     Args:
         betas: f64[T] in (0, 1), of the original schedule.
-        timesteps: i[S], rising, in [0, T): the steps kept; None: all.
+        timesteps: i[S], increasing, in [0, T): the steps to keep; None: all.
 
     Returns:
         A Schedule of S steps.
 
     Raises:
-        ValueError: betas outside (0, 1); timesteps empty, not rising or out of range.
+        ValueError: betas outside (0, 1); timesteps empty, not increasing or out of range.
     """
     betas = np.asarray(betas, np.float64)
     if betas.ndim != 1 or not np.all((betas > 0) & (betas < 1)):
-        raise ValueError("betas must be one row of numbers between 0 and 1, both excluded")
+        raise ValueError("betas must be a vector of numbers between 0 and 1, both excluded")
     kept = np.arange(len(betas)) if timesteps is None else np.asarray(timesteps, np.int64)
     if len(kept) == 0 or np.any(np.diff(kept) <= 0) or kept[0] < 0 or kept[-1] >= len(betas):
-        raise ValueError(f"timesteps must rise within [0, {len(betas)})")
+        raise ValueError(f"timesteps must increase within [0, {len(betas)})")
     return _from_alpha_bar(np.cumprod(1 - betas)[kept], kept)
 
 

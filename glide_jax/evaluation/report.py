@@ -1,4 +1,4 @@
-"""One picture of a run: what its stages learned and how fast, what it draws, how it scores."""
+"""report.png: one image of a run, with its curves, speed, samples and scores."""
 
 import json
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from PIL import Image
 
 from glide_jax.errors import UserError
+from glide_jax.evaluation.summary import read_summary
 from glide_jax.parallel.processes import by_first_process
-from glide_jax.writing import whole
+from glide_jax.writing import atomic_path
 
 FILE = "report.png"
 _LINES = "metrics.jsonl"
-_SUMMARY = "summary.json"
 _SAMPLES = "samples.png"
 
 _WIDTH = 14.0
 _ROW = 3.3
 _DPI = 110
 _POINTS = 300
-"""A curve has so many points at most: more are not to be told apart."""
+"""The most points of a curve: more could not be seen."""
 _BLUE, _GREY = "#1f5fa8", "#b9c4d0"
 _QUARTERS = {
     "#fdae61": "least noise",
@@ -38,46 +38,41 @@ Rows = list[dict[str, Any]]
 
 @by_first_process
 def write_report(workdir: Path) -> None:
-    """Draw WORKDIR/report.png out of what lies there; a run in its midst may be drawn too.
+    """Plot WORKDIR/report.png from the files there; the run need not be finished.
 
     Args:
         workdir: with the metrics of one stage or more.
 
     Raises:
-        UserError: it has none.
+        UserError: it has no metrics.
         DiskError: it can't be written.
     """
     stages = _stages(workdir)
     if not stages:
         raise UserError(
-            f"{workdir} has no {_LINES} of a stage to report: train there, with 'jsonl' among "
-            "watching.sinks"
+            f"{workdir} has no stage with {_LINES} to report: train there, with 'jsonl' in "
+            "monitoring.sinks"
         )
-    summary = _summary(workdir)
+    summary = read_summary(workdir)
     sheet = workdir / _SAMPLES
-    picture = Image.open(sheet).convert("RGB") if sheet.exists() else None
+    image = Image.open(sheet).convert("RGB") if sheet.exists() else None
     scores = _flat(summary.get("scores", {}))
-    figure = _figure(workdir.absolute().name, stages, summary, picture, scores)
-    with whole(workdir / FILE) as part:
+    figure = _figure(workdir.absolute().name, stages, summary, image, scores)
+    with atomic_path(workdir / FILE) as part:
         figure.savefig(part, format="png", dpi=_DPI)
 
 
 def _stages(workdir: Path) -> dict[str, Rows]:
-    """The lines of each stage, in the order in which they were trained."""
+    """The metrics of each stage, in the order in which the stages were trained."""
     found = sorted(workdir.glob(f"*/{_LINES}"), key=lambda file: file.stat().st_mtime_ns)
     read = {file.parent.name: _rows(file) for file in found}
     return {name: rows for name, rows in read.items() if rows}
 
 
 def _rows(file: Path) -> Rows:
-    """The whole lines: a run in its midst may be writing one."""
+    """The complete lines: a run that goes on may be writing the last one."""
     text = file.read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-
-def _summary(workdir: Path) -> Mapping[str, Any]:
-    file = workdir / _SUMMARY
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def _flat(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -93,48 +88,48 @@ def _figure(
     name: str,
     stages: Mapping[str, Rows],
     summary: Mapping[str, Any],
-    picture: Image.Image | None,
+    image: Image.Image | None,
     scores: Mapping[str, Mapping[str, float]],
 ) -> Figure:
     heights = [_ROW] * len(stages)
-    if picture is not None:
-        heights.append((_WIDTH - 0.6) * picture.height / picture.width)
+    if image is not None:
+        heights.append((_WIDTH - 0.6) * image.height / image.width)
     if scores:
         heights.append(_ROW)
     figure = Figure(figsize=(_WIDTH, sum(heights) + 0.8), layout="constrained")
     figure.suptitle(f"{_headline(name, stages, summary)}\n", fontsize=13, x=0.01, ha="left")
     parts = iter(figure.subfigures(len(heights), height_ratios=heights, squeeze=False)[:, 0])
     for stage, rows in stages.items():
-        _draw_stage(next(parts), stage, rows)
-    if picture is not None:
+        _plot_stage(next(parts), stage, rows)
+    if image is not None:
         axes = next(parts).subplots()
-        axes.imshow(np.asarray(picture), interpolation="lanczos")
+        axes.imshow(np.asarray(image), interpolation="lanczos")
         axes.set_axis_off()
     if scores:
-        _draw_scores(next(parts).subplots(), scores)
+        _plot_scores(next(parts).subplots(), scores)
     return figure
 
 
 def _headline(name: str, stages: Mapping[str, Rows], summary: Mapping[str, Any]) -> str:
     steps = ", ".join(f"{stage} {rows[-1]['step']:,} steps" for stage, rows in stages.items())
-    told = [name, steps]
+    parts = [name, steps]
     if "seconds" in summary:
-        told.append(f"{summary['seconds'] / 60:,.1f} min, {summary['peak_rss_gib']} GiB of memory")
-    return "   ·   ".join(told)
+        parts.append(f"{summary['seconds'] / 60:,.1f} min, {summary['peak_rss_gib']} GiB of memory")
+    return "   ·   ".join(parts)
 
 
-def _draw_stage(part: SubFigure, stage: str, rows: Rows) -> None:
-    drawn = [_draw_loss, _draw_quarters, _draw_speed]
-    for axes, draw in zip(part.subplots(1, len(drawn)), drawn, strict=True):
+def _plot_stage(part: SubFigure, stage: str, rows: Rows) -> None:
+    plots = [_plot_loss, _plot_quarters, _plot_speed]
+    for axes, plot in zip(part.subplots(1, len(plots)), plots, strict=True):
         axes.set_xlabel("step", fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-        draw(axes, stage, rows)
+        plot(axes, stage, rows)
 
 
-def _draw_loss(axes: Axes, stage: str, rows: Rows) -> None:
+def _plot_loss(axes: Axes, stage: str, rows: Rows) -> None:
     axes.set_title(f"{stage}: loss", loc="left")
     step, value = _curve(rows, "loss")
     axes.plot(step, value, color=_GREY, linewidth=1)
@@ -148,7 +143,7 @@ def _draw_loss(axes: Axes, stage: str, rows: Rows) -> None:
         _note(axes, f"{skipped:,} steps skipped", height=0.9)
 
 
-def _draw_quarters(axes: Axes, stage: str, rows: Rows) -> None:
+def _plot_quarters(axes: Axes, stage: str, rows: Rows) -> None:
     for i, (colour, name) in enumerate(_QUARTERS.items(), 1):
         step, value = _curve(rows, f"loss_q{i}")
         if len(value):
@@ -163,29 +158,29 @@ def _draw_quarters(axes: Axes, stage: str, rows: Rows) -> None:
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
 
 
-def _draw_speed(axes: Axes, stage: str, rows: Rows) -> None:
-    axes.set_title("pictures a second", loc="left")
-    step, value = _curve(rows, "pictures_per_s")
+def _plot_speed(axes: Axes, stage: str, rows: Rows) -> None:
+    axes.set_title("images per second", loc="left")
+    step, value = _curve(rows, "images_per_s")
     axes.plot(step, value, color=_BLUE, marker="" if len(value) > 1 else "o")
     axes.set_ylim(0, 1.25 * max(value, default=1))
     _note(axes, _speed_in_words(rows))
 
 
 def _speed_in_words(rows: Rows) -> str:
-    """Of the run's later half: the first lines are of a start."""
+    """Means over the later half of the metrics, which leaves out the start."""
     half = rows[len(rows) // 2 :]
-    told = []
+    words = []
     for name, shown in (
         ("mfu", "MFU {:.0%}"),
         ("input_wait", "{:.1%} of the time waiting for data"),
     ):
         values = [row[name] for row in half if row.get(name) is not None]
         if values:
-            told.append(shown.format(np.mean(values)))
-    return ", ".join(told)
+            words.append(shown.format(np.mean(values)))
+    return ", ".join(words)
 
 
-def _draw_scores(axes: Axes, scores: Mapping[str, Mapping[str, float]]) -> None:
+def _plot_scores(axes: Axes, scores: Mapping[str, Mapping[str, float]]) -> None:
     measures = list(dict.fromkeys(name for values in scores.values() for name in values))
     measures = [m for m in measures if all(0 <= v.get(m, -1) <= 1 for v in scores.values())]
     width = 0.8 / len(scores)
@@ -196,14 +191,14 @@ def _draw_scores(axes: Axes, scores: Mapping[str, Mapping[str, float]]) -> None:
         bars = axes.bar(places, heights, width * 0.92, label=name, color=colours[i % len(colours)])
         axes.bar_label(bars, fmt="%.0f", fontsize=8, padding=1)
     axes.set_xticks(range(len(measures)), measures)
-    axes.set_title("right in so many of a hundred captions", loc="left")
+    axes.set_title("correct images, % of captions", loc="left")
     axes.set_ylim(0, 108)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _curve(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, values) of the lines that have it, neighbours taken together where they are many."""
+    """(steps, values) of the rows that have it; many are averaged in groups of neighbours."""
     pairs = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
     if not pairs:
         return np.empty(0), np.empty(0)

@@ -1,32 +1,32 @@
-"""Public files in the cache folder: fetched once, checked once; there only when they are whole."""
+"""Public files in the cache folder: fetched once, checked once, never there incomplete."""
 
 import contextlib
 import hashlib
 import re
 from pathlib import Path
 
-from glide_jax.cache import cache_folder
+from glide_jax.cache import cache_folder, lock
 from glide_jax.errors import UserError
 from glide_jax.interop import contents, released
 from glide_jax.interop.fetch import disk, fetch
 from glide_jax.interop.released import PublicFile
-from glide_jax.locking import lock
 
 
 def download(what: str, *, cache: Path | None = None, progress: bool = True) -> Path:
-    """Return the path of a public file, fetched and checked, or already there.
+    """The path of a public file, which is fetched and checked if it is not there yet.
 
-    A file that somebody put there by hand is checked, and then as good. Of several processes one
-    fetches and the others wait.
+    A file that was put there by hand is checked and used. Of several processes one fetches and the
+    others wait.
 
     Args:
         what: a name in `released.FILES`, or an http address.
-        cache: the folder for it; None: the one that `cache_folder` gives.
-        progress: whether stderr shows how far it is.
+        cache: the folder for it; None: `cache_folder()`.
+        progress: whether stderr shows a progress bar.
 
     Raises:
-        UserError: it can't be had (the message says what to fetch elsewhere, and where to put it),
-            the file there is not the right one, or the disk is full (what has arrived is kept).
+        UserError: it can't be fetched (the message says what to fetch elsewhere, and where to put
+            it), the file there is not the right one, or the disk is full (what has arrived is
+            kept).
     """
     file = _public_file(what)
     path = (cache or cache_folder()) / _file_name(file)
@@ -40,7 +40,7 @@ def download(what: str, *, cache: Path | None = None, progress: bool = True) -> 
                     _mark(path)
     if not _is_marked(path):
         _check(file, path)
-        with contextlib.suppress(OSError):  # A folder that others fill may be read-only.
+        with contextlib.suppress(OSError):  # a shared folder may be read-only
             _mark(path)
     return path
 
@@ -50,7 +50,7 @@ def _public_file(what: str) -> PublicFile:
         first, *others = released.find(what)
         if others:
             names = ", ".join(file.name for file in (first, *others))
-            raise UserError(f"{what} is several files: fetch each of {names}")
+            raise UserError(f"{what} stands for several files: fetch each of {names}")
         return first
     if not what.startswith(("http://", "https://")):
         raise UserError(f"{what} can't be fetched: give a name, or an address that begins https://")
@@ -58,7 +58,7 @@ def _public_file(what: str) -> PublicFile:
 
 
 def _file_name(file: PublicFile) -> str:
-    """As in its address; with a hash before it where another file might have the same name."""
+    """The name in its address; of unknown files with a hash before it, so that names are unique."""
     name = file.url.rpartition("/")[2]
     if file.name in released.FILES:
         return name
@@ -69,25 +69,25 @@ def _file_name(file: PublicFile) -> str:
 def _check(file: PublicFile, path: Path) -> None:
     """Raise UserError for a file that is not the published one."""
     try:
-        flaw = contents.flaw(path, path.name, file.size, file.digest)
+        found = contents.integrity_error(path, path.name, file.size, file.digest)
     except OSError as error:
         raise UserError(
             f"{path} can't be read ({error.strerror}): delete it and try again"
         ) from error
-    if flaw:
+    if found:
         raise UserError(
-            f"{path} is not {file.name} as published ({flaw}): delete it and run again, or put "
-            f"there what {file.url} gives"
+            f"{path} is not {file.name} as published ({found}): delete it and run again, or "
+            f"replace it by what {file.url} gives"
         )
 
 
 def _mark(path: Path) -> None:
-    """Note that a file was checked, so that gigabytes are not read for it again."""
+    """Note that a file was checked, so that its gigabytes need not be read again."""
     _marker(path).write_text(_stamp(path), encoding="utf-8")
 
 
 def _is_marked(path: Path) -> bool:
-    """Whether the file was checked, and is still that one."""
+    """Whether the file was checked and has not changed since."""
     try:
         return _marker(path).read_text(encoding="utf-8") == _stamp(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""What was trained here → files that the public PyTorch code loads.
+"""A workdir's weights → files that the public PyTorch code loads.
 
 DIR/base/checkpoints/STEP ─ restore ─→ params ─ openai.to_state_dict ─→ FILE
                       └── experiment ─→ the reference's options ──────→ FILE.options.json
@@ -10,23 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from glide_jax.config import BASE, Experiment, StageConfig
-from glide_jax.errors import UserError, unknown_name
+from glide_jax.checkpoints import open_stage
+from glide_jax.errors import UserError
 from glide_jax.interop import families, files, openai
 from glide_jax.interop.reference import reference_options
 from glide_jax.interop.sidecar import Sidecar, sidecar_path, to_json
 from glide_jax.models.clip import Clip, split_params
 from glide_jax.models.families import model_of
-from glide_jax.training.checkpoints import open_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What an export did.
+    """The result of an export.
 
     Attributes:
-        files: what was written; the options of each lie beside it.
-        weights: `params`, as the last step left them, or `ema_params`, their moving average.
+        files: the files written; each has its options beside it.
+        weights: `params`, the weights after the last step, or `ema_params`, their moving average.
         step: of the checkpoint.
         unlike: what the reference has no option for, a line each.
     """
@@ -38,33 +37,39 @@ class Exported:
 
 
 def export_checkpoint(
-    workdir: Path, out: Path, *, stage_name: str = BASE, ema: bool = False, dtype: str = "float32"
+    workdir: Path,
+    out: Path,
+    *,
+    stage_name: str | None = None,
+    ema: bool = False,
+    dtype: str = "float32",
 ) -> Exported:
-    """Write a stage's newest weights under the reference's names, and its options beside them.
+    """Write a stage's newest weights with the reference's keys, and its options beside them.
 
     Args:
         workdir: of training or `import_checkpoint`.
         out: a `.pt` or `.safetensors` file. CLIP becomes two: `clip.pt` is split into
-            `clip-image.pt` and `clip-text.pt`. None of them may be there yet.
-        stage_name: of a stage of the experiment.
-        ema: the moving average of the weights, which sampling uses, rather than the weights
-            themselves. A checkpoint that was imported has nothing else.
+            `clip-image.pt` and `clip-text.pt`. None of them may exist yet.
+        stage_name: of a stage of the experiment; None: the first.
+        ema: whether to write the moving average of the weights, which sampling uses, instead of
+            the weights. An imported checkpoint has only the average.
         dtype: a name of `files.DTYPES`.
 
     Raises:
-        UserError: there is no such checkpoint, a file is there already or can't be written, or a
+        UserError: there is no such checkpoint, a file exists already or can't be written, or a
             weight is too large for the dtype; nothing new is left then.
     """
     files.format_of(out)
-    checkpoint = open_checkpoint(workdir / stage_name / "checkpoints")
-    experiment = _alone(checkpoint.experiment, stage_name)
+    checkpoint = open_stage(workdir, stage_name)
+    experiment = checkpoint.experiment.only(checkpoint.stage)
     weights = "ema_params" if ema or not checkpoint.is_of_a_run else "params"
     vocab_size = _vocab_size(checkpoint.shapes(weights))
     (stage,) = experiment.stages.values()
-    model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text.length)
+    model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
     is_clip = isinstance(model, Clip)
     targets = [_named(out, part) for part in ("-image", "-text")] if is_clip else [out]
     _refuse_existing(targets)
+    files.require_writable(out)
     restored = checkpoint.restore({weights: model.shapes})[weights]
     params = {path: np.asarray(array) for path, array in restored.items()}
     models = (model.image, model.text) if is_clip else (model,)
@@ -77,19 +82,10 @@ def export_checkpoint(
             beside = Sidecar(name, options, lines, experiment, tokenizer, vocab_size)
             file = folder / target.name
             sidecar_path(file).write_text(to_json(beside), encoding="utf-8")
-            files.write(file, openai.to_state_dict(one, its_params), dtype)
+            files.write(file, openai.to_state_dict(one, its_params), dtype, shown=target)
         for file in folder.iterdir():
             file.rename(out.with_name(file.name))
     return Exported(tuple(targets), weights, checkpoint.step, lines)
-
-
-def _alone(experiment: Experiment, name: str) -> Experiment:
-    """The experiment of one stage."""
-    if name not in experiment.stages:
-        raise unknown_name("stage", name, experiment.stages)
-    stage: StageConfig = experiment.stages[name]
-    fields = {field.name: getattr(stage, field.name) for field in dataclasses.fields(stage)}
-    return dataclasses.replace(experiment, **fields, upsampler=None)
 
 
 def _vocab_size(shapes: dict[str, Any]) -> int:

@@ -1,7 +1,14 @@
-"""One file over HTTP: resumed when it broke, tried again when that helps, checked at the end.
+"""One file over HTTP: resumed where it broke off, retried when that helps, checked at the end.
 
-While it arrives it is `NAME.part`, and `NAME.part.json` says which version of the file on the
-server that is. Whatever broke a download, the next one goes on from there.
+While it arrives it is called `NAME.part`, and `NAME.part.json` records which version of the
+server's file that is. Whatever broke a download, the next one resumes it.
+
+`pooch` (1.9) is not used, because it can't resume a download: its `HTTPDownloader` sends no Range,
+and `stream_download` deletes its temporary file on every failure, so that a connection that breaks
+after 2.1 of 2.2 GB costs all of them. It checks a file only against a hash known beforehand, which
+most released checkpoints lack, and not against the server's size, ETag and MD5; it retries a 404
+like a timeout; it checks no free space and locks out no other process. Its hash check alone is one
+call of `hashlib.file_digest`.
 """
 
 import base64
@@ -30,10 +37,10 @@ from glide_jax.interop import contents
 from glide_jax.interop.released import PublicFile
 
 TIMEOUT_S = 30.0
-"""How long the server may be silent."""
+"""How long a server may send nothing."""
 
 ATTEMPTS = 5
-"""How often in a row nothing new may arrive."""
+"""How many attempts in a row may bring nothing new."""
 
 BACKOFF_S = 1.0
 """The pause after the first failure; it doubles after each."""
@@ -43,24 +50,24 @@ _CHUNK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _PASSING = (http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS)
-"""The answers below 500 that speak of this moment, not of the file."""
+"""Answers below 500 that may change soon."""
 
 _LASTING = (socket.gaierror, ssl.SSLCertVerificationError)
-"""What keeps a first connection from being made, and will keep the next."""
+"""Errors of a first connection that the next one will meet too."""
 
 
 def fetch(file: PublicFile, path: Path, progress: bool) -> None:
-    """Fetch until the whole, checked file is at a path. The caller holds the file's lock.
+    """Fetch a file to a path, where it appears complete and checked. The caller holds its lock.
 
     Raises:
-        UserError: the file can't be had, or the disk is full; what has arrived is kept.
+        UserError: the file can't be fetched, or the disk is full; what has arrived is kept.
     """
-    _Fetch(file, path, progress).run()
+    _Download(file, path, progress).run()
 
 
 @contextlib.contextmanager
 def disk(path: Path) -> Iterator[None]:
-    """Turn every OSError inside into a UserError: the folder of `path` is full, or read-only."""
+    """Turns an OSError inside into a UserError: the folder of `path` is full, or read-only."""
     try:
         yield
     except OSError as error:
@@ -68,7 +75,7 @@ def disk(path: Path) -> Iterator[None]:
             raise _full(path) from error
         raise UserError(
             f"{path.parent} can't be written ({error.strerror}): set {CACHE_VARIABLE} to a folder "
-            "that can"
+            "that can be"
         ) from error
 
 
@@ -80,21 +87,21 @@ def _full(path: Path) -> UserError:
 
 
 class _TryAgainError(Exception):
-    """Something that may be better in a moment. The message says what."""
+    """A failure that may pass. The message says which."""
 
 
 class _GiveUpError(Exception):
-    """Something that no further attempt will change. The message says what."""
+    """A failure that no further attempt will change. The message says which."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Version:
-    """What a server says of the file it has: enough to know that file again.
+    """What a server says about its file: enough to recognise it later.
 
     Attributes:
-        validator: its ETag, or else when it was last changed; "": there is no telling.
-        size: in bytes; None: not said.
-        digest: "md5:…", or "".
+        validator: its ETag, or else the time of its last change; "": unknown.
+        size: in bytes; None: unknown.
+        digest: "md5:…"; "": unknown.
     """
 
     validator: str
@@ -110,7 +117,7 @@ class _Version:
             validator = headers.get("Last-Modified", "")
         if response.status == http.HTTPStatus.PARTIAL_CONTENT:
             size = headers.get("Content-Range", "").rpartition("/")[2]
-            # Content-MD5 is the part's here; Azure has a header for the whole.
+            # Content-MD5 is of the part here; Azure has another header for the complete file.
             digest = _digest(headers.get("x-ms-blob-content-md5", ""))
         else:
             size = headers.get("Content-Length", "")
@@ -118,7 +125,7 @@ class _Version:
         return cls(validator, int(size) if size.isdecimal() else None, digest)
 
     def may_be(self, other: "_Version") -> bool:
-        """Whether the two are of one file, as far as they say."""
+        """Whether the two may describe the same file."""
         return self.validator == other.validator and not _differ(self.size, other.size)
 
 
@@ -134,14 +141,14 @@ def _differ(size: int | None, other: int | None) -> bool:
     return size is not None and other is not None and size != other
 
 
-class _Fetch:
-    """One file on its way into the cache folder."""
+class _Download:
+    """The download of one file into the cache folder."""
 
     def __init__(self, file: PublicFile, path: Path, progress: bool):
         self._file, self._path, self._progress = file, path, progress
         self._part = path.with_name(f"{path.name}.part")
         self._record = path.with_name(f"{path.name}.part.json")
-        self._most = 0  # bytes of the file that this run has ever had
+        self._most = 0  # bytes of the file, at most, that this run has had
         self._is_resumed = False
 
     def run(self) -> None:
@@ -175,19 +182,19 @@ class _Fetch:
         have = self._part.stat().st_size if version else 0
         self._is_resumed = have > 0
         if version is None or have != version.size:
-            version = self._go_on(version, have)
+            version = self._continue(version, have)
         self._finish(version)
 
     def _known_version(self) -> _Version | None:
-        """Of the part that is there; None: there is none that can be built on."""
+        """The version of the part that is there; None: there is none that can be resumed."""
         try:
             version = _Version(**json.loads(self._record.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
         return version if version.validator and self._part.exists() else None
 
-    def _go_on(self, known: _Version | None, have: int) -> _Version:
-        """Ask for what comes after the first `have` bytes, and take what the server gives."""
+    def _continue(self, known: _Version | None, have: int) -> _Version:
+        """Request what comes after the first `have` bytes, and store what the server sends."""
         headers = {"User-Agent": f"glide_jax/{__version__}"}
         if known and have:
             headers |= {"Range": f"bytes={have}-", "If-Range": known.validator}
@@ -198,10 +205,10 @@ class _Fetch:
                 begins = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
                 if not (known and begins and known.may_be(version)):
                     self._start_again()
-                    raise _TryAgainError("the server went on with something else")
+                    raise _TryAgainError("the server continued with another file")
                 version = dataclasses.replace(version, digest=version.digest or known.digest)
             else:
-                # It can't continue, or has another version by now.
+                # The server can't resume, or has another version by now.
                 self._start_again()
                 have = 0
             self._receive(response, version, have)
@@ -226,24 +233,24 @@ class _Fetch:
             raise _TryAgainError(reason) from error
 
     def _refuse_other_files(self, response: http.client.HTTPResponse, version: _Version) -> None:
-        """Tell before gigabytes arrive that they are not the file."""
+        """Raise _GiveUpError before gigabytes of another file arrive."""
         if response.headers.get_content_type() == "text/html":
             raise _GiveUpError("the server sends a web page")
         if _differ(self._file.size, version.size):
             raise _GiveUpError(
-                f"the server has a file of {version.size:,} bytes there, not of {self._file.size:,}"
+                f"the server's file has {version.size:,} bytes, not {self._file.size:,}"
             )
 
     def _start_again(self) -> None:
-        """Forget what has arrived."""
+        """Delete what has arrived."""
         with disk(self._path):
-            # In this order: a part without a record is never built on.
+            # In this order: a part without a record is never resumed.
             self._record.unlink(missing_ok=True)
             self._part.unlink(missing_ok=True)
         self._is_resumed = False
 
     def _receive(self, response: http.client.HTTPResponse, version: _Version, have: int) -> None:
-        """Append all that arrives to the part, which has the first `have` bytes."""
+        """Append what arrives to the part, which has the first `have` bytes."""
         size = version.size
         with disk(self._path), self._bar(have, size) as bar:
             if size is not None and size - have > shutil.disk_usage(self._path.parent).free:
@@ -267,20 +274,20 @@ class _Fetch:
             unit="B",
             unit_scale=True,
             unit_divisor=1024,
-            # A log keeps every line of it.
+            # In a log every update is a line.
             mininterval=0.2 if sys.stderr.isatty() else 30.0,
             disable=not self._progress,
         )
 
     def _finish(self, version: _Version) -> None:
-        """Check the whole file, and give it its name."""
+        """Check the complete file and rename it."""
         size = version.size if self._file.size is None else self._file.size
         digest = self._file.digest or version.digest
-        if flaw := contents.flaw(self._part, self._path.name, size, digest):
-            # Two pieces may not have been of one file; one piece is what the server has.
+        if found := contents.integrity_error(self._part, self._path.name, size, digest):
+            # Resumed parts may be of two versions of the file: that is worth another attempt.
             error = _TryAgainError if self._is_resumed else _GiveUpError
             self._start_again()
-            raise error(f"what arrived is not the file: {flaw}")
+            raise error(f"what arrived is not the file: {found}")
         with self._part.open("rb+") as part:
             os.fsync(part.fileno())
         self._part.replace(self._path)
@@ -288,7 +295,7 @@ class _Fetch:
 
 
 def _read(response: http.client.HTTPResponse, most: int) -> bytes:
-    """What has arrived, at most so many bytes; b"": the end."""
+    """What has arrived, at most `most` bytes; b"": the end."""
     try:
         return response.read1(min(most, _CHUNK)) if most else b""
     except (OSError, http.client.HTTPException) as error:

@@ -1,7 +1,7 @@
-"""State dicts in files: PyTorch's `.pt`, whose pickle is never run, and `.safetensors`.
+"""State dicts in files: PyTorch's `.pt`, whose pickled code is never run, and `.safetensors`.
 
-Arrays come in as they lie in the file and are read where they are touched; they go out in one
-dtype. A file is written beside its place and renamed when it is whole.
+Arrays are read with the dtype they have in the file, and only when they are used; they are written
+in one dtype. A file is written under a temporary name and renamed once it is complete.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import pickle
 import shutil
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,108 +19,131 @@ import numpy as np
 import safetensors.numpy
 
 from glide_jax.errors import UserError
+from glide_jax.interop import foreign
 
 StateDict = dict[str, np.ndarray]
 
 DTYPES = {name: np.dtype(jnp.dtype(name)) for name in ("float32", "float16", "bfloat16")}
-"""What weights may be stored in, by name."""
+"""The dtypes that weights are written in, by name."""
+
+_READABLE = (*DTYPES.values(), np.dtype(np.float64))
 
 
 def read(path: str | Path) -> StateDict:
-    """The arrays of a `.pt` or `.safetensors` file, by key.
+    """The arrays of a file of weights, by key.
+
+    Wrappers, prefixes and counters of training code are removed, see `interop.foreign`.
 
     Args:
-        path: the file; its name's ending says which it is.
+        path: the file; its ending, one of ENDINGS, says what it is.
 
     Returns:
-        Arrays of a dtype of DTYPES, backed by the file where that can be.
+        Arrays of a dtype of DTYPES or float64, memory-mapped where possible.
 
     Raises:
-        UserError: no such file, an ending nobody knows, a damaged file, or content that is no
-            floating-point tensors by name; PyTorch is not installed, and it is a `.pt`.
+        UserError: there is no such file, its ending is unknown, it is damaged, or it doesn't hold
+            floating-point tensors by name; or it is PyTorch's, and PyTorch is not installed.
     """
     path = Path(path)
-    reader = _READERS[format_of(path)]
+    _require_ending(path, ENDINGS)
+    reader = ENDINGS[path.suffix]
     if not path.is_file():
         raise UserError(f"no file {path}; is the path right?")
-    arrays = reader(path)
+    content = reader(path)
+    try:
+        arrays = foreign.plain(content)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     for key, array in arrays.items():
-        if array.dtype not in DTYPES.values():
+        if array.dtype not in _READABLE:
             raise UserError(
-                f"{path}: {key} is {array.dtype}; weights are {', '.join(DTYPES)}: not a "
-                "checkpoint of a model"
+                f"{path}: {key} is {array.dtype}; weights are {', '.join(DTYPES)} or float64: not "
+                "a checkpoint of a model"
             )
     return arrays
 
 
-def write(path: str | Path, arrays: Mapping[str, np.ndarray], dtype: str) -> None:
-    """Write arrays as a `.pt` or `.safetensors` file, whole or not at all.
+def write(
+    path: str | Path,
+    arrays: Mapping[str, np.ndarray],
+    dtype: str,
+    *,
+    shown: Path | None = None,
+) -> None:
+    """Write arrays as a `.pt` or `.safetensors` file, completely or not at all.
 
     Args:
-        path: the file; its name's ending says which it becomes.
+        path: the file; its ending says which it becomes.
         arrays: float32, by key.
         dtype: what they are stored in, a name of DTYPES.
+        shown: the path for error messages, where `path` is temporary; None: `path`.
 
     Raises:
-        UserError: an ending nobody knows, a weight too large for the dtype, or the file can't be
-            written.
+        UserError: `require_writable` refuses the name, a weight is too large for the dtype, or the
+            file can't be written.
     """
     path = Path(path)
-    writer = _WRITERS[format_of(path)]
+    shown = shown or path
+    require_writable(shown)
+    writer = _WRITERS[path.suffix]
     cast = {key: _cast(key, array, dtype) for key, array in arrays.items()}
-    with _written(path) as part:
+    with _part_beside(path, shown) as part:
         try:
             writer(part, cast)
         except (safetensors.SafetensorError, RuntimeError) as error:
-            # What the system said is in safetensors' words, and lost in PyTorch's.
-            raise UserError(f"can't write {path}: is there room, and such a folder?") from error
+            # safetensors and PyTorch don't pass on the system's error.
+            raise UserError(
+                f"can't write {shown}: is there room, and does the folder exist?"
+            ) from error
+        part.replace(path)
 
 
 def format_of(path: Path) -> str:
-    """`pt` or `safetensors`, by the name's ending. Raises UserError for another."""
-    name = path.suffix.removeprefix(".")
-    if name not in _READERS:
-        known = " or ".join(f".{known}" for known in _READERS)
-        raise UserError(f"{path}: the name must end in {known}, by what the file is")
-    return name
+    """The format to write, `pt` or `safetensors`, by the name's ending; or a UserError."""
+    _require_ending(path, _WRITERS)
+    return path.suffix.removeprefix(".")
+
+
+def require_writable(path: Path) -> None:
+    """Raises UserError if `write` knows no such ending, or lacks the PyTorch that it needs."""
+    if format_of(path) == "pt":
+        _torch(path)
+
+
+def _require_ending(path: Path, known: Iterable[str]) -> None:
+    if path.suffix not in known:
+        *others, last = known
+        raise UserError(f"{path}: the name must end in {', '.join(others)} or {last}")
 
 
 @contextlib.contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
-    """A new folder beside `path`, to fill and move to its place; what is left of it goes.
+    """A new temporary folder beside `path`, to be filled and renamed; removed if it is still there.
 
-    The folders above it are made, and go again where `path` does not come to be.
+    Its parent folders are made too, and removed again if nothing was put in them.
 
     Raises:
         UserError: the system refuses to write it.
     """
     made = [folder for folder in path.parents if not folder.exists()]
     try:
-        with _part_beside(path) as part:
+        with _part_beside(path, path) as part:
             part.mkdir(parents=True)
             yield part
     finally:
         for folder in made:
-            with contextlib.suppress(OSError):  # something came to be in it
+            with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
 
 
 @contextlib.contextmanager
-def _written(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, renamed to it at the end. Raises as `folder_beside`."""
-    with _part_beside(path) as part:
-        yield part
-        part.replace(path)
-
-
-@contextlib.contextmanager
-def _part_beside(path: Path) -> Iterator[Path]:
-    """A name of this process's own beside `path`; whatever lies there at the end goes."""
+def _part_beside(path: Path, shown: Path) -> Iterator[Path]:
+    """A name beside `path` that only this process uses; what is left there is removed."""
     part = path.with_name(f"{path.name}.part-{os.getpid()}")
     try:
         yield part
     except OSError as error:
-        raise UserError(f"can't write {path}: {error.strerror or error}") from error
+        raise UserError(f"can't write {shown}: {error.strerror or error}") from error
     finally:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
@@ -134,7 +157,7 @@ def _cast(key: str, array: np.ndarray, dtype: str) -> np.ndarray:
         cast = np.asarray(array, DTYPES[dtype], order="C")
     if cast.dtype != array.dtype and np.any(np.isinf(cast) & np.isfinite(array)):
         raise UserError(
-            f"{key} holds {np.abs(array).max():.6g}, and {dtype} ends at "
+            f"{key} holds {np.abs(array).max():.6g}, and the largest {dtype} is "
             f"{float(jnp.finfo(dtype).max):.6g}; use --dtype=bfloat16 or float32"
         )
     return cast
@@ -143,21 +166,25 @@ def _cast(key: str, array: np.ndarray, dtype: str) -> np.ndarray:
 def _read_pt(path: Path) -> StateDict:
     torch = _torch(path)
     try:
-        # Files of before PyTorch 1.6 are no zip files, and can't be mapped.
+        # Files from before PyTorch 1.6 are no zip files, and can't be memory-mapped.
         mapped = zipfile.is_zipfile(path)
-        with warnings.catch_warnings():  # of pickles that it then refuses
+        with warnings.catch_warnings():  # about pickles that it then refuses
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} is damaged, or holds more than tensors; no code in it was run. Get a state "
-            "dict of tensors alone"
+            f"{path} is damaged, or holds more than tensors; no code in it was run. Save the "
+            "model's state_dict() alone"
         ) from error
     except Exception as error:
-        # PyTorch raises anything here, by where the file breaks off.
+        # What PyTorch raises depends on where the file is cut off.
         raise _damaged(path) from error
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds a {type(content).__name__}, not tensors by name")
+    try:
+        content = foreign.unwrapped(content)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, torch.Tensor):
             raise UserError(
@@ -169,12 +196,12 @@ def _read_pt(path: Path) -> StateDict:
 
 def _numpy(torch: Any, path: Path, key: str, tensor: Any) -> np.ndarray:
     try:
-        if tensor.dtype == torch.bfloat16:  # NumPy has no such dtype of its own
+        if tensor.dtype == torch.bfloat16:  # NumPy itself has no such dtype
             return tensor.detach().view(torch.int16).numpy().view(DTYPES["bfloat16"])
         return tensor.detach().numpy()
     except (RuntimeError, TypeError) as error:
         what = f"{tensor.dtype}, {tensor.layout}"
-        raise UserError(f"{path}: {key} is {what}, and no plain array") from error
+        raise UserError(f"{path}: {key} is {what}, not a dense array") from error
 
 
 def _read_safetensors(path: Path) -> StateDict:
@@ -188,7 +215,7 @@ def _write_pt(path: Path, arrays: StateDict) -> None:
     torch = _torch(path)
 
     def tensor(array: np.ndarray) -> Any:
-        # PyTorch wants to be able to write to it; JAX's arrays are not for that.
+        # PyTorch requires a writable array; JAX's are read-only.
         array = np.require(array, requirements="W")
         if array.dtype == DTYPES["bfloat16"]:
             return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
@@ -200,33 +227,39 @@ def _write_pt(path: Path, arrays: StateDict) -> None:
 def _write_safetensors(path: Path, arrays: StateDict) -> None:
     path.touch()
     mode = path.stat().st_mode
-    # PyTorch's loaders ask for this line.
+    # PyTorch's loaders require this entry.
     safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
-    path.chmod(mode)  # what any new file has; safetensors lets its owner alone read it
+    path.chmod(mode)  # a new file's default; safetensors makes it readable by its owner alone
 
 
 def _torch(path: Path) -> Any:
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise UserError(
-            f'{path}: .pt needs PyTorch: pip install "glide_jax[torch]", or use .safetensors'
+            f"{path}: {path.suffix} needs PyTorch: pip install 'glide_jax[torch]', or use "
+            ".safetensors"
         ) from error
     return torch
 
 
 def _damaged(path: Path) -> UserError:
     return UserError(
-        f"{path} is no whole {path.suffix} file: damaged, cut short, or of another kind; get it "
-        "again"
+        f"{path} is not a complete {path.suffix} file: it is damaged, cut off or of another kind; "
+        "get it again"
     )
 
 
-_READERS: dict[str, Callable[[Path], StateDict]] = {
-    "pt": _read_pt,
-    "safetensors": _read_safetensors,
+ENDINGS: dict[str, Callable[[Path], StateDict]] = {
+    ".pt": _read_pt,
+    ".pth": _read_pt,
+    ".ckpt": _read_pt,
+    ".bin": _read_pt,
+    ".safetensors": _read_safetensors,
 }
+"""The ending of a file of weights → what reads it."""
+
 _WRITERS: dict[str, Callable[[Path, StateDict], None]] = {
-    "pt": _write_pt,
-    "safetensors": _write_safetensors,
+    ".pt": _write_pt,
+    ".safetensors": _write_safetensors,
 }

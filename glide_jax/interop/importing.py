@@ -1,10 +1,10 @@
-"""Released checkpoints, and our own exported ones, → a workdir that draws and trains.
+"""Released checkpoints, and our own exported ones, → a workdir to sample and train from.
 
     FILE ─ files.read ─→ arrays by key ─┬─ openai.build ─→ model ─→ Experiment ─→ DIR/base/
     options, by name or beside the file ┘                      openai.params_of ─↗
 
 The weights become a checkpoint of step 0 that holds nothing else: training starts from them with a
-fresh optimizer. All is written beside DIR and renamed when it is whole.
+fresh optimizer. Everything is written to a folder beside DIR, which is renamed at the end.
 """
 
 import dataclasses
@@ -14,35 +14,37 @@ from pathlib import Path
 
 import jax
 
+from glide_jax.checkpoints import Checkpoints
 from glide_jax.config import Experiment, StageConfig
 from glide_jax.errors import UserError
+from glide_jax.interop.checkpoint_source import CheckpointSource, open_exported, open_released
 from glide_jax.interop.files import folder_beside
-from glide_jax.interop.incoming import Incoming, open_exported, open_released
-from glide_jax.training.checkpoints import Checkpoints
 
 
 def import_checkpoint(paths: Sequence[Path], names: Sequence[str], out: Path) -> Experiment:
-    """Make a workdir of the models in files.
+    """Make a workdir from the models in files.
 
     Args:
-        paths: `.pt` or `.safetensors` files. CLIP's are two, in any order; a base model and the
-            upsampler of what it draws may come together, and become a cascade.
-        names: of `released.models()`, one a model, in the files' order; (): the files are
+        paths: files of weights, of an ending in `files.ENDINGS`; two for CLIP, in any order. A base
+            model and the upsamplers of its images may be imported together and become a cascade.
+        names: of `released.models()`, one for each model, in the files' order; (): the files are
             our own exports, with their options beside them.
-        out: the workdir; it must not be there yet.
+        out: the workdir; it must not exist yet.
 
     Returns:
-        The experiment that the workdir's checkpoints carry.
+        The experiment that the workdir's checkpoints carry. Its stages have the names of the
+        released configs (base, upsampler, clip, classifier), or those that were exported; of two
+        with the same name, the later gets its image size added (`upsampler_1024`).
 
     Raises:
-        UserError: a file is missing, damaged or another model's, the models make no cascade, or
-            `out` is there already or can't be written; nothing of it is left then.
+        UserError: a file is missing, damaged or another model's, the models form no cascade, or
+            `out` exists already or can't be written; nothing of it is left then.
     """
     if os.path.lexists(out):
         raise UserError(f"{out} is there already: choose another --out, or move it away")
     models = open_released(paths, names) if names else open_exported(paths)
-    models.sort(key=lambda model: getattr(model.experiment.model, "low_res_size", 0))
-    experiment = _together(models)
+    models.sort(key=lambda model: model.stage.model.image_size)
+    experiment = _cascade(models)
     with folder_beside(out) as part:
         for name, model in zip(experiment.stages, models, strict=True):
             _write(part / name / "checkpoints", experiment, model)
@@ -50,25 +52,30 @@ def import_checkpoint(paths: Sequence[Path], names: Sequence[str], out: Path) ->
     return experiment
 
 
-def _together(models: Sequence[Incoming]) -> Experiment:
-    first, *rest = models
-    if not rest:
-        return first.experiment
-    if len(rest) > 1:
-        raise UserError("a workdir is one model, or a base model and an upsampler")
-    second = rest[0]
-    if (first.experiment.text, first.tokenizer) != (second.experiment.text, second.tokenizer):
-        raise UserError("the two models read captions in different ways: they make no cascade")
-    e = second.experiment
-    upsampler = StageConfig(e.model, e.diffusion, e.training, e.sampling)
-    return dataclasses.replace(first.experiment, upsampler=upsampler)
+def _cascade(models: Sequence[CheckpointSource]) -> Experiment:
+    """The experiment of several models, smallest images first."""
+    first = models[0]
+    stages: dict[str, StageConfig] = {}
+    for model in models:
+        if (model.experiment.text, model.tokenizer) != (first.experiment.text, first.tokenizer):
+            raise UserError(
+                "the models tokenize captions in different ways and form no cascade: import each "
+                "into a workdir of its own"
+            )
+        name = model.name
+        if name in stages:
+            name = f"{name}_{model.stage.model.image_size}"
+        if name in stages:
+            raise UserError(f"two of the models are a {name!r} stage: a cascade has one of each")
+        stages[name] = model.stage
+    return dataclasses.replace(first.experiment, stages=stages)
 
 
-def _write(directory: Path, experiment: Experiment, model: Incoming) -> None:
+def _write(directory: Path, experiment: Experiment, model: CheckpointSource) -> None:
     with Checkpoints(
         directory, keep=1, experiment=experiment, tokenizer=model.tokenizer
     ) as checkpoints:
-        # NumPy's arrays Orbax would copy once more.
+        # Orbax copies NumPy arrays once more, and JAX arrays not.
         cpu, params = jax.local_devices(backend="cpu")[0], model.params()
         params = {path: jax.device_put(params.pop(path), cpu) for path in [*params]}
         checkpoints.save(0, {"ema_params": params}, {})

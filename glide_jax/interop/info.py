@@ -1,4 +1,4 @@
-"""What a workdir or a file of weights is, in lines for people; no weight is read."""
+"""A description of a workdir or a file of weights, for `glide-jax info`; no weights are loaded."""
 
 import math
 from collections import Counter
@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from glide_jax import config
+from glide_jax.checkpoints import Checkpoint, find_checkpoint, open_checkpoint
 from glide_jax.errors import UserError
 from glide_jax.interop import families, files
 from glide_jax.interop.sidecar import read_sidecar
-from glide_jax.training.checkpoints import Checkpoint, find_checkpoint, open_checkpoint
 
 
 def describe(path: Path) -> Iterator[str]:
-    """Say what lies there, line by line.
+    """Describe a workdir or a file of weights, line by line.
 
     Args:
-        path: a workdir, or a `.pt` or `.safetensors` file.
+        path: a workdir, or a file of an ending in `files.ENDINGS`.
 
     Raises:
         UserError: there is neither, or it is damaged.
@@ -29,13 +29,13 @@ def describe(path: Path) -> Iterator[str]:
 
 def _describe_workdir(workdir: Path) -> Iterator[str]:
     found = {
-        folder.parent.name: checkpoint
+        folder.parent.name: newest
         for folder in sorted(workdir.glob("*/checkpoints"))
-        if (checkpoint := find_checkpoint(folder))
+        if (newest := find_checkpoint(folder))
     }
-    any_of_them = next(iter(found.values()), None) or open_checkpoint(workdir)
-    experiment = any_of_them.experiment
-    for name in experiment.training_stages:
+    checkpoint = next(iter(found.values()), None) or open_checkpoint(workdir)
+    experiment = checkpoint.experiment
+    for name in (config.TEXT_PRETRAINING, *experiment.stages):
         if name in found:
             yield from _describe_stage(name, found[name])
     yield "config:"
@@ -43,21 +43,24 @@ def _describe_workdir(workdir: Path) -> Iterator[str]:
 
 
 def _describe_stage(name: str, checkpoint: Checkpoint) -> Iterator[str]:
-    stage = checkpoint.experiment.training_stages[name]
+    experiment = checkpoint.experiment
+    pretraining = experiment.text_pretraining if name == config.TEXT_PRETRAINING else None
+    stage = experiment.first_stage if pretraining else experiment.stages[name]
+    training = pretraining.training if pretraining else stage.training
     shapes = checkpoint.shapes("ema_params")
     dtypes = ", ".join(sorted({str(shape.dtype) for shape in shapes.values()}))
-    step = f"{checkpoint.step:,} of {stage.training.num_steps:,}"
+    step = f"{checkpoint.step:,} of {training.num_steps:,}"
     if not checkpoint.is_of_a_run:
-        step = "0; imported, not yet trained here"
+        step = "0, imported and not trained further"
     tokenizer = checkpoint.tokenizer.get("kind", "none")
     if tokens := shapes.get("text.token_embedding"):
         length = shapes["text.positional_embedding"].shape[0]
-        tokenizer += f", {tokens.shape[0]:,} ids, {length} a caption"
+        tokenizer += f", {tokens.shape[0]:,} ids, {length} per caption"
     yield f"{name}: {checkpoint.path}"
     yield f"  family      {stage.model.family}"
     yield f"  parameters  {sum(math.prod(s.shape) for s in shapes.values()):,}, {dtypes}"
     yield f"  step        {step}"
-    yield f"  computes in {stage.model.dtype}"
+    yield f"  dtype       {stage.model.dtype}, for computation"
     yield f"  tokenizer   {tokenizer}"
 
 
@@ -66,7 +69,7 @@ def _describe_file(path: Path) -> Iterator[str]:
     family = families.of_keys(arrays.keys())
     dtypes = Counter(str(array.dtype) for array in arrays.values())
     yield f"{path}:"
-    yield f"  family      {family.NAME}, told from its keys"
+    yield f"  family      {family.NAME}, by its keys"
     yield f"  parameters  {sum(array.size for array in arrays.values()):,} in {len(arrays)} tensors"
     yield f"  dtype       {', '.join(f'{name} ({n})' for name, n in dtypes.items())}"
     for what, key, axis in family.SIZES:

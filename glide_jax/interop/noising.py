@@ -1,22 +1,22 @@
-"""The noising process, by the references' option names."""
+"""The noising process by the references' option names."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from glide_jax.config import DiffusionConfig
+from glide_jax.config import DiffusionConfig, NoiseConfig
 from glide_jax.errors import unknown_name
 
 _SCHEDULES = {
     "glide": {"squared_cosine": "squaredcos_cap_v2", "linear": "linear"},
     "adm": {"squared_cosine": "cosine", "linear": "linear"},
 }
-"""Family → our name of a schedule → its own. The other families' options don't speak of it."""
+"""Family → our name of a schedule → its name. Other families have no options for it."""
 
 
-def noising_options(family: str, diffusion: DiffusionConfig) -> dict[str, Any]:
-    """The reference's options of a noising process; {}: the family's options have none."""
-    if family not in _SCHEDULES:
+def noising_options(family: str, diffusion: NoiseConfig) -> dict[str, Any]:
+    """The reference's options of a noising process; {}: the family has no options for it."""
+    if family not in _SCHEDULES or not isinstance(diffusion, DiffusionConfig):
         return {}
     options = {
         "diffusion_steps": diffusion.num_steps,
@@ -33,20 +33,18 @@ def noising_options(family: str, diffusion: DiffusionConfig) -> dict[str, Any]:
     return options
 
 
-def with_options(
-    diffusion: DiffusionConfig, family: str, options: Mapping[str, Any]
-) -> DiffusionConfig:
-    """A noising process, and what the model says of it, as the reference's options have them.
+def with_options(diffusion: NoiseConfig, family: str, options: Mapping[str, Any]) -> NoiseConfig:
+    """The noising process that the reference's options describe.
 
     Args:
-        diffusion: where the options say nothing, this stays.
-        family: whose options they are.
-        options: of the reference.
+        diffusion: gives what the options leave open.
+        family: of the model.
+        options: the reference's.
 
     Raises:
-        UserError: a schedule that nobody knows.
+        UserError: the schedule is unknown.
     """
-    if family not in _SCHEDULES:
+    if family not in _SCHEDULES or not isinstance(diffusion, DiffusionConfig):
         return diffusion
     ours = {theirs: name for name, theirs in _SCHEDULES[family].items()}
     if options["noise_schedule"] not in ours:
@@ -56,6 +54,6 @@ def with_options(
         schedule=ours[options["noise_schedule"]],
         num_steps=options["diffusion_steps"],
         prediction="x_0" if options.get("predict_xstart") else "eps",
-        # GLIDE's models always do, and have no option for it.
+        # GLIDE's models always learn it; there is no option for it.
         learn_variance=options.get("learn_sigma", True),
     )

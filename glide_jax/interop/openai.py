@@ -1,4 +1,4 @@
-"""OpenAI's released models: their state dicts and option names ↔ our models and weights."""
+"""OpenAI's released models: their state dicts and options ↔ our models and weights."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +11,14 @@ from glide_jax.types import Params
 
 
 class WrongKeysError(UserError):
-    """A state dict is not the model's. The message names every key that is wrong.
+    """A state dict is not the model's. The message names every wrong key.
 
     Attributes:
-        wrong: what is wrong, a few words a key.
+        wrong: each wrong key with what is wrong with it.
     """
 
     def __init__(self, wrong: list[str]):
-        super().__init__("the state dict is not this model's: " + "; ".join(wrong))
+        super().__init__("the state dict is another model's: " + "; ".join(wrong))
         self.wrong = wrong
 
 
@@ -28,23 +28,22 @@ def from_state_dict(
     """A released checkpoint's arrays → our model and its weights, in float32.
 
     Args:
-        state_dict: float arrays by PyTorch key, PyTorch layout; the model family is told from
-            the keys.
+        state_dict: float arrays by PyTorch key, in PyTorch's layout; the keys give the family.
         options: the reference's option dict.
 
     Raises:
-        UserError: no family has such keys, or the options are another's.
-        WrongKeysError: keys are missing, extra or of another shape; it names them all.
+        UserError: no family has such keys, or the options are another model's.
+        WrongKeysError: keys are missing, unknown or of another shape; it names all of them.
     """
     model = build(state_dict, options)
     return model, params_of(model, state_dict)
 
 
 def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> Any:
-    """The model of `from_state_dict`, without its weights: only keys and shapes are looked at.
+    """The model of `from_state_dict`, without its weights: only keys and shapes are used.
 
     Raises:
-        UserError: no family has such keys, or the options are another's.
+        UserError: no family has such keys, or the options are another model's.
     """
     family = families.of_keys(state_dict.keys())
     try:
@@ -52,15 +51,15 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> A
     except KeyError as error:
         raise UserError(
             f"the keys are those of the family {family.NAME!r}, whose option {error} is not among "
-            "the options: they are another model's"
+            "the options, which are another model's: give this model's"
         ) from error
 
 
 def params_of(model: Any, state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights of one of our models from a state dict: float32, each array its own memory.
+    """The weights of one of our models from a state dict: float32, each array a copy.
 
     Raises:
-        WrongKeysError: keys are missing, extra or of another shape; it names them all.
+        WrongKeysError: keys are missing, unknown or of another shape; it names all of them.
     """
     wanted = reference_shapes(model)
     wrong = [f"missing {key}" for key in wanted if key not in state_dict]
@@ -77,7 +76,7 @@ def params_of(model: Any, state_dict: Mapping[str, np.ndarray]) -> dict[str, np.
 
 
 def reference_shapes(model: Any) -> dict[str, tuple[int, ...]]:
-    """PyTorch's key → the shape of its array, of all of a model's weights."""
+    """PyTorch's key → the shape of its array, for all of a model's weights."""
     return {
         key: rule.to_torch(np.empty(model.shapes[path].shape, np.bool_)).shape
         for key, (path, rule) in _places(model).items()
@@ -92,12 +91,12 @@ def to_state_dict(model: Any, params: Params | Mapping[str, np.ndarray]) -> dict
 
 
 def options(model: Any) -> dict[str, Any]:
-    """The reference's options of a model, by its names: those that make the model."""
+    """The reference's options that make a model, by the reference's names."""
     return families.of_model(model).options(model)
 
 
 def _places(model: Any) -> dict[str, tuple[str, tables.Rule]]:
-    """PyTorch's key → our path, and the rule that turns the array."""
+    """PyTorch's key → our path, and the rule that transposes the array."""
     rules = families.of_model(model).rules(model)
     places = {}
     for path in model.shapes:

@@ -1,19 +1,19 @@
-"""A model as the reference is told of it, and what of it the reference has no option for."""
+"""A model's options for the reference, and the differences that no option can express."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from glide_jax.config import GlideConfig, StageConfig
+from glide_jax.config import DenoiserStageConfig, GlideConfig, StageConfig
 from glide_jax.errors import UserError
 from glide_jax.interop import families, openai
 from glide_jax.interop.families import glide, guided_diffusion
 from glide_jax.interop.noising import noising_options
 
 _PREDICTIONS = {"glide": ("eps",), "adm": ("eps", "x_0")}
-"""Family → what its reference can take a model's output for."""
+"""Family → the predictions that its reference knows."""
 
-_HOW_IT_RUNS = {"glide": {"use_fp16": False}}
-"""Family → what is no part of the model, and yet its reference asks for it."""
+_RUNTIME = {"glide": {"use_fp16": False}}
+"""Family → options that its reference requires and that are no part of the model."""
 
 _GLIDE_CLASSES = {
     (False, False): "Text2ImUNet",
@@ -21,48 +21,48 @@ _GLIDE_CLASSES = {
     (True, False): "InpaintText2ImUNet",
     (True, True): "SuperResInpaintText2ImUnet",
 }
-"""(inpaints, upsamples) → what GLIDE's code calls such a model, in its own spelling."""
+"""(inpaints, upsamples) → the name of the class in GLIDE's code, in its own spelling."""
 
 _CLASSES = {
     "adm": "set guided_diffusion.script_util.NUM_CLASSES = {} before its create_model",
     "classifier": "call its EncoderUNetModel with out_channels={}",
 }
-"""Family → how its reference, which has no option for it, makes another number of classes."""
+"""Family → how to get another number of classes from its reference, which has no option for it."""
 
 
 def reference_options(model: Any, stage: StageConfig) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The reference's option dict, and where the reference, given it, is not this model.
+    """The reference's option dict, and how the reference's model still differs from this one.
 
     Args:
         model: of any family, or one of CLIP's encoders.
         stage: its config and its noising process.
 
     Returns:
-        The options, {} where none make anything like the model; a line for each difference.
+        The options, {} if no options make such a model; a line for each difference.
     """
     name = families.of_model(model).NAME
     try:
         options = openai.options(model) | noising_options(name, stage.diffusion)
-        options |= _HOW_IT_RUNS.get(name, {})
+        options |= _RUNTIME.get(name, {})
     except UserError as error:
         return {}, (str(error),)
     return options, tuple(_differences(model, stage, name))
 
 
 def _differences(model: Any, stage: StageConfig, family: str) -> Iterator[str]:
-    prediction = stage.diffusion.prediction
+    prediction = getattr(stage.diffusion, "prediction", None)
     if prediction not in _PREDICTIONS.get(family, (prediction,)):
         yield (
-            f"the output means {prediction}, for the reference eps: it loads the weights and "
-            "draws something else"
+            f"the model predicts {prediction}, the reference's eps: it loads the weights but "
+            "samples other images"
         )
     classes = getattr(stage.model, "num_classes", 0)
     if classes not in (0, guided_diffusion.NUM_CLASSES):
         yield (
-            f"the classes are {classes}, the reference's {guided_diffusion.NUM_CLASSES}: "
+            f"num_classes is {classes}, the reference's {guided_diffusion.NUM_CLASSES}: "
             f"{_CLASSES[family].format(classes)}"
         )
-    if isinstance(stage.model, GlideConfig):
+    if isinstance(stage, DenoiserStageConfig) and isinstance(stage.model, GlideConfig):
         yield from _of_glide(stage.model, model, stage.diffusion.learn_variance)
 
 
@@ -70,20 +70,20 @@ def _of_glide(config: GlideConfig, model: Any, learn_variance: bool) -> Iterator
     if config.norm_groups != guided_diffusion.NORM_GROUPS:
         yield (
             f"norm_groups is {config.norm_groups}, the reference's {guided_diffusion.NORM_GROUPS}: "
-            "it loads the weights and computes something else"
+            "it loads the weights but computes something else"
         )
     own = _GLIDE_CLASSES[config.inpaint, config.low_res_size > 0]
     vocab_size = model.shapes["text.token_embedding"].shape[0]
     if vocab_size != glide.VOCAB_SIZE:
         yield (
-            f"the vocabulary is {vocab_size} tokens, the reference's {glide.VOCAB_SIZE}: give its "
+            f"the vocabulary has {vocab_size} tokens, the reference's {glide.VOCAB_SIZE}: give its "
             f"{own} a tokenizer with n_vocab={vocab_size}"
         )
     if not learn_variance:
-        yield f"no variance is learned: give the reference's {own} out_channels=3"
+        yield f"the variance is not learned: give the reference's {own} out_channels=3"
     levels, size = len(config.channel_mult), config.image_size
     if 2 ** (levels + 2) != size and config.channel_mult != glide.CHANNEL_MULT.get(size):
         yield (
-            f"{levels} levels at {size} pixels: the reference's create_model refuses them; call "
-            f"its {own}"
+            f"there are {levels} levels at {size} pixels, which the reference's create_model "
+            f"refuses: call its {own}"
         )

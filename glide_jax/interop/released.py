@@ -1,12 +1,12 @@
-"""The public files: where each lies, what is known of it, and which model it holds.
+"""The public files: their addresses, what is known about them, and the models they hold.
 
-The addresses are those of the references' own sources (`glide_text2im/download.py`, the README of
-guided-diffusion); the options are theirs too, by their names: the defaults of `model_creation.py`
-and `script_util.py`, with the README's flags over them. `use_fp16` is False throughout: it says how
-the reference runs a model, not which model it is.
+The addresses and the options are those of the references' own sources: `glide_text2im/download.py`
+and the README of guided-diffusion; the defaults of `model_creation.py` and `script_util.py`,
+changed by the README's flags. `use_fp16` is always False: it is how the reference runs a model, not
+which model it is.
 
-Sizes and digests are there where they were published; for the others the download relies on what
-the server says.
+Sizes and digests are given where they were published; for other files the download relies on the
+server's.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from glide_jax.text.vocabulary import CLIP_FILE, CLIP_SHA256
 
 _GLIDE_URL = "https://openaipublic.blob.core.windows.net/diffusion/dec-2021/"
 _ADM_URL = "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/"
-# At a commit, so that what lies there can't change.
+# A fixed commit: the file can't change.
 _TEXT2IM_URL = "https://raw.githubusercontent.com/openai/glide-text2im/69b530740eb6cef69442d6180579ef5ba9ef063e/"
 
 _DIFFUSION = {
@@ -115,13 +115,13 @@ class PublicFile:
     """A file that anyone may fetch.
 
     Attributes:
-        name: what people call it here; any other file's is its address.
+        name: its name in FILES; another file's is its address.
         url: its address.
-        kind: the model in it: "glide", "adm", "classifier", "clip_image" or "clip_text";
-            "vocabulary"; "" for a file that we know nothing of.
+        kind: the model's family, "glide", "adm", "classifier", "clip_image" or "clip_text", or
+            "vocabulary"; "": unknown.
         options: the reference's option dict of the model, by its own names.
-        size: in bytes; None: not known.
-        digest: "sha256:…" or "md5:…", hexadecimal; "": not known.
+        size: in bytes; None: unknown.
+        digest: "sha256:…" or "md5:…", hexadecimal; "": unknown.
     """
 
     name: str
@@ -148,7 +148,7 @@ _PUBLISHED: Mapping[str, tuple[int, str]] = {
     ),
     "clip-vocab": (1_356_917, f"sha256:{CLIP_SHA256}"),
 }
-"""Name → (size, digest), where people who fetched the file have written them down."""
+"""Name → (size, digest), as people who fetched the file have published them."""
 
 
 def _file(name: str, url: str, kind: str, options: Mapping[str, Any]) -> PublicFile:
@@ -222,7 +222,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {"clip": ("clip-image", "clip-text"), "a
 
 
 def find(name: str) -> tuple[PublicFile, ...]:
-    """Return the files that a name, of FILES or GROUPS, stands for.
+    """The files that a name of FILES or GROUPS stands for.
 
     Raises:
         UserError: no file has that name.
@@ -233,13 +233,13 @@ def find(name: str) -> tuple[PublicFile, ...]:
 
 
 def models() -> list[str]:
-    """The names that stand for one model each, which may be two files."""
+    """The names that stand for one model each; a model may be two files."""
     single = [name for name, file in FILES.items() if file.kind in ("glide", "adm", "classifier")]
     return [*single, "clip"]
 
 
 def model_files(name: str) -> tuple[PublicFile, ...]:
-    """Return the files of a model, two for CLIP.
+    """The files of a model: two for CLIP, one for others.
 
     Raises:
         UserError: no model has that name.

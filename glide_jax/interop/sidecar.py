@@ -1,4 +1,4 @@
-"""What lies beside an exported file, as JSON: options for the reference, and the rest for us."""
+"""The JSON file beside an exported file: options for the reference, and what we need besides."""
 
 import dataclasses
 import json
@@ -12,15 +12,15 @@ from glide_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Sidecar:
-    """What a file of weights does not say of itself.
+    """What a file of weights doesn't hold.
 
     Attributes:
         family: of `interop.families`.
         options: the reference's option dict.
         unlike: what the reference has no option for, a line each.
-        experiment: of the one stage that the weights are of.
+        experiment: with the weights' stage as its only one.
         tokenizer: its `to_dict`; {}: there is none.
-        vocab_size: rows of the token embedding; 0: there is none.
+        vocab_size: number of rows of the token embedding; 0: there is none.
     """
 
     family: str
@@ -43,7 +43,7 @@ def to_json(sidecar: Sidecar) -> str:
 
 
 def read_sidecar(file: Path) -> Sidecar | None:
-    """What lies beside a file of weights; None: nothing.
+    """The sidecar beside a file of weights; None: there is none.
 
     Raises:
         UserError: it can't be read, or another version of glide_jax wrote it.
@@ -57,5 +57,6 @@ def read_sidecar(file: Path) -> Sidecar | None:
         return Sidecar(**values | {"unlike": tuple(values["unlike"]), "experiment": experiment})
     except (ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(
-            f"{path} is damaged, or of another version of glide_jax ({error}); say --as=NAME"
+            f"{path} is damaged, or another version of glide_jax wrote it ({error}): export again, "
+            "or give --as=NAME for a released model"
         ) from error

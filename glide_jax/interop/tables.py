@@ -1,8 +1,8 @@
-"""How a table of our parameter paths ↔ the public PyTorch names and layouts is read.
+"""Tables of our parameter paths ↔ the public PyTorch keys and layouts.
 
-There is one table a model family, in `families/`; here is what they share. A row is (our path,
-PyTorch's path, kind). `{}` stands for a run of block numbers, kept as it is. The kind says how a
-leaf's array is laid out on the other side; the tables are read in both directions, so a layout is
+There is one table per model family, in `families/`; this is what they share. A row is (our path,
+PyTorch's path, kind). `{}` stands for block numbers, which are the same on both sides. The kind
+says how PyTorch lays out a leaf's array. Tables are read in both directions, so each layout is
 written once.
 """
 
@@ -50,9 +50,9 @@ UNET = (
     ("unet.{}", "{}", "conv2d"),
     ("unet.out_norm", "out.0", "norm"),
     ("unet.out_conv", "out.2", "conv2d"),
-    # No published model has these: they go out under our own names.
-    ("low_res_noise.level_in", "low_res_noise.level_in", "linear"),
-    ("low_res_noise.level_out", "low_res_noise.level_out", "linear"),
+    # No published model has these; exported files hold them under our own names.
+    ("aug_level_embedding.level_in", "aug_level_embedding.level_in", "linear"),
+    ("aug_level_embedding.level_out", "aug_level_embedding.level_out", "linear"),
 )
 """The rows of every U-Net."""
 
@@ -65,16 +65,16 @@ UNET_SIZES = (
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """Where one of our arrays stands in a PyTorch state dict, and how it is turned.
+    """The PyTorch key and layout of one of our arrays.
 
     Attributes:
         ours: our path.
-        theirs: PyTorch's key, `{}` for each group of `ours`.
-        axes: of ours, in PyTorch's order.
-        added: axes of length 1 that PyTorch's array has at its end.
-        heads: of an attention whose queries, keys and values PyTorch's array has one after the
-            other, each of all heads, where ours has each head's three together: {"heads": how
-            many} or {"d": channels of one}. None for every other array.
+        theirs: PyTorch's key, with `{}` for each group of `ours`.
+        axes: of our array, in PyTorch's order.
+        added: number of axes of length 1 at the end of PyTorch's array.
+        heads: for an attention that PyTorch stores as all heads' queries, then keys, then values,
+            where ours has each head's three together: {"heads": their number} or {"d": channels of
+            one}. None for every other array.
     """
 
     ours: re.Pattern
@@ -99,7 +99,7 @@ class Rule:
 
 
 def rules(table: Iterable[tuple[str, str, str]]) -> list[Rule]:
-    """A table's rows as rules, one for each leaf."""
+    """A table's rows as rules, one per leaf."""
     made = []
     for ours, theirs, kind in table:
         for our_leaf, their_leaf, axes, added in _LEAVES[kind]:
@@ -110,11 +110,11 @@ def rules(table: Iterable[tuple[str, str, str]]) -> list[Rule]:
 
 
 def by_role(made: Iterable[Rule], layer: str, heads: Mapping[str, int]) -> list[Rule]:
-    """The rules, with one layer's queries, keys and values one after the other on their side.
+    """The rules, with one layer stored by PyTorch as all queries, then all keys, then all values.
 
     Args:
         made: rules of a table.
-        layer: PyTorch's path of the layer, as its row in the table has it.
+        layer: PyTorch's path of the layer, as in its row of the table.
         heads: see `Rule`.
     """
     return [
@@ -124,7 +124,7 @@ def by_role(made: Iterable[Rule], layer: str, heads: Mapping[str, int]) -> list[
 
 
 def match(path: str, table_rules: Iterable[Rule]) -> tuple[str, Rule]:
-    """Our path → (PyTorch's key, the rule that turns the array). Raises KeyError for neither."""
+    """Our path → (PyTorch's key, the rule of the array). Raises KeyError if there is no rule."""
     for rule in table_rules:
         found = rule.ours.fullmatch(path)
         if found:

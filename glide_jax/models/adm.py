@@ -1,4 +1,4 @@
-"""ADM: class → picture, picture, and low-res picture (+ class) → picture."""
+"""ADM: class → image, image, and low-res image (+ class) → image."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -9,9 +9,9 @@ from glide_jax.models.model import (
     ConditionalUNet,
     Encoded,
     Model,
+    aug_level_embedding,
     enlarged,
     from_module,
-    noise_level,
     out_channels,
 )
 from glide_jax.models.unet import UNet
@@ -19,7 +19,7 @@ from glide_jax.types import Array, Condition
 
 
 class Adm(ConditionalUNet):
-    """The U-Net, with an embedding of the class where there are classes."""
+    """The U-Net, and an embedding of the class if there are classes."""
 
     def __init__(self, config: AdmConfig, channels_out: int, rngs: nnx.Rngs):
         self.config = config
@@ -28,20 +28,20 @@ class Adm(ConditionalUNet):
             self.label_embedding = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), shape))
         channels_in = IMAGE_CHANNELS * (2 if config.low_res_size else 1)
         self.unet = UNet(config, channels_in, channels_out, rngs)
-        self.low_res_noise = noise_level(config, rngs)
+        self.aug_level_embedding = aug_level_embedding(config, rngs)
 
     def encode(self, condition: Condition) -> Encoded:
-        """See `Encoded`. Raises ValueError where the model needs what the condition lacks."""
+        """Encode a condition. Raises ValueError if it lacks what the model needs."""
         pooled = self._embedded(condition.label) if self.config.num_classes else None
-        pooled = self._with_level(pooled, condition)
+        pooled = self._with_aug_level(pooled, condition)
         size = self.config.image_size
-        picture = enlarged(condition.low_res, size) if self.config.low_res_size else None
-        return Encoded(pooled, tokens=None, keys_values=None, picture=picture)
+        extra = enlarged(condition.low_res, size) if self.config.low_res_size else None
+        return Encoded(pooled, tokens=None, keys_values=None, extra_channels=extra)
 
     def _embedded(self, label: Array | None) -> Array:
-        """i32[b] → f32[b 4·channels]; NaN for a class that there is none of.
+        """i32[b] → f32[b 4·channels]; NaN for a class that does not exist.
 
-        JAX would take the nearest class there is, and draw it as if nothing were wrong.
+        JAX's own indexing would silently take the nearest class.
         """
         if label is None:
             raise ValueError("a class-conditional model needs a label")
@@ -54,11 +54,12 @@ def adm(config: AdmConfig, *, learn_variance: bool) -> Model:
 
     Args:
         config: sizes and options.
-        learn_variance: whether the output has three channels more, for the variance.
+        learn_variance: whether the output has three more channels, for the variance.
 
     Returns:
-        The model; no weight is made yet. Its `encode` wants a Condition's label, i32[b] from 0 to
-        num_classes - 1, and low_res where the config has them; a class out of range draws NaN.
+        The model; no weights are created. Its `encode` needs a Condition's label, i32[b] from 0
+        to num_classes - 1, and its low_res, if the config has num_classes and low_res_size. A
+        label out of range gives NaN.
     """
     channels = out_channels(learn_variance=learn_variance)
     return from_module(config, lambda rngs: Adm(config, channels, rngs))

@@ -1,16 +1,15 @@
-"""A whole picture as one vector, by attention."""
+"""Pool an image into one vector by attention."""
 
 import einops
 import jax.numpy as jnp
 from flax import nnx
 
-from glide_jax.models import layers
-from glide_jax.models.attention import attend
+from glide_jax.models import kernels, layers
 from glide_jax.types import Array
 
 
 class AttentionPool(nnx.Module):
-    """The pixels' mean looks at itself and at every pixel (CLIP, Radford et al. 2021, sec. 2.4)."""
+    """The pixels' mean attends to itself and to every pixel (Radford et al. 2021, sec. 2.4)."""
 
     def __init__(self, width: int, num_pixels: int, num_heads: int, width_out: int, rngs: nnx.Rngs):
         float32 = jnp.dtype(jnp.float32)
@@ -28,5 +27,5 @@ class AttentionPool(nnx.Module):
         query, keys, values = einops.rearrange(
             self.qkv(tokens), "b n (heads qkv d) -> qkv b n heads d", qkv=3, heads=self.num_heads
         )
-        pooled = attend(query[:, :1], keys, values)
+        pooled = kernels.attention(query[:, :1], keys, values)
         return self.proj(einops.rearrange(pooled, "b 1 heads d -> b (heads d)"))

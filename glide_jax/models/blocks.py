@@ -1,4 +1,4 @@
-"""What a U-Net is built of, its attention apart: residual blocks, and what halves and doubles."""
+"""The U-Net's blocks other than attention: residual blocks, downsampling and upsampling."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,10 @@ from glide_jax.types import Array
 
 
 class ResBlock(nnx.Module):
-    """Two normed convolutions around the timestep's embedding; may halve or double h and w."""
+    """Two normalised convolutions with the timestep's embedding between them.
+
+    `resample` halves or doubles h and w before the first.
+    """
 
     def __init__(
         self,
@@ -36,7 +39,7 @@ class ResBlock(nnx.Module):
             self.skip = layers.conv(width_in, width_out, 1, dtype, rngs)
 
     def __call__(self, x: Array, emb: Array, keys: Array | None) -> Array:
-        """x: [b h w c], emb: f32[b 4·channels] → [b h' w' c']."""
+        """x: [b h w c], emb: f32[b 4·channels], keys: key[b] for dropout or None → [b h' w' c']."""
         h = jax.nn.silu(self.in_norm(x))
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
@@ -52,7 +55,7 @@ class ResBlock(nnx.Module):
 
 
 class Resample(nnx.Module):
-    """A convolution that halves h and w, or one after doubling them."""
+    """A convolution that halves h and w, or one that follows their doubling."""
 
     def __init__(self, width: int, dtype: jnp.dtype, rngs: nnx.Rngs, *, up: bool):
         if up:

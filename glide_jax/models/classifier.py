@@ -1,4 +1,4 @@
-"""ADM's classifier: which class a noisy picture is of; its gradient guides sampling."""
+"""ADM's classifier: predicts the class of a noisy image; its gradient guides sampling."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from glide_jax.types import Array, Params
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """A classifier of noisy pictures as pure functions of its weights.
+    """A classifier of noisy images as pure functions of its weights.
 
     Attributes:
         config: what it was built from.
         shapes: every weight's name, shape and dtype.
         init: key → params.
-        apply: (params, x_t: f32[b h w 3], t: i32[b], keys=None) → logits: f32[b classes]; the
-            keys, key[b], are for dropout.
+        apply: (params, x_t: f32[b h w 3], t: i32[b], keys=None) → logits: f32[b classes].
+            keys: key[b], for dropout; None: no dropout.
     """
 
     config: ClassifierConfig
@@ -34,7 +34,7 @@ class Classifier:
 
 
 class NoisyClassifier(nnx.Module):
-    """The way down of a U-Net, pooled by attention at its last level."""
+    """The downsampling half of a U-Net, pooled by attention at its lowest resolution."""
 
     def __init__(self, config: ClassifierConfig, rngs: nnx.Rngs):
         width = config.widths[-1]
@@ -58,7 +58,7 @@ def classifier(config: ClassifierConfig) -> Classifier:
         config: sizes and options.
 
     Returns:
-        The classifier; no weight is made yet.
+        The classifier; no weights are created.
     """
     pure = Pure(lambda rngs: NoisyClassifier(config, rngs))
 

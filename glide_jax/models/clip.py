@@ -1,10 +1,10 @@
-"""The noised CLIP that guides GLIDE (Nichol et al. 2021, sec. 2.4): picture and caption, one space.
+"""The noised CLIP that guides GLIDE (Nichol et al. 2021, sec. 2.4): image and caption, one space.
 
     x_t, t ─ patches, time ─ transformer ──────── the time's position ─→ features ─┐
                                                                                  cosine
     tokens ───── embedded ── causal transformer ─ the caption's last token ─→ features ─┘
 
-GLIDE follows the gradient of logit_scale · cosine with respect to x_t.
+Guidance follows the gradient of logit_scale · cosine with respect to x_t.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ class ImageEncoder:
         shapes: every weight's name, shape and dtype.
         init: key → params.
         apply: (params, x_t: f32[b h w 3], about [-1, 1] plus noise; t: i32[b] in [0,
-            num_timesteps)) → f32[b embedding_width], of any length.
+            num_timesteps)) → f32[b embedding_width], not normalised.
     """
 
     config: ClipImageConfig
@@ -60,7 +60,7 @@ class TextEncoder:
         shapes: every weight's name, shape and dtype.
         init: key → params.
         apply: (params, tokens: i32[b l], mask: bool[b l], True where a token is the caption's:
-            one or more, then False) → f32[b embedding_width], of any length.
+            one or more, then False) → f32[b embedding_width], not normalised.
     """
 
     config: ClipTextConfig
@@ -74,7 +74,7 @@ class TextEncoder:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """Both encoders. Their params are one dict: the image's under `image.`, the text's `text.`.
+    """Both encoders. Their params are one dict, under the prefixes `image.` and `text.`.
 
     Attributes:
         config: what it was built from.
@@ -130,7 +130,7 @@ class _Image(nnx.Module):
         )
 
     def __call__(self, x_t: Array, t: Array) -> Array:
-        """See `ImageEncoder.apply`. Raises ValueError for pictures of another size."""
+        """See `ImageEncoder.apply`. Raises ValueError for images of another size."""
         b, size = x_t.shape[0], self.image_size
         if x_t.shape != (b, size, size, 3):
             raise ValueError(f"x_t is {x_t.shape}, not (b, {size}, {size}, 3)")
@@ -143,7 +143,7 @@ class _Image(nnx.Module):
 
 
 class _Text(nnx.Module):
-    """A causal transformer: the last token has seen the whole caption, and no padding."""
+    """A causal transformer: the caption's last token attends to all of it, and to no padding."""
 
     def __init__(
         self,
@@ -178,11 +178,11 @@ def image_encoder(config: ClipImageConfig, *, embedding_width: int, dtype: str) 
 
     Args:
         config: sizes.
-        embedding_width: numbers in the features.
+        embedding_width: width of the features.
         dtype: what activations are computed in; features and weights are float32.
 
     Returns:
-        The encoder; no weight is made yet.
+        The encoder; no weights are created.
     """
     pure = Pure(lambda rngs: _Image(config, embedding_width, jnp.dtype(dtype), rngs))
 
@@ -201,11 +201,11 @@ def text_encoder(
         config: sizes.
         vocab_size: of the tokenizer.
         text_length: tokens a caption is padded or cut to.
-        embedding_width: numbers in the features.
+        embedding_width: width of the features.
         dtype: what activations are computed in; features and weights are float32.
 
     Returns:
-        The encoder; no weight is made yet.
+        The encoder; no weights are created.
     """
     shape = (vocab_size, text_length)
     pure = Pure(lambda rngs: _Text(config, shape, embedding_width, jnp.dtype(dtype), rngs))
@@ -227,7 +227,7 @@ def clip(config: ClipConfig, *, vocab_size: int, text_length: int) -> Clip:
         text_length: tokens a caption is padded or cut to.
 
     Returns:
-        The model; no weight is made yet.
+        The model; no weights are created.
     """
     width, dtype = config.embedding_width, config.dtype
     image = image_encoder(config.image, embedding_width=width, dtype=dtype)
@@ -271,8 +271,8 @@ def similarity(text: Array, image: Array) -> Array:
     """Cosine of the angle between features (Radford et al. 2021, sec. 2.3).
 
     Args:
-        text: f32[b e], a caption's features each.
-        image: f32[b e], a picture's features each.
+        text: f32[b e], features of captions.
+        image: f32[b e], features of images.
 
     Returns:
         f32[b] in [-1, 1].
@@ -281,5 +281,5 @@ def similarity(text: Array, image: Array) -> Array:
 
 
 def direction(features: Array) -> Array:
-    """Features at length 1; f32[b e]."""
+    """Features scaled to length 1; f32[b e]."""
     return features / (jnp.linalg.norm(features, axis=-1, keepdims=True) + 1e-12)

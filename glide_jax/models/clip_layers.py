@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from glide_jax.models import layers
-from glide_jax.models.attention import attend
+from glide_jax.models import kernels, layers
 from glide_jax.types import Array
 
 
@@ -36,7 +35,7 @@ class Block(nnx.Module):
     ):
         self.num_heads = heads
         self.causal = causal
-        # Twice the layers are residual branches, and each starts the smaller for it.
+        # There are two residual branches a layer; the more there are, the smaller each starts.
         branch = 1 / (2 * num_layers * math.sqrt(width))
         inside = 1 / math.sqrt(width)
         self.attention_norm = layers.LayerNorm(width)
@@ -53,18 +52,18 @@ class Block(nnx.Module):
         h = self.attention_norm(x)
         per_head = (*x.shape[:-1], self.num_heads, -1)
         query, keys, values = (f(h).reshape(per_head) for f in (self.query, self.key, self.value))
-        attended = attend(query, keys, values, is_causal=self.causal)
+        attended = kernels.attention(query, keys, values, is_causal=self.causal)
         x = x + self.proj(attended.reshape(x.shape))
         return x + self.mlp_out(jax.nn.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False))
 
 
 class Transformer(nnx.Module):
-    """Blocks, one after another, then one position's vector as the features.
+    """Blocks in sequence; the features are the projected vector of one position.
 
     Args:
         width, num_layers, heads: of the blocks.
-        embedding_width: numbers in the features.
-        causal: a position sees only those up to it.
+        embedding_width: width of the features.
+        causal: a position attends only to itself and to those before it.
         dtype: of the activations; the features are float32.
         rngs: of the weights.
     """
@@ -81,7 +80,7 @@ class Transformer(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.dtype = dtype
-        self.blocks = nnx.List(
+        self.blocks = layers.module_list(
             Block(width, num_layers, heads, causal, dtype, rngs) for _ in range(num_layers)
         )
         self.norm = layers.LayerNorm(width)

@@ -1,4 +1,7 @@
-"""The model of any stage, of whatever family, as its config describes it."""
+"""The model of any stage, of any family, as its config describes it.
+
+A new family is a line in `_FACTORIES`, see CONTRIBUTING.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +14,11 @@ from glide_jax.models.glide import glide
 
 
 def model_of(stage: StageConfig, *, vocab_size: int, text_length: int) -> Any:
-    """Build a stage's model, of whatever family; no weight is made.
+    """Build a stage's model, of any family; no weights are created.
 
     Args:
         stage: its config.
-        vocab_size: rows of its token embedding; not read where it has none.
+        vocab_size: rows of its token embedding; ignored by a model without text.
         text_length: tokens of a caption; likewise.
     """
     text = {"vocab_size": vocab_size, "text_length": text_length}

@@ -1,4 +1,4 @@
-"""GLIDE: caption → picture, low-res picture + caption → picture, and both with known pixels."""
+"""GLIDE: caption → image, low-res image + caption → image, and both with known pixels."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -9,9 +9,9 @@ from glide_jax.models.model import (
     ConditionalUNet,
     Encoded,
     Model,
+    aug_level_embedding,
     enlarged,
     from_module,
-    noise_level,
     out_channels,
 )
 from glide_jax.models.text_transformer import TextTransformer
@@ -19,13 +19,13 @@ from glide_jax.models.unet import UNet
 from glide_jax.types import Array, Condition, Params
 
 INPAINT_CHANNELS = IMAGE_CHANNELS + 1
-"""What a model that inpaints sees beside x_t, and before a low-res picture: pixels and mask."""
+"""Of a model that inpaints: the known pixels and their mask, between x_t and a low-res image."""
 
 _INPUT_KERNEL = "unet.input_blocks.0.0.kernel"
 
 
 class Glide(ConditionalUNet):
-    """The text transformer beside the U-Net."""
+    """The text transformer and the U-Net."""
 
     def __init__(
         self, config: GlideConfig, text_shape: tuple[int, int], channels_out: int, rngs: nnx.Rngs
@@ -37,22 +37,22 @@ class Glide(ConditionalUNet):
         self.config = config
         self.text = TextTransformer(config, text_shape, 4 * config.channels, dtype, rngs)
         self.unet = UNet(config, channels_in, channels_out, rngs, text_width=config.text_width)
-        self.low_res_noise = noise_level(config, rngs)
+        self.aug_level_embedding = aug_level_embedding(config, rngs)
 
     def encode(self, condition: Condition) -> Encoded:
-        """See `Encoded`. Raises ValueError where the model needs what the condition lacks."""
+        """Encode a condition. Raises ValueError if it lacks what the model needs."""
         if condition.tokens is None or condition.mask is None:
             raise ValueError("a GLIDE model needs tokens and their mask")
         pooled, tokens = self.text(condition.tokens, condition.mask)
         keys_values = self.unet.text_keys_values(tokens)
-        picture = self._picture(condition, len(pooled))
-        return Encoded(self._with_level(pooled, condition), tokens, keys_values, picture)
+        extra = self._extra_channels(condition, len(pooled))
+        return Encoded(self._with_aug_level(pooled, condition), tokens, keys_values, extra)
 
-    def _picture(self, condition: Condition, batch: int) -> Array | None:
+    def _extra_channels(self, condition: Condition, batch: int) -> Array | None:
         size, channels = self.config.image_size, []
         if self.config.inpaint:
             image, mask = condition.inpaint_image, condition.inpaint_mask
-            if image is None or mask is None:  # nothing is known: draw all of it
+            if image is None or mask is None:  # no pixel is known: the model samples all of them
                 image = jnp.zeros((batch, size, size, IMAGE_CHANNELS))
                 mask = jnp.zeros((batch, size, size, 1))
             channels += [image * mask, mask]
@@ -62,16 +62,16 @@ class Glide(ConditionalUNet):
 
 
 def with_inpainting(params: Params) -> Params:
-    """The weights of a model that inpaints, which draws as these do until it is trained.
+    """The weights of an inpainting model that predicts what these predict, until it is trained.
 
-    The first layer's weights of the new input channels, the known pixels and their mask, are 0
-    (Nichol et al. 2021, sec. 4.3).
+    In the first layer the weights of the new input channels, the known pixels and their mask, are
+    0 (Nichol et al. 2021, sec. 4.3).
 
     Args:
         params: of a GLIDE model without inpainting.
 
     Returns:
-        All of them; only the first layer's kernel is another.
+        All weights; only the first layer's kernel differs from `params`.
     """
     kernel = params[_INPUT_KERNEL]
     new = jnp.zeros((*kernel.shape[:2], INPAINT_CHANNELS, kernel.shape[3]), kernel.dtype)
@@ -86,10 +86,10 @@ def glide(config: GlideConfig, *, vocab_size: int, text_length: int, learn_varia
         config: sizes and options.
         vocab_size: of the tokenizer.
         text_length: tokens a caption is padded or cut to.
-        learn_variance: whether the output has three channels more, for the variance.
+        learn_variance: whether the output has three more channels, for the variance.
 
     Returns:
-        The model; no weight is made yet.
+        The model; no weights are created.
     """
     text_shape, channels = (vocab_size, text_length), out_channels(learn_variance=learn_variance)
     return from_module(config, lambda rngs: Glide(config, text_shape, channels, rngs))

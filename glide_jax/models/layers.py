@@ -5,16 +5,15 @@ float32 whatever the dtype.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import einops
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
-from glide_jax.models.cpu_conv import convolve_on_cpu
-from glide_jax.models.platforms import platform_of
+from glide_jax.models import kernels
 from glide_jax.types import Array
 
 NORM_EPSILON = 1e-5
@@ -24,7 +23,7 @@ _fan_in_uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def linear(width_in: int, width_out: int, dtype: jnp.dtype, rngs: nnx.Rngs, *, zero=False):
-    """A dense layer; `zero` starts it at zero, so that a residual branch starts as nothing."""
+    """A dense layer; `zero` initialises it to zero, so that a residual block starts as x."""
     init = nnx.initializers.zeros if zero else _fan_in_uniform
     return nnx.Linear(width_in, width_out, dtype=dtype, kernel_init=init, rngs=rngs)
 
@@ -39,10 +38,7 @@ def conv(
     stride: int = 1,
     zero: bool = False,
 ):
-    """A size×size convolution over f32[b h w c] that keeps h and w (÷ stride)."""
-    how = jax.lax.conv_general_dilated
-    if stride == 1 and size in _FASTER:
-        how = _FASTER[size]
+    """A size×size convolution over [b h w c] that keeps h and w, or divides them by `stride`."""
     return nnx.Conv(
         width_in,
         width_out,
@@ -50,37 +46,20 @@ def conv(
         strides=stride,
         padding=size // 2,
         dtype=dtype,
-        conv_general_dilated=how,
+        conv_general_dilated=_CONVOLUTIONS.get((size, stride), jax.lax.conv_general_dilated),
         kernel_init=nnx.initializers.zeros if zero else _fan_in_uniform,
         rngs=rngs,
     )
 
 
-def _pointwise(x: Array, kernel: Array, *_, **__) -> Array:
-    """A 1×1 convolution as the matrix product that it is: on a CPU in a third of the time."""
-    return x @ kernel[0, 0]
+_CONVOLUTIONS = {(1, 1): kernels.pointwise_convolution, (3, 1): kernels.convolution}
+"""(size, stride) → what computes it; the others are XLA's everywhere."""
 
 
-def three_by_three(
-    x: Array, kernel: Array, *arguments, spread: Sequence[Array] | None = None, **more
-) -> Array:
-    """A 3×3 convolution, computed as it is best where it runs.
-
-    Args:
-        x, kernel, and the rest: as for `jax.lax.conv_general_dilated`.
-        spread: the kernel spread out, see `models.cpu_conv`; None: it is not there.
-    """
-    if is_for_cpu(x):
-        return convolve_on_cpu(x, kernel, spread)
-    return jax.lax.conv_general_dilated(x, kernel, *arguments, **more)
-
-
-def is_for_cpu(x: Array) -> bool:
-    """Whether a 3×3 convolution of x is that of `models.cpu_conv`."""
-    return x.dtype == jnp.float32 and platform_of(x) == "cpu"
-
-
-_FASTER = {1: _pointwise, 3: three_by_three}
+def module_list(modules: Iterable[nnx.Module]) -> Any:
+    """Modules in a module, whose weights are named by their index."""
+    # Before Flax 0.12, whose first version has nnx.List, a plain list does it.
+    return nnx.List(modules) if hasattr(nnx, "List") else list(modules)
 
 
 class GroupNorm(nnx.Module):
@@ -95,11 +74,11 @@ class GroupNorm(nnx.Module):
         """x: [b … c] → the same shape and dtype."""
         flat = x.astype(jnp.float32).reshape(x.shape[0], -1, x.shape[-1])
         width = x.shape[-1]
-        mean = _by_channel(_mean_by_group(flat, self.num_groups), width)
-        off = flat - mean[:, None]
-        spread = jax.lax.rsqrt(_mean_by_group(jnp.square(off), self.num_groups) + NORM_EPSILON)
+        mean = kernels.repeat_groups(_mean_by_group(flat, self.num_groups), width)
+        variance = _mean_by_group(jnp.square(flat - mean[:, None]), self.num_groups)
+        inverse_std = jax.lax.rsqrt(variance + NORM_EPSILON)
         # One multiply-add per element: the group's figures are folded into the channel's first.
-        scale = _by_channel(spread, width) * self.scale[...][None]
+        scale = kernels.repeat_groups(inverse_std, width) * self.scale[...][None]
         shift = self.bias[...][None] - mean * scale
         return (flat * scale[:, None] + shift[:, None]).reshape(x.shape).astype(x.dtype)
 
@@ -107,19 +86,9 @@ class GroupNorm(nnx.Module):
 def _mean_by_group(x: Array, num_groups: int) -> Array:
     """f32[b n c] → f32[b g]: over n, and over the channels of each group.
 
-    Over n first: the long reduction then keeps the channels last, as they lie in memory.
+    Over n first: the long reduction then keeps the channels last, as they are in memory.
     """
     return x.mean(1).reshape(x.shape[0], num_groups, -1).mean(-1)
-
-
-def _by_channel(groups: Array, width: int) -> Array:
-    """f32[b g] → f32[b c], of c = width channels: each group's figure for each of its channels."""
-    num_groups = groups.shape[-1]
-    if platform_of(groups) != "cpu":
-        return jnp.repeat(groups, width // num_groups, axis=-1)
-    # XLA would look the group up anew for every pixel; it does not look into a product.
-    belongs = np.repeat(np.eye(num_groups, dtype=np.float32), width // num_groups, axis=1)
-    return groups @ belongs
 
 
 class LayerNorm(nnx.Module):
@@ -145,7 +114,7 @@ def dropout(x: Array, rate: float, keys: Array | None) -> Array:
     Args:
         x: [b …].
         rate: in [0, 1).
-        keys: key[b], each picture's own; None: nothing is dropped.
+        keys: key[b], each image's own; None: nothing is dropped.
     """
     if keys is None or rate == 0:
         return x

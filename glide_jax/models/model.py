@@ -1,4 +1,4 @@
-"""What every model that draws pictures offers, whatever it is told of them."""
+"""What every denoising model offers, whatever it is conditioned on."""
 
 import abc
 import dataclasses
@@ -10,10 +10,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from glide_jax.config import DenoiserConfig
-from glide_jax.models import layers
+from glide_jax.models import kernels, layers
 from glide_jax.models.attention import KeysValues
 from glide_jax.models.pure import Pure
-from glide_jax.models.spreading import spread_kernels, use_spread_kernels
 from glide_jax.models.unet import UNet
 from glide_jax.types import Array, Condition, Params
 
@@ -21,37 +20,40 @@ IMAGE_CHANNELS = 3
 
 
 class Encoded(NamedTuple):
-    """All of a Condition that is the same at every step, computed before the loop.
+    """A Condition, encoded: all that is the same at every step, computed before the loop.
 
     Attributes:
-        pooled: f32[b 4·channels], added to the timestep's embedding: the caption as a whole, or
-            the class; None in a model of neither.
+        pooled: f32[b 4·channels], added to the timestep's embedding: the sum of the caption's or
+            the class's embedding and the low-res image's noise level; None in a model of none.
         tokens: [b l text_width], the encoded caption; None in a model without text.
-        keys_values: each attention block's keys and values of the caption; None likewise.
-        picture: f32[b h w k], the channels that stand beside x_t: known pixels and their mask,
-            the low-res picture at full size; None in a plain base model.
+        keys_values: for each attention block the caption's keys and values, [b l heads d] each;
+            None in a model without text.
+        extra_channels: f32[b h w k], concatenated to x_t: known pixels and their mask, then the
+            low-res image enlarged to h×w; None in a model of neither.
     """
 
     pooled: Array | None
     tokens: Array | None
     keys_values: tuple[KeysValues, ...] | None
-    picture: Array | None
+    extra_channels: Array | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model that takes the noise off pictures, as pure functions of its weights.
+    """A denoising model as pure functions of its weights.
 
     Attributes:
         config: what it was built from.
         shapes: every weight's name, shape and dtype.
         init: key → params.
-        encode: (params, Condition) → Encoded, once a picture.
-        apply: (params, x_t: f32[b h w 3], t: i32[b], Encoded, keys=None) → f32[b h w 3 or
-            6], in the parametrisation it was trained for; the keys, key[b], are for dropout.
-        prepare: (params, x_t, t, Encoded) → what `apply` computes of the weights alone, to be
-            given to it as `params | prepared` where it is called again and again. It is worth
-            most for arguments of these shapes, and right for all.
+        encode: (params, Condition) → Encoded; call it once for all steps.
+        apply: (params, x_t: f32[b h w 3], t: i32[b], Encoded, keys=None) → f32[b h w 3], or
+            f32[b h w 6] if it learns the variance, in the parametrisation that it was trained
+            for. keys: key[b], for dropout; None: no dropout.
+        prepare: (params, x_t, t, Encoded) → what `apply` computes from the weights alone. Call
+            `apply` with `params | prepared` in a loop: each step is then faster, and the result
+            equal but for rounding. The gain is for arguments of these shapes; the result holds
+            for all. {} where there is nothing to prepare.
     """
 
     config: DenoiserConfig
@@ -63,11 +65,11 @@ class Model:
 
 
 class Conditional(nnx.Module):
-    """Weights that take the noise off a picture, told a condition."""
+    """A denoiser of images that is conditioned on what `encode` made of a Condition."""
 
     @abc.abstractmethod
     def encode(self, condition: Condition) -> Encoded:
-        """See `Encoded`. Raises ValueError where the model needs what the condition lacks."""
+        """Encode a condition. Raises ValueError if it lacks what the model needs."""
 
     @abc.abstractmethod
     def __call__(self, x_t: Array, t: Array, encoded: Encoded, keys: Array | None) -> Array:
@@ -75,18 +77,18 @@ class Conditional(nnx.Module):
 
 
 class ConditionalUNet(Conditional):
-    """A U-Net and whatever encodes the condition it is given; a subclass a model family."""
+    """A U-Net and the encoders of its condition; each model family is a subclass."""
 
     unet: UNet
-    low_res_noise: "NoiseLevel | None"
+    aug_level_embedding: "AugLevelEmbedding | None"
 
-    def _with_level(self, pooled: Array | None, condition: Condition) -> Array | None:
-        """What is added to the timestep's embedding, with the noise on low_res where it is told."""
-        if self.low_res_noise is None:
+    def _with_aug_level(self, pooled: Array | None, condition: Condition) -> Array | None:
+        """`pooled` plus the embedded aug_level, if the model is conditioned on it."""
+        if self.aug_level_embedding is None:
             return pooled
-        if condition.low_res_noise is None:
-            raise ValueError("this upsampler needs low_res_noise")
-        level = self.low_res_noise(condition.low_res_noise)
+        if condition.aug_level is None:
+            raise ValueError("this upsampler needs aug_level")
+        level = self.aug_level_embedding(condition.aug_level)
         return level if pooled is None else pooled + level
 
     def __call__(self, x_t: Array, t: Array, encoded: Encoded, keys: Array | None) -> Array:
@@ -94,15 +96,15 @@ class ConditionalUNet(Conditional):
         emb = self.unet.time_embedding(t)
         if encoded.pooled is not None:
             emb = emb + encoded.pooled
-        if encoded.picture is not None:
-            x_t = jnp.concatenate([x_t, encoded.picture], axis=-1)
+        if encoded.extra_channels is not None:
+            x_t = jnp.concatenate([x_t, encoded.extra_channels], axis=-1)
         return self.unet(x_t, emb, encoded.keys_values, keys)
 
 
-class NoiseLevel(nnx.Module):
-    """How noisy a low-res picture is, embedded as the timestep is (Saharia et al. 2022, app. B).
+class AugLevelEmbedding(nnx.Module):
+    """The noise level of a low-res image, embedded like a timestep (Saharia et al. 2022, app. B).
 
-    The last layer starts at zero: a level means nothing before it is learned.
+    The last layer starts at zero, so that an untrained embedding has no effect.
     """
 
     def __init__(self, channels: int, rngs: nnx.Rngs):
@@ -112,34 +114,34 @@ class NoiseLevel(nnx.Module):
         self.level_out = layers.linear(4 * channels, 4 * channels, float32, rngs, zero=True)
 
     def __call__(self, level: Array) -> Array:
-        """level: f32[b], a standard deviation → f32[b 4·channels]."""
-        # From 0 to 1 it is spread as wide as a thousand timesteps.
+        """level: f32[b], a standard deviation, about [0, 1] → f32[b 4·channels]."""
+        # Levels from 0 to 1 cover the range of a thousand timesteps.
         h = self.level_in(layers.timestep_embedding(1000 * level, self.channels))
         return self.level_out(jax.nn.silu(h))
 
 
-def noise_level(config: DenoiserConfig, rngs: nnx.Rngs) -> NoiseLevel | None:
-    """What a model with `low_res_noise_told` is told by; None: it isn't."""
-    return NoiseLevel(config.channels, rngs) if config.low_res_noise_told else None
+def aug_level_embedding(config: DenoiserConfig, rngs: nnx.Rngs) -> AugLevelEmbedding | None:
+    """The embedding that `aug_level_conditioning` asks for; None without it."""
+    return AugLevelEmbedding(config.channels, rngs) if config.aug_level_conditioning else None
 
 
 def out_channels(*, learn_variance: bool) -> int:
-    """Channels of a model's output: the picture's, and as many again where it learns a variance."""
+    """Channels of a model's output: the image's, and as many again if it learns the variance."""
     return IMAGE_CHANNELS * (2 if learn_variance else 1)
 
 
 def enlarged(low_res: Array | None, size: int) -> Array:
-    """An upsampler's low-res picture, bilinearly, as its U-Net sees it.
+    """An upsampler's low-res image, enlarged bilinearly to the size of x_t.
 
     Args:
-        low_res: f32[b h w 3], or None where the condition has none.
+        low_res: f32[b h w 3], or None if the condition has none.
         size: pixels a side of the result.
 
     Returns:
         f32[b size size 3].
 
     Raises:
-        ValueError: there is no low_res.
+        ValueError: low_res is None.
     """
     if low_res is None:
         raise ValueError("an upsampler needs low_res")
@@ -147,8 +149,8 @@ def enlarged(low_res: Array | None, size: int) -> Array:
     return jax.image.resize(low_res, shape, "bilinear")
 
 
-def from_module(config: DenoiserConfig, build: Callable[[nnx.Rngs], Conditional]) -> Model:
-    """The module as a Model; no weight is made yet.
+def from_module(config: DenoiserConfig, build: Callable[[nnx.Rngs], ConditionalUNet]) -> Model:
+    """The module as a Model; no weights are created.
 
     Args:
         config: what it is built from.
@@ -161,10 +163,14 @@ def from_module(config: DenoiserConfig, build: Callable[[nnx.Rngs], Conditional]
 
     def apply(params, x_t, t, encoded, keys=None):
         module = pure.bind(params)
-        use_spread_kernels(module, params)
+        kernels.use_prepared(module, params)
         return module(x_t, t, encoded, keys)
 
     def prepare(params, x_t, t, encoded):
-        return spread_kernels(pure.bind, lambda module: module(x_t, t, encoded, None), params)
+        cast = kernels.in_compute_dtype(pure.bind(params).unet, "unet", params)
+        transformed = kernels.prepare(
+            pure.bind, lambda module: module(x_t, t, encoded, None), params
+        )
+        return transformed | cast
 
     return Model(config, pure.shapes, pure.init, encode, apply, prepare)

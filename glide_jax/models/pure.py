@@ -1,7 +1,8 @@
 """From flax modules to pure functions of a flat dict of arrays.
 
-Outside this package a model is (params, functions of params): no module, no state, no tracer
-hides anywhere. `params["input_blocks.3.0.in_conv.kernel"]` is the whole naming scheme.
+Outside this package a model is (params, functions of params), without modules or state.
+`params["input_blocks.3.0.in_conv.kernel"]` shows the naming scheme: attributes and indices,
+joined by dots.
 """
 
 from collections.abc import Callable
@@ -16,10 +17,10 @@ M = TypeVar("M", bound=nnx.Module)
 
 
 class Pure(Generic[M]):
-    """A module class taken apart once: its structure here, its weights with the caller."""
+    """A module split once: its structure is kept here, its weights by the caller."""
 
     def __init__(self, build: Callable[[nnx.Rngs], M]):
-        """Trace `build` for shapes alone; no weight is made.
+        """Trace `build` for shapes; no weights are created.
 
         Args:
             build: rngs → module, whose only state is `nnx.Param`s.
@@ -33,12 +34,12 @@ class Pure(Generic[M]):
         }
 
     def init(self, key: Array) -> Params:
-        """Fresh weights; the same key gives the same weights. Jit it to make them in place."""
+        """New weights; the same key gives the same weights. Jit it to make them in place."""
         state = nnx.state(self._build(_keys(key)), nnx.Param)
         return {_name(path): variable[...] for path, variable in nnx.to_flat_state(state)}
 
     def bind(self, params: Params) -> M:
-        """The module with these weights in it, to be called and dropped inside one function."""
+        """The module with these weights in it, for use inside one function."""
         items = [(path, v.replace(params[name])) for name, path, v in self._variables]
         return nnx.merge(self._graph, nnx.from_flat_state(items))
 
@@ -46,7 +47,7 @@ class Pure(Generic[M]):
 class _Keys:
     """The keys that `nnx.Rngs(key)` gives, counted in Python.
 
-    Rngs counts in an array; while a module is traced, each count costs as much as all that was
+    Rngs counts in an array; while a module is traced, each count costs as much as everything
     traced before it: six seconds for GLIDE's base model.
     """
 

@@ -1,6 +1,6 @@
-"""What the backward pass computes again, rather than keep it since the forward pass.
+"""Rematerialisation (Chen et al. 2016): what the backward pass computes again to save memory.
 
-Rematerialisation (Chen et al. 2016): time for memory. Loss and gradients stay what they are.
+Loss and gradients are the same, but for rounding.
 """
 
 from collections.abc import Callable
@@ -8,13 +8,13 @@ from typing import Any, TypeVar, cast
 
 import jax
 
-from glide_jax.models import cpu_conv
+from glide_jax.models.kernels import SAVED_CONVOLUTION
 
 F = TypeVar("F", bound=Callable)
 
 
 def _is_product(primitive: Any, *_: Any, **params: Any) -> bool:
-    """Whether it is a convolution or a product with weights; attention's products are neither."""
+    """Whether it is a convolution or a product with weights; attention's are batched and aren't."""
     if primitive is jax.lax.conv_general_dilated_p:
         return True
     if primitive is not jax.lax.dot_general_p:
@@ -23,21 +23,21 @@ def _is_product(primitive: Any, *_: Any, **params: Any) -> bool:
     return not batch_axes
 
 
-# jax.checkpoint's policies: what may be kept of a block, beside its input.
+# jax.checkpoint's policies: what of a block may be kept, besides its input.
 _KEPT: dict[str, Callable[..., bool]] = {
     "products": jax.checkpoint_policies.save_from_both_policies(
-        _is_product, jax.checkpoint_policies.save_only_these_names(cpu_conv.SAVED)
+        _is_product, jax.checkpoint_policies.save_only_these_names(SAVED_CONVOLUTION)
     ),
     "blocks": jax.checkpoint_policies.nothing_saveable,
 }
 
 
 def remat(policy: str, block: F) -> F:
-    """The block, of which the backward pass computes again what `policy` does not keep.
+    """The block, whose backward pass computes again what `policy` does not keep.
 
     Args:
         policy: `none`, `products` or `blocks`, as `UNetConfig.remat` says.
-        block: a function of arrays; weights may be in its closure.
+        block: a function of arrays; it may close over weights.
     """
     if policy == "none":
         return block

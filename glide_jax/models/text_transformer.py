@@ -1,4 +1,4 @@
-"""GLIDE's text encoder: a pre-norm transformer over the caption, every token sees every other."""
+"""GLIDE's text encoder: a pre-norm transformer in which every token attends to all."""
 
 import math
 
@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from glide_jax.config import GlideConfig
-from glide_jax.models import layers
-from glide_jax.models.attention import attend
+from glide_jax.models import kernels, layers
 from glide_jax.models.remat import remat
 from glide_jax.types import Array
 
@@ -34,21 +33,21 @@ class TransformerBlock(nnx.Module):
             qkv=3,
             heads=self.num_heads,
         )
-        x = x + self.proj(attend(query, keys, values).reshape(x.shape))
+        x = x + self.proj(kernels.attention(query, keys, values).reshape(x.shape))
         return x + self.mlp_out(jax.nn.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False))
 
 
 def _positions(length: int, width: int) -> Array:
-    """Where positions start, f32[length width]: sinusoids of deviation 1, periods 2π to 200π.
+    """Initial positional embedding, f32[length width]: sinusoids of std 1, periods 2π to 200π.
 
-    How far one word is from another can then be told from the beginning.
+    The distance between two words can then be read off from the first step on.
     """
     places = jnp.arange(length, dtype=jnp.float32)
     return math.sqrt(2) * layers.sinusoids(places, width, longest=100.0)
 
 
 class TextTransformer(nnx.Module):
-    """Token ids → one vector a token, and one for the whole caption (GLIDE, sec. 4.1)."""
+    """Token ids → a vector for each token, and one for the caption (GLIDE, sec. 4.1)."""
 
     def __init__(
         self,
@@ -65,13 +64,14 @@ class TextTransformer(nnx.Module):
 
         self.dtype = dtype
         self.remat = config.remat
-        # Padding says nothing. With 0.02 for all three a small model does not start to listen, with
-        # faint positions not to which word belongs to which (docs/quickstart.md).
+        # Padding carries no information. With 0.02 for all three a small model does not learn to
+        # use the caption, and with faint positions it confuses which word belongs to which
+        # (docs/quickstart.md).
         self.token_embedding = embedding(1.0, vocab_size)
         self.positional_embedding = nnx.Param(_positions(length, width))
         if config.text_padding:
             self.padding_embedding = embedding(0.01, length)
-        self.blocks = nnx.List(
+        self.blocks = layers.module_list(
             TransformerBlock(width, config.text_heads, dtype, rngs)
             for _ in range(config.text_layers)
         )
@@ -86,7 +86,7 @@ class TextTransformer(nnx.Module):
 
         Args:
             tokens: i32[b l].
-            mask: bool[b l], False where a learned padding vector stands for the token.
+            mask: bool[b l], False where the token is padding and a learned vector replaces it.
 
         Returns:
             pooled: f32[b pooled_width], from the last position; tokens: [b l text_width].

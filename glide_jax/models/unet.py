@@ -3,12 +3,12 @@
 x ── conv ─┬─ [res (+ attention)] × n ─┬─ down ─┬─ … ─ res, attention, res ─ … ─ up ─ conv
            └─────────── each feeds the block of its own resolution on the way up ──┘
 
-`UNetEncoder` ends in the middle.
+`UNetEncoder` ends after the middle.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +24,9 @@ from glide_jax.types import Array
 
 @dataclasses.dataclass(frozen=True)
 class _Builder:
-    """Makes the blocks, in the order in which the net runs them.
+    """Creates the blocks, in the order in which the net runs them.
 
-    A stage is a list of blocks between two skips.
+    A stage is a list of blocks between two skip connections.
     """
 
     config: UNetConfig
@@ -36,7 +36,7 @@ class _Builder:
 
     @property
     def skip_widths(self) -> list[int]:
-        """Channels of what each stage on the way down hands across."""
+        """Channels of each downsampling stage's skip connection."""
         *others, last = self.config.widths
         count = self.config.num_res_blocks
         repeated = [width for width in others for _ in range(count + 1)]
@@ -96,14 +96,14 @@ class _Builder:
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """What one pass through the net hands to its blocks, one after the other."""
+    """The arguments of the blocks in one pass through the net, in the order of the blocks."""
 
     remat: str
     emb: Array
     texts: Iterator[KeysValues | None]
     keys: Iterator[Array | None]
 
-    def __call__(self, stage: nnx.List, h: Array) -> Array:
+    def __call__(self, stage: Sequence[nnx.Module], h: Array) -> Array:
         for block in stage:
             if isinstance(block, ResBlock):
                 h = remat(self.remat, block)(h, self.emb, next(self.keys))
@@ -123,7 +123,7 @@ def _run(policy: str, emb: Array, text: tuple[KeysValues, ...] | None, keys: Arr
 
 
 class _Trunk(nnx.Module):
-    """The timestep's embedding, the way down and the middle."""
+    """The timestep's embedding, the downsampling stages and the middle."""
 
     def __init__(self, build: _Builder, in_channels: int):
         channels, float32 = build.config.channels, jnp.dtype(jnp.float32)
@@ -132,8 +132,10 @@ class _Trunk(nnx.Module):
         self.remat = build.config.remat
         self.time_in = layers.linear(channels, 4 * channels, float32, build.rngs)
         self.time_out = layers.linear(4 * channels, 4 * channels, float32, build.rngs)
-        self.input_blocks = nnx.List(nnx.List(stage) for stage in build.down(in_channels))
-        self.middle_block = nnx.List(build.middle())
+        self.input_blocks = layers.module_list(
+            layers.module_list(stage) for stage in build.down(in_channels)
+        )
+        self.middle_block = layers.module_list(build.middle())
 
     def time_embedding(self, t: Array) -> Array:
         """t: i32[b] → f32[b 4·channels]."""
@@ -141,7 +143,7 @@ class _Trunk(nnx.Module):
         return self.time_out(jax.nn.silu(h))
 
     def _down(self, x: Array, run: _Run) -> tuple[Array, list[Array]]:
-        """x: [b h w in_channels] → the middle's output, and what each stage hands across."""
+        """x: [b h w in_channels] → the middle's output, and each stage's skip connection."""
         h, skips = x.astype(self.dtype), []
         for stage in self.input_blocks:
             h = run(stage, h)
@@ -150,7 +152,7 @@ class _Trunk(nnx.Module):
 
 
 class UNet(_Trunk):
-    """[b h w c] → [b h w c'], told the timestep and, in the attention blocks, the caption."""
+    """[b h w c] → [b h w c'], given the timestep and, in the attention blocks, the caption."""
 
     def __init__(
         self,
@@ -161,10 +163,10 @@ class UNet(_Trunk):
         *,
         text_width: int = 0,
     ):
-        """`text_width`: channels of the caption's tokens; 0: there is no caption."""
+        """`text_width`: channels of the caption's encoded tokens; 0: a model without text."""
         build = _Builder(config, text_width, jnp.dtype(config.dtype), rngs)
         super().__init__(build, in_channels)
-        self.output_blocks = nnx.List(nnx.List(stage) for stage in build.up())
+        self.output_blocks = layers.module_list(map(layers.module_list, build.up()))
         width, float32 = config.widths[0], jnp.dtype(jnp.float32)
         self.out_norm = layers.GroupNorm(width, config.norm_groups)
         self.out_conv = layers.conv(width, out_channels, 3, float32, rngs, zero=True)
@@ -186,9 +188,9 @@ class UNet(_Trunk):
 
         Args:
             x: [b h w in_channels].
-            emb: f32[b 4·channels], the timestep's embedding plus whatever else is global.
-            text: what `text_keys_values` gave, or None for a model without text.
-            keys: key[b], for dropout; None for none.
+            emb: f32[b 4·channels], the timestep's embedding plus `Encoded.pooled`.
+            text: what `text_keys_values` returned; None in a model without text.
+            keys: key[b], for dropout; None: no dropout.
 
         Returns:
             f32[b h w out_channels].
@@ -201,7 +203,7 @@ class UNet(_Trunk):
 
 
 class UNetEncoder(_Trunk):
-    """[b h w c] → [b h' w' c'], the way down alone, h and w as at the last level."""
+    """[b h w c] → [b h' w' c'], without the upsampling stages."""
 
     def __init__(self, config: UNetConfig, in_channels: int, rngs: nnx.Rngs):
         super().__init__(_Builder(config, 0, jnp.dtype(config.dtype), rngs), in_channels)
@@ -212,7 +214,7 @@ class UNetEncoder(_Trunk):
         Args:
             x: [b h w in_channels].
             emb: f32[b 4·channels], the timestep's embedding.
-            keys: key[b], for dropout; None for none.
+            keys: key[b], for dropout; None: no dropout.
 
         Returns:
             f32[b h/2ⁿ w/2ⁿ c'], for n halvings.

@@ -1,12 +1,10 @@
-"""The mesh of devices, and where each array lies on it.
+"""The mesh of devices, and the sharding of each array over it.
 
-Two axes: `data` splits the batch; `fsdp` splits the batch and the weights too (ZeRO, Rajbhandari
-et al. 2020). XLA puts in the collectives.
+Two axes: `data` splits the batch; `fsdp` splits both the batch and the weights (ZeRO, Rajbhandari
+et al. 2020). XLA inserts the collectives.
 """
 
-import contextlib
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -21,10 +19,10 @@ from glide_jax.types import Array
 BATCH_AXES = ("data", "fsdp")
 
 SMALL = 2**18
-"""Arrays of so many elements or fewer (1 MiB) are on every device: splitting them saves nothing."""
+"""Arrays of up to this many elements (1 MiB) are replicated: splitting them saves nothing."""
 
-# A weight's path → the axes of its array that `fsdp` may split, the first that divides is taken.
-# Output channels first: their gradients then need one reduce-scatter and no transpose.
+# A weight's path → the axes that `fsdp` may split; the first whose size it divides is split.
+# Output channels come first: their gradients then need one reduce-scatter and no transpose.
 RULES = (
     (r".*conv\.kernel|.*skip\.kernel|.*\.(up|down)\.kernel|.*blocks\.\d+\.\d+\.kernel", (3, 2)),
     (r".*\.kernel", (1, 0)),
@@ -34,21 +32,21 @@ RULES = (
 
 
 class Shaped(Protocol):
-    """An array, or what stands for one."""
+    """An array, or a ShapeDtypeStruct."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...  # noqa: D102
 
 
 def make_mesh(fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh of all devices of all processes, or of those given.
+    """A mesh of all devices of all processes, or of `devices`.
 
     Args:
-        fsdp: how many devices share one copy of the weights; 1: each has its own.
-        devices: may be of a machine that is not here, to compile for.
+        fsdp: number of devices that share one copy of the weights; 1: each has its own.
+        devices: may be those of another machine, to compile for.
 
     Raises:
-        UserError: the number of devices is no multiple of `fsdp`.
+        UserError: the number of devices is not a multiple of `fsdp`.
     """
     count = jax.device_count() if devices is None else len(devices)
     check_fsdp(fsdp, count)
@@ -57,7 +55,7 @@ def make_mesh(fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
 
 
 def check_fsdp(fsdp: int, devices: int) -> None:
-    """Raises UserError unless groups of `fsdp` make up all devices."""
+    """Raise UserError unless `fsdp` divides the number of devices."""
     if devices % fsdp:
         raise UserError(
             f"training.fsdp={fsdp} does not divide the {devices} devices; "
@@ -65,60 +63,44 @@ def check_fsdp(fsdp: int, devices: int) -> None:
         )
 
 
-def divide_cpu(count: int) -> None:
-    """Make as many devices of the CPU, where JAX has not started and XLA_FLAGS don't say how many.
-
-    Args:
-        count: 1 or more; its cores are shared out among them.
-    """
-    flags = os.environ.get("XLA_FLAGS", "")
-    if count == 1 or "xla_force_host_platform_device_count" in flags:
-        return
-    with contextlib.suppress(RuntimeError):  # it has started: in a notebook, say
-        jax.config.update("jax_num_cpu_devices", count)
-        # A device's operations keep to its own thread: two that share one pool wait for each other.
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
-
-
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds all of it."""
+    """Every device holds the whole array."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Every device holds its share of axis 0."""
+    """Axis 0 is split over all devices."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
-def whole_batch(rows: Array) -> Array:
-    """The rows of all devices, in the batch's order; its gradient comes back to each row's device.
+def global_batch(rows: Array) -> Array:
+    """Gather the rows of all devices, in the batch's order; gradients return to each row's device.
 
     Args:
-        rows: f32[b …], of one device inside `shard_map`; elsewhere of all of them already, and
-            where they lie is XLA's affair.
+        rows: f32[b …]; inside `shard_map` those of one device, elsewhere already those of all.
 
     Returns:
-        f32[n …], of the whole batch.
+        f32[n …], of the global batch.
     """
     axes = _mapped_axes()
     return jax.lax.all_gather(rows, axes, tiled=True) if axes else rows
 
 
-def place_in_batch(count: int) -> Array:
-    """i32[count]: where the rows that a device holds lie among those of `whole_batch`."""
+def indices_in_batch(count: int) -> Array:
+    """i32[count]: the indices in `global_batch` of the rows that this device holds."""
     axes = _mapped_axes()
     first = jax.lax.axis_index(axes) * count if axes else 0
     return first + jnp.arange(count)
 
 
 def _mapped_axes() -> tuple[str, ...]:
-    """The mesh's axes of the batch that `shard_map` is at work on."""
+    """The batch's axes of the mesh that an enclosing `shard_map` maps over."""
     mapped = jax.sharding.get_abstract_mesh().manual_axes
     return tuple(axis for axis in BATCH_AXES if axis in mapped)
 
 
 def weight_sharding(mesh: Mesh, weights: Mapping[str, Shaped]) -> dict[str, NamedSharding]:
-    """Each weight's sharding, by path; weights that `fsdp` can't divide are on every device."""
+    """Each weight's sharding, by path; weights that `fsdp` can't split are replicated."""
     return {path: NamedSharding(mesh, _spec(mesh, path, s.shape)) for path, s in weights.items()}
 
 

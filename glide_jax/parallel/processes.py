@@ -1,4 +1,4 @@
-"""A run of several processes: how they find each other, and what only one of them does."""
+"""Runs of several processes: how they find each other, and what only the first one does."""
 
 import functools
 import os
@@ -12,28 +12,30 @@ import jax
 from glide_jax.errors import UserError
 
 AUTO = "auto"
-"""In the place of a coordinator's address: Slurm, a TPU pod, GKE or Open MPI says it."""
+"""Instead of a coordinator's address: ask Slurm, the TPU pod, GKE or Open MPI."""
 
 _P = ParamSpec("_P")
 
 
 def join(coordinator: str, num_processes: int | None, process_id: int | None) -> None:
-    """Make this process one of a run's; before JAX has started. Every process calls it.
+    """Join a run of several processes. Each process calls it before JAX starts.
 
-    From then on JAX sees the devices of all of them, SIGTERM is JAX's to hear, and what the
-    processes but the first print goes nowhere; their errors are still seen.
+    From then on JAX sees the devices of all processes and handles SIGTERM, and only the first
+    process prints to stdout; stderr is unchanged.
 
     Args:
         coordinator: `HOST:PORT` of the first process, or AUTO.
-        num_processes: how many there are; None: with AUTO alone.
-        process_id: which of them this one is, from 0; likewise.
+        num_processes: of the run; None with AUTO.
+        process_id: of this process, from 0; None with AUTO.
 
     Raises:
-        UserError: they make no sense, AUTO finds nobody to ask, or the others don't come.
+        UserError: the arguments contradict each other, AUTO finds no cluster, or the other
+            processes don't connect.
     """
-    told = [num_processes is not None, process_id is not None]
-    if coordinator == AUTO and any(told):
-        raise UserError(f"--coordinator={AUTO} finds out the rest; leave it out")
+    if coordinator == AUTO and (num_processes is not None or process_id is not None):
+        raise UserError(
+            f"--coordinator={AUTO} finds --num-processes and --process-id itself; leave them out"
+        )
     if coordinator != AUTO:
         _check(coordinator, num_processes, process_id)
     try:
@@ -43,13 +45,13 @@ def join(coordinator: str, num_processes: int | None, process_id: int | None) ->
     except ValueError as error:
         raise UserError(
             f"--coordinator={AUTO} finds no Slurm, TPU pod, GKE or Open MPI here ({error}); give "
-            "--coordinator=HOST:PORT --num_processes=N --process_id=I"
+            "--coordinator=HOST:PORT --num-processes=N --process-id=I"
         ) from error
     except RuntimeError as error:
         what = str(error).splitlines()[0]
         raise UserError(
             f"the {num_processes or 'other'} processes did not find each other at "
-            f"{coordinator}: {what}; start all of them, each with a --process_id of its own"
+            f"{coordinator}: {what}; start all of them, each with its own --process-id"
         ) from error
     if jax.process_index():
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
@@ -60,23 +62,22 @@ def _check(coordinator: str, num_processes: int | None, process_id: int | None) 
     if not host or not port.isdigit():
         raise UserError(f"--coordinator={coordinator} must be HOST:PORT, or {AUTO}")
     if num_processes is None or process_id is None:
-        raise UserError("--coordinator=HOST:PORT needs --num_processes=N and --process_id=I too")
+        raise UserError("--coordinator=HOST:PORT needs --num-processes=N and --process-id=I too")
     if not 0 <= process_id < num_processes:
         raise UserError(
-            f"--process_id={process_id} must be from 0 to {num_processes - 1}, as there are "
+            f"--process-id={process_id} must be from 0 to {num_processes - 1}, as there are "
             f"{num_processes} processes"
         )
 
 
 def by_first_process(write: Callable[_P, None]) -> Callable[_P, None]:
-    """A function that does nothing in any process of a run but the first.
+    """A function that runs in the first process only, and does nothing in the others.
 
-    The processes of a run on several hosts compute the same figures and pictures, and have one
-    workdir: one of them writes it. What is computed on the way must be computed outside, in all
-    of them, as each waits for the others' part.
+    The processes of a run compute the same figures and images and share one workdir, which one of
+    them writes. Collective computations must stay outside `write`: all processes take part.
 
     Args:
-        write: what to do in the process of index 0.
+        write: what process 0 does.
     """
 
     @functools.wraps(write)

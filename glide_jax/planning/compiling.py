@@ -1,4 +1,4 @@
-"""What XLA says a program takes: of a TPU that is not here, and of this machine's CPU."""
+"""How much memory a program needs, by XLA: for a TPU that is not here, or for this CPU."""
 
 import contextlib
 import dataclasses
@@ -12,13 +12,20 @@ from typing import Any
 import jax
 
 from glide_jax.errors import UserError, one_line
+from glide_jax.planning.cost import duration
 from glide_jax.planning.topologies import Topology
-from glide_jax.training.cost import duration
 
-_SAY_EVERY_S = 60
+MEMORY_SCHEDULER: dict[str, Any] = (
+    {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+    if jax.__version_info__ >= (0, 10)
+    else {"xla_cpu_enable_concurrency_optimized_scheduler": False}
+)
+"""The compiler options of a CPU's program that saves memory, as an accelerator's does."""
+
+_LOG_EVERY_S = 60
 _MEASURED_AT = (8, 16)
 
-# It would ask Google's metadata server, and wait, and complain of what it was not told.
+# Without them libtpu asks Google's metadata server, waits for it, and complains.
 _NO_TPU_HERE = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
@@ -27,42 +34,42 @@ _NO_TPU_HERE = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
-# TPU v4's and v5p's two cores work as one device; of v4 the compiler has to be told so.
+# Both cores of a TPU v4 or v5p work as one device; for v4 the compiler needs it spelled out.
 _MEGACORE = {"v4": {"chip_config_name": "megacore"}}
 
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """What a compiled program takes of a device, in bytes.
+    """The memory that a compiled program needs on each device, in bytes.
 
     Attributes:
-        arguments: what it is handed: state and batch.
-        temporaries: what it makes on the way, and the program itself.
-        whole: False where there are only temporaries, of a program that did not fit.
+        arguments: of its inputs: state and batch.
+        temporaries: of its intermediate values, and of the program itself.
+        is_complete: False for a program that did not fit: `arguments` are then not known.
     """
 
     arguments: int
     temporaries: int
-    whole: bool = True
+    is_complete: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
-    """Bytes as a function of the pictures in a micro-batch."""
+    """Bytes as a linear function of the images in a microbatch."""
 
     fixed: float
-    per_picture: float
+    per_image: float
 
-    def of(self, pictures: int) -> float:
-        """Bytes of so many pictures."""
-        return max(self.fixed, 0) + self.per_picture * pictures
+    def of(self, images: int) -> float:
+        """The bytes for `images` images."""
+        return max(self.fixed, 0) + self.per_image * images
 
 
 def tpu_devices(topology: Topology) -> Sequence[Any]:
-    """The devices of a TPU slice that is not here.
+    """The devices of a TPU slice that is not here, to compile for.
 
     Raises:
-        UserError: libtpu, which has the compiler, is missing or does not know the slice.
+        UserError: libtpu, which holds the compiler, is missing or does not know the slice.
     """
     for name, value in _NO_TPU_HERE.items():
         os.environ.setdefault(name, value)
@@ -76,67 +83,71 @@ def tpu_devices(topology: Topology) -> Sequence[Any]:
     except (RuntimeError, ImportError) as error:
         if "not installed" in str(error) or isinstance(error, ImportError):
             raise UserError(
-                "the TPU's compiler is missing: pip install 'glide_jax[tpu]', or add --estimate "
-                "for memory arithmetic alone"
+                "the TPU compiler is missing: pip install 'glide_jax[tpu]', or add --estimate "
+                "to plan by arithmetic alone"
             ) from error
         raise UserError(
-            f"the TPU's compiler can't do {topology.layout}: {one_line(error)}"
+            f"the TPU compiler does not know {topology.layout}: {one_line(error)}"
         ) from error
     return found.devices
 
 
-def compile_for_tpu(lowered: jax.stages.Lowered, say: Callable[[str], None]) -> Compiled:
-    """Compile, telling every minute that it goes on.
+def compile_for_tpu(lowered: jax.stages.Lowered, log: Callable[[str], None]) -> Compiled:
+    """Compile for a TPU, which takes minutes.
+
+    Args:
+        lowered: the program.
+        log: prints a line, every minute.
 
     Raises:
-        UserError: the compiler gives up for another reason than memory.
+        UserError: the compiler fails for another reason than memory.
     """
-    with _telling(say):
+    with _logging_progress(log):
         try:
             return _of(lowered.compile())
         except jax.errors.JaxRuntimeError as error:
-            needs = _bytes_of_refusal(str(error))
+            needs = _bytes_needed(str(error))
             if needs is None:
-                raise UserError(f"the TPU's compiler gives up: {one_line(error)}") from error
-            return Compiled(0, needs, whole=False)
+                raise UserError(f"the TPU compiler fails: {one_line(error)}") from error
+            return Compiled(0, needs, is_complete=False)
 
 
-def activations(lowered: Callable[[int], jax.stages.Lowered], say: Callable[[str], None]) -> Linear:
-    """What the gradients of a micro-batch take on the way, by XLA for this CPU.
+def activations(lowered: Callable[[int], jax.stages.Lowered], log: Callable[[str], None]) -> Linear:
+    """The memory for the intermediate values of a microbatch's gradients, by XLA for this CPU.
 
-    Measured at two sizes of it and taken as linear: with fewer pictures what is made of the weights
-    would hide what is made of the pictures. XLA is told to order operations for little memory, as
-    it does on accelerators. A CPU keeps in float32 some of what they keep in bfloat16, so that the
-    figure is rather too large for them.
+    Compiled at two sizes and taken as linear: with fewer images, values that depend on the weights
+    alone would hide those that depend on the images. XLA's scheduler is set to save memory, as it
+    is on accelerators. A CPU keeps some values in float32 that accelerators keep in bfloat16, so
+    the result is rather too large for them.
 
     Args:
-        lowered: pictures → the gradients' program.
-        say: prints a line.
+        lowered: number of images → the program of the gradients.
+        log: prints a line, every minute.
     """
     options = {
-        "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
-        # It is never run.
+        **MEMORY_SCHEDULER,
+        # It never runs.
         "xla_backend_optimization_level": 0,
         "xla_llvm_disable_expensive_passes": True,
     }
-    with _telling(say):
+    with _logging_progress(log):
         compiled: list[Any] = [lowered(n).compile(compiler_options=options) for n in _MEASURED_AT]
-    # Without what goes in and comes out: weights and gradients.
+    # Temporaries alone: without weights and gradients.
     few, more = (c.memory_analysis().temp_size_in_bytes for c in compiled)
-    per_picture = (more - few) / (_MEASURED_AT[1] - _MEASURED_AT[0])
-    return Linear(few - per_picture * _MEASURED_AT[0], per_picture)
+    per_image = (more - few) / (_MEASURED_AT[1] - _MEASURED_AT[0])
+    return Linear(few - per_image * _MEASURED_AT[0], per_image)
 
 
 def _of(compiled: Any) -> Compiled:
-    """The outputs beyond what is donated count as temporaries."""
+    """Outputs that don't reuse donated memory count as temporaries."""
     memory = compiled.memory_analysis()
     outputs = memory.output_size_in_bytes - memory.alias_size_in_bytes
     made = memory.temp_size_in_bytes + memory.generated_code_size_in_bytes
     return Compiled(memory.argument_size_in_bytes, made + outputs)
 
 
-def _bytes_of_refusal(text: str) -> int | None:
-    """What a program would have needed, as the compiler's complaint says; None: it is another."""
+def _bytes_needed(text: str) -> int | None:
+    """The bytes a program would have needed, by the compiler's error; None: it is another error."""
     size = r"([\d.]+)([KMGT])"
     found = re.search(rf"Used {size} of|temporaries \({size}\)|required[^(]*\({size}\)", text)
     if not found:
@@ -146,14 +157,14 @@ def _bytes_of_refusal(text: str) -> int | None:
 
 
 @contextlib.contextmanager
-def _telling(say: Callable[[str], None]) -> Iterator[None]:
+def _logging_progress(log: Callable[[str], None]) -> Iterator[None]:
     start, done = time.perf_counter(), threading.Event()
 
-    def tell() -> None:
-        while not done.wait(_SAY_EVERY_S):
-            say(f"  still compiling, {duration(time.perf_counter() - start)}")
+    def report() -> None:
+        while not done.wait(_LOG_EVERY_S):
+            log(f"  still compiling, {duration(time.perf_counter() - start)}")
 
-    thread = threading.Thread(target=tell, daemon=True)
+    thread = threading.Thread(target=report, daemon=True)
     thread.start()
     try:
         yield

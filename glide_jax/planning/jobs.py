@@ -1,19 +1,17 @@
-"""Jobs without data: what there is to train, as its config says it, with nothing made or read."""
+"""Jobs made from a config alone, to compile and measure: no data set, tokenizer or weights."""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
 from glide_jax.config import Experiment
-from glide_jax.training.jobs import model_and_loss
-from glide_jax.training.loop import Job
-from glide_jax.training.objectives import told
-from glide_jax.training.words import Words
+from glide_jax.training.job import Jobs
+from glide_jax.training.jobs import build_jobs
 
 
 @dataclasses.dataclass(frozen=True)
-class _Wordless:
-    """Stands in for the tokenizer, of which only the number of ids matters."""
+class _PlaceholderTokenizer:
+    """Replaces the tokenizer, of which only the number of ids matters."""
 
     vocab_size: int
     pad_id: int = 0
@@ -28,8 +26,8 @@ class _Wordless:
         return {}
 
 
-class _Unread:
-    """Stands in for the pictures, whatever they are told of."""
+class _PlaceholderSource:
+    """Replaces the data set, which has no examples."""
 
     classes: tuple[str, ...] = ()
 
@@ -43,16 +41,10 @@ class _Unread:
         raise IndexError(i)
 
 
-def planned_jobs(experiment: Experiment) -> list[Job]:
-    """The jobs of an experiment, to compile and measure; they can't be run.
+def planned_jobs(experiment: Experiment) -> Jobs:
+    """The jobs of an experiment, to compile and measure; they can't be trained.
 
     The vocabulary is as large as `text.vocab_size` allows.
     """
-    source, words = _Unread(), Words(_Wordless(experiment.text.vocab_size), experiment.text.length)
-    jobs = []
-    for name, stage in experiment.training_stages.items():
-        model, loss = model_and_loss(name, stage, experiment, words)
-        tells = told(stage, source, experiment.data.source, words)
-        one = Job(name, experiment, stage, model, source, words.tokenizer, Path(), loss, tells)
-        jobs.append(one)
-    return jobs
+    tokenizer = _PlaceholderTokenizer(experiment.text.vocab_size) if experiment.text else None
+    return build_jobs(experiment, _PlaceholderSource(), tokenizer, Path())

@@ -1,4 +1,4 @@
-"""The machines a run can be planned for: what their chips hold and do, and how TPUs are wired."""
+"""The machines a run can be planned for: their chips, and the layout of TPU slices."""
 
 import dataclasses
 import math
@@ -12,11 +12,11 @@ class Chip:
     """One chip, which is one device to JAX.
 
     Attributes:
-        name: as people know it.
+        name: as it is sold.
         platform: `tpu` or `gpu`.
-        memory_gib: what a program may use of it. Of a TPU, what its compiler says it has; of a GPU,
-            nine tenths of all (XLA_PYTHON_CLIENT_MEM_FRACTION=0.9; JAX takes 0.75 by itself).
-        flops_per_second: dense products in bfloat16, by the maker's data sheet.
+        memory_gib: memory that a program may use. Of a TPU what its compiler reports; of a GPU
+            nine tenths of all (XLA_PYTHON_CLIENT_MEM_FRACTION=0.9; JAX's default is 0.75).
+        flops_per_second: of dense products in bfloat16, by the manufacturer's data sheet.
     """
 
     name: str
@@ -31,9 +31,9 @@ class Topology:
 
     Attributes:
         name: `v5e-16`, `h100-8`, …
-        chip: what it is made of.
-        chips: how many.
-        layout: how a TPU's are wired, as its compiler knows it: `v5e:4x4`; "" of GPUs.
+        chip: the kind of chip.
+        chips: number of chips.
+        layout: the arrangement of a TPU slice by its compiler's name: `v5e:4x4`; "" for GPUs.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Topology:
     layout: str
 
 
-# name → chip, and the parts that its maker counts in a name to one chip: v4-128 has 128 cores.
+# Name → chip, and how many a slice's name counts for one chip: v4-128 has 128 cores, 64 chips.
 _CHIPS = {
     "v4": (Chip("TPU v4", "tpu", 30.75, 275e12), 2),
     "v5e": (Chip("TPU v5e", "tpu", 15.75, 197e12), 1),
@@ -63,11 +63,11 @@ _LAYOUTS = {"v4": _CUBIC, "v5e": _FLAT, "v5p": _CUBIC, "v6e": _FLAT}
 def topology_of(name: str) -> Topology:
     """The topology of a name, such as `v5e-16`, `v4-128`, `v5p-64` or `h100-8`.
 
-    A TPU's is Google's accelerator type: v5e and v6e count chips, v4 and v5p cores, two a chip. A
-    GPU's counts GPUs, any number of them.
+    For TPUs it is Google's accelerator type: v5e and v6e count chips, v4 and v5p count cores, two a
+    chip. For GPUs it counts GPUs, any number of them.
 
     Raises:
-        UserError: nobody makes such a thing, or not so large.
+        UserError: there is no such chip, or no slice of this size.
     """
     match = re.fullmatch(r"([a-z]+\w*)-(\d+)", name)
     if not match:

@@ -1,4 +1,10 @@
-"""Tokenizers by kind, and captions as arrays."""
+"""Tokenizers by kind, and captions as arrays.
+
+To add a kind, write a module with `train(captions, vocab_size) -> Tokenizer` and
+`from_dict(d) -> Tokenizer`, and add a line to KINDS; its tokenizers' `to_dict` returns
+`{"kind": KIND, …}`. `config.text.tokenizer` is then its name. tests/text/tokenizer_test.py tests
+what every tokenizer must do.
+"""
 
 import importlib
 from collections.abc import Iterable
@@ -15,44 +21,51 @@ KINDS = {
     "gpt2": "glide_jax.text.gpt2",
     "sentencepiece": "glide_jax.text.sentencepiece",
 }
-"""Kind → the module that offers `train` and `from_dict`."""
+"""Kind, the name in `config.text.tokenizer` → the module with its `train` and `from_dict`.
+
+A module is imported when its kind is used: some need libraries of the extra `glide`.
+"""
 
 _EXTRAS = ("ftfy", "regex", "tiktoken", "tokenizers")
-"""What the extra `glide` installs."""
+"""The libraries that the extra `glide` installs."""
 
 
 def train(kind: str, captions: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Make a tokenizer of a kind for these captions (a kind of fixed vocabulary ignores them).
+    """Train a tokenizer on captions; a kind with a public vocabulary ignores them.
 
     Args:
         kind: a key of KINDS.
-        captions: all the text there is to learn from; read once.
-        vocab_size: how many ids at most, pad included.
+        captions: the training text; read once.
+        vocab_size: the largest number of ids, padding included.
+
+    Returns:
+        The Tokenizer.
 
     Raises:
-        UserError: unknown kind, no captions, or vocab_size too small for them; a public
-            vocabulary is not here, or a library of the extra `glide` is not installed.
+        UserError: unknown kind; no captions; vocab_size too small for them, or not that of the
+            public vocabulary; the public vocabulary can't be found; or a library of the extra
+            `glide` is not installed.
     """
     return _module(kind).train(captions, vocab_size)
 
 
 def from_dict(d: dict[str, Any]) -> Tokenizer:
-    """Make the tokenizer that its `to_dict` described.
+    """The tokenizer whose `to_dict` returned `d`.
 
     Raises:
-        UserError: a kind this version does not know, or what it needs is not here.
+        UserError: unknown kind; or its vocabulary or a library is missing, as for `train`.
     """
     return _module(d["kind"]).from_dict(d)
 
 
 def _module(kind: str) -> ModuleType:
     if kind not in KINDS:
-        raise UserError(f"unknown tokenizer {kind!r}: known are {', '.join(sorted(KINDS))}")
+        raise UserError(f"unknown tokenizer {kind!r}; known are {', '.join(sorted(KINDS))}")
     try:
         return importlib.import_module(KINDS[kind])
     except ModuleNotFoundError as error:
         if error.name not in _EXTRAS:
             raise
         raise UserError(
-            f'the tokenizer {kind!r} needs {error.name}: pip install "glide_jax[glide]"'
+            f'the tokenizer {kind!r} needs {error.name}; run pip install "glide_jax[glide]"'
         ) from error

@@ -1,9 +1,9 @@
-"""CLIP's tokenizer: byte-pair encoding by words, between a start and an end token.
+"""CLIP's tokenizer: byte-pair encoding word by word, between a start and an end token.
 
-    text ─ mended ─ words ─ bytes as characters ─ merges ─→ ids
-           ftfy, HTML, spaces, lower case      (Sennrich et al. 2016)
+    text ─ cleaned ─ words ─ bytes as characters ─ merges ─→ ids
+           ftfy, HTML, spaces, lower case       (Sennrich et al. 2016)
 
-A word's last character carries `</w>`, so that a word and the beginning of one differ
+A word's last character carries `</w>`, which distinguishes a word from a prefix of a word
 (CLIP, Radford et al. 2021, sec. 2.4).
 """
 
@@ -34,45 +34,47 @@ Merges = Sequence[tuple[str, str]]
 
 
 class ClipBpeTokenizer:
-    """Byte-pair encoding by words; 0, which is also the id of `!`, pads.
+    """Byte-pair encoding word by word; it pads with 0, which is also the id of `!`.
 
     Args:
-        merges: pairs of pieces, the one to join first coming first. A byte is written as
-            GPT-2's printable character for it.
-        vocab_size: rows of the embedding table that the ids are for, at least as many as there
-            are ids.
+        merges: pairs of symbols to merge, in order of priority. A byte is written as GPT-2's
+            printable character for it.
+        vocab_size: rows of the model's embedding table, at least the number of ids.
+
+    Raises:
+        UserError: vocab_size is smaller than the number of ids.
     """
 
     pad_id: int = 0
 
     def __init__(self, merges: Merges, vocab_size: int):
-        # In the order of their code points: so the published ids are numbered.
+        # Sorted by code point, as the published ids are numbered.
         characters = sorted(ByteLevel.alphabet())
-        pieces = [*characters, *(c + _WORD_END for c in characters), *map("".join, merges)]
-        pieces += [_START, _END]
-        if vocab_size < len(pieces):
+        symbols = [*characters, *(c + _WORD_END for c in characters), *map("".join, merges)]
+        symbols += [_START, _END]
+        if vocab_size < len(symbols):
             raise UserError(
-                f"text.vocab_size={vocab_size} is too small for CLIP's vocabulary: set it to "
-                f"{len(pieces)}, or to the rows of the model's table"
+                f"text.vocab_size={vocab_size} is too small for CLIP's vocabulary; set it to "
+                f"{len(symbols)}, or to the rows of the model's token embedding"
             )
-        ids = {piece: i for i, piece in enumerate(pieces)}
+        ids = {symbol: i for i, symbol in enumerate(symbols)}
         self.vocab_size = vocab_size
         self.start_ids, self.end_ids = (ids[_START],), (ids[_END],)
         self._merges = merges
         self._pairs = BytePairs(BPE(ids, list(merges), end_of_word_suffix=_WORD_END))
         self._pairs.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
-        # As in the reference, a text that spells them out has these two tokens.
+        # As in the reference implementation, a text that contains them gets these two ids.
         self._pairs.add_special_tokens([_START, _END])
 
     def encode(self, text: str) -> list[int]:
-        """Encode any Unicode text, neither padded nor cut nor framed; capitals mean nothing."""
-        words = _WORDS.findall(_mended(text).lower())
+        """Encode any Unicode text, without padding, cutting, start and end; case is ignored."""
+        words = _WORDS.findall(_cleaned(text).lower())
         return self._pairs.encode(words, is_pretokenized=True).ids
 
     def to_dict(self) -> dict[str, Any]:
-        """Return kind and size, which say it all: the merges are public and known by their hash.
+        """Kind and size; the merges are public and verified by their hash.
 
-        Written out, they would be a megabyte in every checkpoint.
+        They would take a megabyte of every checkpoint.
         """
         return {"kind": KIND, "vocab_size": self.vocab_size}
 
@@ -81,22 +83,22 @@ class ClipBpeTokenizer:
 
 
 def train(captions: Iterable[str], vocab_size: int) -> ClipBpeTokenizer:
-    """The one CLIP tokenizer, whatever the captions are.
+    """CLIP's tokenizer, whatever the captions.
 
     Args:
         captions: not read.
-        vocab_size: 49,408 or more. GLIDE's CLIP has a table of 65,536, of which these are the
-            first; the rest is never used.
+        vocab_size: 49,408 or more. GLIDE's CLIP has an embedding table of 65,536 rows, of which
+            the first 49,408 are used.
 
     Raises:
-        UserError: vocab_size is too small; or the vocabulary is not here.
+        UserError: vocab_size is too small; or the vocabulary is not in the cache folder.
     """
     del captions
     return ClipBpeTokenizer(_public_merges(), vocab_size)
 
 
 def from_dict(d: dict[str, Any]) -> ClipBpeTokenizer:
-    """Make the tokenizer again. Raises UserError where its vocabulary is not here."""
+    """CLIP's tokenizer again. Raises UserError if its vocabulary is not in the cache folder."""
     return ClipBpeTokenizer(_public_merges(), d["vocab_size"])
 
 
@@ -106,7 +108,7 @@ def _public_merges() -> Merges:
     return [(left, right) for left, right in map(str.split, lines[1 : _NUM_MERGES + 1])]
 
 
-def _mended(text: str) -> str:
-    """Undo wrong decodings and HTML's entities, which are often escaped twice; single spaces."""
+def _cleaned(text: str) -> str:
+    """Undo wrong decodings and HTML entities, often escaped twice; collapse whitespace."""
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return regex.sub(r"\s+", " ", text.strip()).strip()

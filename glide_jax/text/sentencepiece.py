@@ -35,20 +35,20 @@ class SentencePieceTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """The number of ids, pad included."""
+        """The number of ids, padding included."""
         return self._processor.vocab_size()
 
     @property
     def pad_id(self) -> int:
-        """The id that fills what the text leaves free."""
+        """The id that pads short texts."""
         return self._processor.pad_id()
 
     def encode(self, text: str) -> list[int]:
-        """Encode any Unicode text, neither padded nor cut; case is folded."""
+        """Encode any Unicode text, without padding or cutting; case is ignored."""
         return self._processor.encode(_valid(text))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the model, ready for JSON."""
+        """The model as JSON-compatible data."""
         return {"kind": KIND, "model": base64.b64encode(self._model).decode()}
 
     def __reduce__(self):
@@ -56,21 +56,21 @@ class SentencePieceTokenizer:
 
 
 def train(captions: Iterable[str], vocab_size: int) -> SentencePieceTokenizer:
-    """Learn a vocabulary from captions; the same captions give the same one.
+    """Learn a vocabulary from captions; the same captions give the same vocabulary.
 
-    Whatever is not in the vocabulary is spelled in its UTF-8 bytes, so any script encodes.
+    Text outside the vocabulary is encoded as its UTF-8 bytes, so any script can be encoded.
 
     Args:
-        captions: the text; read once.
-        vocab_size: how many ids to learn, 256 bytes, pad and unknown included. Captions too
-            poor for that many give fewer, and the log says how many.
+        captions: the training text; read once.
+        vocab_size: number of ids to learn, including 256 bytes, padding and unknown. Captions
+            with too few distinct words give fewer ids; the log says how many.
 
     Raises:
-        UserError: there is no text, or its characters alone are more than vocab_size.
+        UserError: there are no captions, or they have more distinct characters than vocab_size.
     """
     texts = list(dict.fromkeys(c.strip() for c in map(_valid, captions) if c.strip()))
     if not texts:
-        raise UserError("there are no captions to learn a tokenizer from: check the data set")
+        raise UserError("there are no captions to train a tokenizer on; check the data set")
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -78,17 +78,17 @@ def train(captions: Iterable[str], vocab_size: int) -> SentencePieceTokenizer:
             model_writer=model,
             vocab_size=vocab_size,
             hard_vocab_limit=False,
-            # The unigram model keeps few whole words of the short, repetitive captions of a
-            # small data set: "red" became two tokens where byte-pair merging gives one.
+            # The unigram model learns few complete words from the short, repetitive captions of a
+            # small data set: "red" became two tokens, where byte-pair encoding gives one.
             model_type="bpe",
             byte_fallback=True,
-            # Full case folding: a prompt's capitals mean nothing.
+            # Full case folding: the case of a prompt is ignored.
             normalization_rule_name="nmt_nfkc_cf",
             pad_id=_PAD_ID,
             unk_id=_UNK_ID,
             bos_id=-1,
             eos_id=-1,
-            num_threads=1,  # several add floats up in no fixed order
+            num_threads=1,  # with several the order of float sums varies
             minloglevel=_ERRORS_ONLY,
         )
     except RuntimeError as error:
@@ -96,20 +96,22 @@ def train(captions: Iterable[str], vocab_size: int) -> SentencePieceTokenizer:
         if not needed:
             raise
         raise UserError(
-            f"text.vocab_size={vocab_size} is too small: these captions' characters alone need "
-            f"{needed[1]}"
+            f"text.vocab_size={vocab_size} is too small for the characters of these captions; set "
+            f"it to {needed[1]}"
         ) from error
     tokenizer = SentencePieceTokenizer(model.getvalue())
     if tokenizer.vocab_size < vocab_size:
-        _log.info("the captions give %d tokens, not %d", tokenizer.vocab_size, vocab_size)
+        _log.info(
+            "the captions give a vocabulary of %d tokens, not %d", tokenizer.vocab_size, vocab_size
+        )
     return tokenizer
 
 
 def from_dict(d: dict[str, Any]) -> SentencePieceTokenizer:
-    """Make the tokenizer that its `to_dict` described."""
+    """The tokenizer whose `to_dict` returned `d`."""
     return SentencePieceTokenizer(base64.b64decode(d["model"]))
 
 
 def _valid(text: str) -> str:
-    """Replace what UTF-8 cannot hold: lone surrogates, as a wrongly set terminal makes them."""
+    """Replace lone surrogates, from a misconfigured terminal say: UTF-8 can't encode them."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""From captions to the arrays a text encoder reads."""
+"""The Tokenizer interface, and captions as the arrays that text encoders read."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -9,13 +9,13 @@ from glide_jax.errors import UserError
 
 
 class Tokenizer(Protocol):
-    """Text to ids. Picklable; the same text gives the same ids for ever.
+    """Text to ids. Picklable; the same text always gives the same ids.
 
     Attributes:
-        vocab_size: how many ids there are, pad included.
-        pad_id: the id that fills what the text leaves free.
-        start_ids: what stands before the ids of every text, the empty one too.
-        end_ids: what stands after them, even where a long text loses its end.
+        vocab_size: number of ids, padding included.
+        pad_id: the id that pads short texts.
+        start_ids: ids before those of every text, including the empty one.
+        end_ids: ids after them, even if a long text is cut.
     """
 
     @property
@@ -31,13 +31,13 @@ class Tokenizer(Protocol):
     def end_ids(self) -> tuple[int, ...]: ...  # noqa: D102
 
     def encode(self, text: str) -> list[int]:
-        """Encode any Unicode text, neither padded nor cut nor framed; "" gives []."""
+        """Encode any Unicode text, without padding, cutting, start_ids or end_ids; "" gives []."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all there is to it, ready for JSON; `text.from_dict` makes it again.
+        """The tokenizer as JSON-compatible data, from which `text.from_dict` restores it.
 
-        A public vocabulary, which never changes and is checked by its hash, is there by name.
+        A public vocabulary, which never changes and is verified by its hash, is only named.
         """
         ...
 
@@ -47,8 +47,8 @@ class TokenBatch(NamedTuple):
 
     Attributes:
         tokens: i32[b l].
-        mask: bool[b l], True where a token is the caption's own or frames it.
-        cut: bool[b], True where the caption was longer than l allows and lost its end.
+        mask: bool[b l], True where a token is the caption's, start_ids and end_ids included.
+        cut: bool[b], True where the caption was too long and its end was cut off.
     """
 
     tokens: np.ndarray
@@ -57,26 +57,34 @@ class TokenBatch(NamedTuple):
 
 
 def tokenize(tokenizer: Tokenizer, captions: Sequence[str], length: int) -> TokenBatch:
-    """Encode captions, each framed, then cut or padded to `length` tokens.
+    """Encode captions between start_ids and end_ids, cut or padded to `length` tokens.
 
-    Where the tokenizer has no frame, the empty caption is all padding with an all-False mask: the
-    null caption of classifier-free guidance (GLIDE, Nichol et al. 2021, section 2.3).
+    Without start_ids and end_ids the empty caption is all padding with an all-False mask: the null
+    caption of classifier-free guidance (GLIDE, Nichol et al. 2021, section 2.3).
+
+    Args:
+        tokenizer: of the model.
+        captions: b texts; "" is the null caption.
+        length: l, the model's text length.
+
+    Returns:
+        A TokenBatch.
 
     Raises:
-        UserError: `length` leaves no room for the frame.
+        UserError: `length` leaves no room for start_ids and end_ids.
     """
     start, end = tokenizer.start_ids, tokenizer.end_ids
     room = length - len(start) - len(end)
     if room < 0:
         raise UserError(
-            f"text.length={length} leaves no room for a caption's start and end: set it to "
+            f"text.length={length} leaves no room for the start and end tokens; set it to "
             f"{length - room} or more"
         )
     ids = [tokenizer.encode(caption) for caption in captions]
-    framed = [[*start, *i[:room], *end] for i in ids]
-    lengths = np.array([len(f) for f in framed], dtype=np.int64)
+    rows = [[*start, *i[:room], *end] for i in ids]
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
     mask = np.arange(length)[None, :] < lengths[:, None]
     tokens = np.full((len(ids), length), tokenizer.pad_id, dtype=np.int32)
-    tokens[mask] = np.array([t for f in framed for t in f], dtype=np.int32)
+    tokens[mask] = np.array([t for row in rows for t in row], dtype=np.int32)
     cut = np.array([len(i) > room for i in ids], dtype=bool)
     return TokenBatch(tokens=tokens, mask=mask, cut=cut)

@@ -1,4 +1,4 @@
-"""CLIP's vocabulary: a public file, found in the cache folder and known by its hash."""
+"""CLIP's vocabulary: a public file in the cache folder, verified by its hash."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ def read_clip_file() -> bytes:
     """The content of CLIP_FILE, gzipped as published.
 
     Raises:
-        UserError: it is not there, or is another file.
+        UserError: it is missing, unreadable, or has another hash.
     """
     path = cache_folder() / CLIP_FILE
     remedy = f"run `glide-jax download clip-vocab`, or put {CLIP_FILE} of openai/CLIP there"
@@ -23,7 +23,7 @@ def read_clip_file() -> bytes:
         content = path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise UserError(f"CLIP's vocabulary, {path}, can't be read ({reason}): {remedy}") from error
+        raise UserError(f"CLIP's vocabulary, {path}, can't be read ({reason}); {remedy}") from error
     if hashlib.sha256(content).hexdigest() != CLIP_SHA256:
-        raise UserError(f"{path} is damaged, or not CLIP's vocabulary: delete it, then {remedy}")
+        raise UserError(f"{path} is damaged, or not CLIP's vocabulary; delete it, then {remedy}")
     return content

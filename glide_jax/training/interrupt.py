@@ -1,4 +1,4 @@
-"""Being asked to stop: finish the step, save, say how to go on."""
+"""Stopping a run on Ctrl-C or SIGTERM: it finishes the step, saves, and says how to continue."""
 
 import os
 import signal
@@ -10,23 +10,23 @@ from jax.experimental import multihost_utils
 
 
 class Interrupt:
-    """Notes Ctrl-C and SIGTERM while it is entered; a second Ctrl-C stops at once.
+    """Records Ctrl-C and SIGTERM while it is entered; a second Ctrl-C stops at once.
 
-    The processes of a run stop after the same step: JAX hears SIGTERM in any of them, and they
-    agree on it. Ctrl-C is passed on to it.
+    All processes of a run stop after the same step: JAX notices SIGTERM in any one of them and
+    they agree on the step. Ctrl-C is passed on as SIGTERM.
     """
 
     def __init__(self):
-        self._asked = False
+        self._requested = False
         self._agreed = False
         self._steps = 0
         self._before: dict[int, object] = {}
 
     def after_step(self) -> bool:
-        """Whether to stop here. Every process calls it after every step."""
+        """Whether to stop after this step. Every process must call it after every step."""
         if jax.process_count() == 1:
-            return self._asked
-        # Once it has said so it is silent, and the step may be a stage's last.
+            return self._requested
+        # JAX reports the agreed step only once, and that step may be the last of a stage.
         self._steps += 1
         self._agreed |= multihost_utils.reached_preemption_sync_point(self._steps)
         return self._agreed
@@ -42,10 +42,10 @@ class Interrupt:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self._requested:
             raise KeyboardInterrupt
-        self._asked = True
-        print("\nstopping after this step, then saving; once more to stop at once", flush=True)
+        self._requested = True
+        print("\nstopping after this step, then saving; again to stop at once", flush=True)
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self._note(number, frame)

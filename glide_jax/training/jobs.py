@@ -1,115 +1,196 @@
-"""From an experiment to its jobs: the data made ready, the tokenizer, each stage's model."""
+"""From an experiment to its jobs: prepare the data, make the tokenizer, the models and losses."""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
 from glide_jax import data, text
-from glide_jax.config import TEXT_PRETRAINING, Experiment, GlideConfig, StageConfig
+from glide_jax.checkpoints import CHECKPOINTS, checkpoints_of, find_checkpoint
+from glide_jax.config import (
+    TEXT_PRETRAINING,
+    Experiment,
+    GlideConfig,
+    StageConfig,
+    TextPretrainingConfig,
+)
+from glide_jax.data.conditioning import caption_conditioning
 from glide_jax.data.source import Source
-from glide_jax.models.caption_guess import caption_guess
+from glide_jax.diffusion.timesteps import TIMESTEPS, not_noised
+from glide_jax.models.caption_guesser import caption_guesser
+from glide_jax.models.families import model_of
 from glide_jax.text import Tokenizer, tokenize
-from glide_jax.training.caption_to_picture import caption_to_picture_loss
-from glide_jax.training.checkpoints import checkpoints_of, find_checkpoint
+from glide_jax.training.initialization import initial_checkpoint, initial_params
 from glide_jax.training.interrupt import Interrupt
-from glide_jax.training.loop import Job, build_model, train
-from glide_jax.training.objectives import OBJECTIVES, told
-from glide_jax.training.starting import starting_checkpoint, starting_weights
-from glide_jax.training.step import Loss
-from glide_jax.training.words import Words
+from glide_jax.training.job import Job, Jobs, check_batch
+from glide_jax.training.loop import train
+from glide_jax.training.objectives import OBJECTIVES, conditioning_of
+from glide_jax.training.objectives.text_pretraining import text_pretraining_loss
+from glide_jax.training.tokenization import Tokenization
 
 
-def make_jobs(experiment: Experiment, workdir: Path) -> list[Job]:
-    """All that there is to train, one job a stage; nothing is trained yet.
+def check_batches(experiment: Experiment, devices: int) -> None:
+    """Check that every batch of an experiment can be split over `devices` devices.
+
+    Raises:
+        UserError: one of them can't.
+    """
+    if pretraining := experiment.text_pretraining:
+        check_batch(TEXT_PRETRAINING, pretraining.training, devices, compares_examples=False)
+    for name, stage in experiment.stages.items():
+        compares = OBJECTIVES[stage.model.family].compares_examples
+        check_batch(f"stages.{name}", stage.training, devices, compares_examples=compares)
+
+
+def make_jobs(experiment: Experiment, workdir: Path) -> Jobs:
+    """The jobs of an experiment, ready to train; prepares the data and makes the tokenizer.
 
     Args:
         experiment: what to train.
-        workdir: where it is trained, a folder a stage. The tokenizer of checkpoints that are there
-            already is used again.
+        workdir: each job gets a folder in it. The tokenizer of checkpoints that are there already
+            is used again.
 
     Raises:
-        UserError: the data can't be made or opened, or does not say what a stage's model learns,
-            or its `training.init_from` holds another model.
+        UserError: the data can't be prepared or opened, they lack what a model learns from, or a
+            stage's `training.init_from` holds a different model.
     """
     settings = experiment.data
     data.prepare(settings.source, settings.path)
     source = data.open_source(settings.source, settings.path, settings.split)
     tokenizer = _tokenizer(experiment, source, workdir)
-    words = Words(tokenizer, experiment.text.length)
-    jobs = []
-    for name, stage in experiment.training_stages.items():
-        model, loss = model_and_loss(name, stage, experiment, words)
-        tells = told(stage, source, settings.source, words)
-        job = Job(name, experiment, stage, model, source, tokenizer, workdir / name, loss, tells)
-        if name != TEXT_PRETRAINING and not find_checkpoint(checkpoints_of(workdir, name)):
-            start = starting_weights(name, experiment, model, tokenizer)
-            job = dataclasses.replace(job, start=start)
-        jobs.append(job)
-    return jobs
+    jobs = build_jobs(experiment, source, tokenizer, workdir)
+    return dataclasses.replace(jobs, stages=tuple(map(_with_initial_params, jobs.stages)))
 
 
-def pretrain_text(jobs: list[Job], interrupt: Interrupt) -> list[Job]:
-    """Train the first job if it is the text transformer's lesson; the other jobs, told of it.
+def build_jobs(
+    experiment: Experiment, source: Source, tokenizer: Tokenizer | None, workdir: Path
+) -> Jobs:
+    """The jobs of an experiment for a given data set and tokenizer; no weight is made or read.
 
     Args:
-        jobs: as `make_jobs` gives them.
+        experiment: what to train.
+        source: the data set.
+        tokenizer: of the captions; None: no stage reads captions.
+        workdir: each job gets a folder in it.
+    """
+    tokenization = Tokenization(tokenizer, experiment.text_length)
+    shared = experiment, source, tokenization, workdir
+    pretraining = experiment.text_pretraining
+    return Jobs(
+        text_pretraining=_pretraining_job(pretraining, *shared) if pretraining else None,
+        stages=tuple(_stage_job(name, stage, *shared) for name, stage in experiment.stages.items()),
+    )
+
+
+def pretrain_text(jobs: Jobs, interrupt: Interrupt) -> tuple[Job, ...]:
+    """Run text-encoder pretraining, if there is any, and give its weights to the stages.
+
+    Args:
+        jobs: of `make_jobs`.
         interrupt: see `loop.train`.
 
     Returns:
-        The jobs that draw. Weights that the lesson has under the same name and in the same shape
-        are given to them: their text transformer is not trained any more.
+        The stages' jobs. Weights of the pretrained text encoder that have the same path and shape
+        in a stage's model are frozen there.
 
     Raises:
         UserError, Interrupted: see `loop.train`.
     """
-    first, *rest = jobs
-    if first.name != TEXT_PRETRAINING:
-        return jobs
-    learned = train(first, interrupt, None)
-    return [
-        dataclasses.replace(
-            job,
-            given={
-                path: weights
-                for path, weights in learned.items()
-                if path in job.model.shapes and job.model.shapes[path].shape == weights.shape
-            },
-        )
-        for job in rest
-    ]
+    if jobs.text_pretraining is None:
+        return jobs.stages
+    learned = train(jobs.text_pretraining, interrupt, None)
+
+    def frozen_in(job: Job) -> Any:
+        return {
+            path: weights
+            for path, weights in learned.items()
+            if path in job.model.shapes and job.model.shapes[path].shape == weights.shape
+        }
+
+    return tuple(dataclasses.replace(job, frozen_params=frozen_in(job)) for job in jobs.stages)
 
 
-def model_and_loss(
-    name: str, stage: StageConfig, experiment: Experiment, words: Words
-) -> tuple[Any, Loss]:
-    """What a stage trains, of whatever family, and what it minimises."""
-    lesson = experiment.text_pretraining
-    if name != TEXT_PRETRAINING or lesson is None or not isinstance(stage.model, GlideConfig):
-        model = build_model(stage, experiment, words.tokenizer)
-        return model, OBJECTIVES[stage.model.family].loss(model, stage, words)
-    assert words.tokenizer is not None
-    model = caption_guess(
-        stage.model,
-        hidden_width=lesson.hidden_width,
-        vocab_size=words.tokenizer.vocab_size,
-        text_length=words.length,
+def _stage_job(
+    name: str,
+    stage: StageConfig,
+    experiment: Experiment,
+    source: Source,
+    tokenization: Tokenization,
+    workdir: Path,
+) -> Job:
+    vocab_size = tokenization.tokenizer.vocab_size if tokenization.tokenizer else 0
+    model = model_of(stage, vocab_size=vocab_size, text_length=tokenization.length)
+    objective = OBJECTIVES[stage.model.family]
+    return Job(
+        name=name,
+        section=f"stages.{name}",
+        experiment=experiment,
+        stage=stage,
+        training=stage.training,
+        model=model,
+        loss=objective.loss(model, stage, tokenization),
+        timesteps=TIMESTEPS[stage.diffusion.timesteps](stage.diffusion.num_steps),
+        compares_examples=objective.compares_examples,
+        source=source,
+        conditioning=conditioning_of(stage, source, experiment.data.source, tokenization),
+        tokenizer=tokenization.tokenizer,
+        directory=workdir / name,
     )
-    return model, caption_to_picture_loss(model)
+
+
+def _pretraining_job(
+    config: TextPretrainingConfig,
+    experiment: Experiment,
+    source: Source,
+    tokenization: Tokenization,
+    workdir: Path,
+) -> Job:
+    stage = experiment.first_stage
+    assert isinstance(stage.model, GlideConfig)
+    assert tokenization.tokenizer is not None
+    model = caption_guesser(
+        stage.model,
+        hidden_width=config.hidden_width,
+        vocab_size=tokenization.tokenizer.vocab_size,
+        text_length=tokenization.length,
+    )
+    return Job(
+        name=TEXT_PRETRAINING,
+        section=TEXT_PRETRAINING,
+        experiment=experiment,
+        stage=None,
+        training=config.training,
+        model=model,
+        loss=text_pretraining_loss(model),
+        timesteps=not_noised(stage.diffusion.num_steps),
+        compares_examples=False,
+        source=source,
+        conditioning=caption_conditioning(tokenization.tokenizer, tokenization.length),
+        tokenizer=tokenization.tokenizer,
+        directory=workdir / TEXT_PRETRAINING,
+    )
+
+
+def _with_initial_params(job: Job) -> Job:
+    """The job with the weights of its `training.init_from`, unless it has a checkpoint already."""
+    if find_checkpoint(job.directory / CHECKPOINTS):
+        return job
+    params = initial_params(job.name, job.experiment, job.model, job.tokenizer)
+    return dataclasses.replace(job, initial_params=params)
 
 
 def _tokenizer(experiment: Experiment, source: Source, workdir: Path) -> Tokenizer | None:
-    """That of the checkpoints there, or to start from; else one made for these captions.
+    """The tokenizer of the workdir's checkpoints, or of `init_from`; else a new one.
 
-    None: no stage is told a caption.
+    None: no stage reads captions.
     """
-    families = [stage.model.family for stage in experiment.training_stages.values()]
-    if not any(OBJECTIVES[family].reads_captions for family in families):
+    if experiment.text is None:
         return None
-    for name in experiment.training_stages:
+    folders = [TEXT_PRETRAINING] if experiment.text_pretraining else []
+    for name in [*folders, *experiment.stages]:
         if found := find_checkpoint(checkpoints_of(workdir, name)):
             return text.from_dict(found.tokenizer)
-    for name, stage in experiment.training_stages.items():
-        if found := starting_checkpoint(name, stage):
+    for name, stage in experiment.stages.items():
+        if found := initial_checkpoint(name, stage):
             return text.from_dict(found.tokenizer)
     captions = list(data.captions(source))
     settings = experiment.text

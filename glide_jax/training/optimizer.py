@@ -1,4 +1,4 @@
-"""The optimizer: gradients clipped, a direction found, weights decayed, and a learning rate."""
+"""The optimizer: gradient clipping, a direction, weight decay and a learning rate, chained."""
 
 from collections.abc import Callable
 
@@ -8,16 +8,27 @@ from glide_jax.config import TrainingConfig
 from glide_jax.training.muon import scale_by_muon
 from glide_jax.training.packing import Packing
 
-Direction = Callable[[Packing], optax.GradientTransformation]
-"""How gradients are packed → from gradients to directions."""
+MakeDirection = Callable[[Packing], optax.GradientTransformation]
+"""How gradients are packed → a transformation of packed gradients into directions."""
 
 
-def _adamw(_: Packing) -> optax.GradientTransformation:
+def adamw(packing: Packing) -> optax.GradientTransformation:
+    """Adam's direction; with decoupled weight decay it is AdamW (Loshchilov & Hutter 2019).
+
+    Args:
+        packing: of no influence, as Adam works element by element.
+    """
+    del packing
     return optax.scale_by_adam()
 
 
-def _muon(packing: Packing) -> optax.GradientTransformation:
-    # An embedding's rows are looked up, not multiplied by.
+def muon(packing: Packing) -> optax.GradientTransformation:
+    """Muon's direction for matrices and convolution kernels, a scaled Adam's for everything else.
+
+    Args:
+        packing: how gradients are packed. Embeddings are no matrices here: their rows are looked
+            up, not multiplied by.
+    """
     matrices = {
         path
         for path, shape in packing.shapes.items()
@@ -26,8 +37,8 @@ def _muon(packing: Packing) -> optax.GradientTransformation:
     return scale_by_muon(packing, matrices)
 
 
-OPTIMIZERS: dict[str, Direction] = {"adamw": _adamw, "muon": _muon}
-"""training.optimizer → AdamW (Loshchilov & Hutter 2019), or Muon (`training.muon`)."""
+OPTIMIZERS: dict[str, MakeDirection] = {"adamw": adamw, "muon": muon}
+"""Name in `training.optimizer` → what makes its direction."""
 
 
 def learning_rate(config: TrainingConfig) -> optax.Schedule:
@@ -41,10 +52,10 @@ def learning_rate(config: TrainingConfig) -> optax.Schedule:
 
 
 def make_optimizer(config: TrainingConfig, packing: Packing) -> optax.GradientTransformation:
-    """The optimizer of packed gradients.
+    """A transformation of packed gradients into updates.
 
     Args:
-        config: its kind, learning rate, decay, and the norm that gradients are clipped to.
+        config: which optimizer, learning rate, weight decay, and the norm gradients are clipped to.
         packing: how gradients are packed.
     """
     return optax.chain(

@@ -1,9 +1,9 @@
-"""Small arrays laid end to end, so that the optimizer sees a few large ones.
+"""Small arrays concatenated into one, so that the optimizer sees only a few, large ones.
 
-A U-Net has hundreds of norms and biases. One update of each would be one kernel of each: minutes
-of compilation on a CPU, launch after launch on an accelerator. Larger arrays stay by themselves:
-laying them end to end would copy most of the weights, and beyond mesh.SMALL they may lie in pieces
-over the devices. Weights that training holds still are left out: no optimizer sees them.
+A U-Net has hundreds of norms and biases. Updated one by one each would be a kernel of its own:
+minutes of compilation on a CPU, hundreds of launches on an accelerator. Larger arrays are not
+packed: that would copy most of the weights, and arrays beyond mesh.SMALL may be sharded. Frozen
+weights are left out: the optimizer never sees them.
 """
 
 import math
@@ -15,49 +15,49 @@ from glide_jax.parallel import mesh
 from glide_jax.types import Array, Params
 
 PACKED = "packed"
-"""The key of the vector."""
+"""The key of the concatenated array."""
 
 _SMALL = 2**14
 """Elements of the largest array that is packed: copying 64 KiB costs no more than a launch."""
 
 
 class Packing:
-    """How the weights of one model that training moves are packed.
+    """How the trainable weights of one model are packed.
 
     Attributes:
-        shapes: each such weight's shape, by its path.
+        shapes: path → shape of each trainable weight.
 
     Args:
-        shapes: all weights, or what has their shapes.
-        still: the paths of those that are held still.
+        shapes: all weights of the model, arrays or shapes.
+        frozen: paths of the weights that training does not change.
     """
 
-    def __init__(self, shapes: Mapping[str, mesh.Shaped], still: Collection[str] = ()):
-        self.shapes = {path: s.shape for path, s in shapes.items() if path not in still}
+    def __init__(self, shapes: Mapping[str, mesh.Shaped], frozen: Collection[str] = ()):
+        self.shapes = {path: s.shape for path, s in shapes.items() if path not in frozen}
         largest = min(_SMALL, mesh.SMALL)
-        # Sorted: the order must be the same in every run that goes on from a checkpoint.
+        # Sorted: the order must be the same in every run that continues from a checkpoint.
         self._small = {
             path: shape
             for path, shape in sorted(self.shapes.items())
             if math.prod(shape) <= largest
         }
 
-    def moving(self, tree: Params) -> Params:
-        """All weights, or what has their shapes → those that training moves."""
+    def trainable(self, tree: Params) -> Params:
+        """A value for each weight, by path → those of the trainable weights."""
         return {path: tree[path] for path in self.shapes}
 
     def pack(self, tree: Params) -> Params:
-        """Weights, or what has their shapes → the large ones by path, and one vector.
+        """Weights (or their gradients) by path → the large ones by path, and one vector.
 
-        Those that are held still may be among them, and are left out.
+        Frozen weights may be among them, and are left out.
         """
-        large = {path: x for path, x in self.moving(tree).items() if path not in self._small}
+        large = {path: x for path, x in self.trainable(tree).items() if path not in self._small}
         if not self._small:
             return large
         return large | {PACKED: jnp.concatenate([tree[path].ravel() for path in self._small])}
 
     def unpack(self, tree: Params) -> Params:
-        """The inverse of `pack`, but for weights that are held still."""
+        """The inverse of `pack`, without the frozen weights."""
         tree = dict(tree)
         if not self._small:
             return tree

@@ -1,4 +1,4 @@
-"""What training carries from step to step: data only, one pytree."""
+"""The state of training from step to step: one pytree, of arrays alone."""
 
 import dataclasses
 from typing import Any
@@ -22,8 +22,8 @@ class TrainState:
         step: i32[], steps taken.
         params: the weights.
         ema_params: their exponential moving average, the weights to sample from.
-        opt_state: the optimizer's, of the packed weights that it moves.
-        timesteps: what is remembered of the steps' losses, see `diffusion.timesteps`.
+        opt_state: the optimizer's, of the packed trainable weights.
+        timesteps: the memory of `diffusion.timesteps`.
     """
 
     step: Array
@@ -48,7 +48,7 @@ def fresh_state(
 
 
 def state_sharding(mesh: jax.sharding.Mesh, state: TrainState) -> Any:
-    """A tree of shardings for `state` (arrays or shapes): moments lie as their weights do."""
+    """A tree of shardings for `state` (arrays or shapes); moments are sharded as their weights."""
     by_path = weight_sharding(mesh, state.params)
     everywhere = replicated(mesh)
 
@@ -59,6 +59,6 @@ def state_sharding(mesh: jax.sharding.Mesh, state: TrainState) -> Any:
 
     opt_state = jax.tree_util.tree_map_with_path(of_moment, state.opt_state)
     memory = jax.tree.map(lambda _: everywhere, state.timesteps)
-    # A TrainState of shardings: the same tree, whatever its fields are declared as.
+    # A TrainState of shardings: the same tree, though its fields are declared as arrays.
     leaves: Any = (everywhere, by_path, by_path, opt_state, memory)
     return TrainState(*leaves)

@@ -1,7 +1,7 @@
-"""The one train step: loss → gradients → optimizer → moving average, jitted and donated."""
+"""The train step: loss → gradients → optimizer → moving average; jitted, its state donated."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,41 +11,19 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from glide_jax.config import TrainingConfig
 from glide_jax.diffusion.timesteps import Timesteps
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding, replicated
-from glide_jax.training.draws import Draws
+from glide_jax.training.batch import Batch
+from glide_jax.training.example_rng import ExampleRng
+from glide_jax.training.monitoring.quartiles import quartile_sums
+from glide_jax.training.objectives.loss import Loss, LossAux
 from glide_jax.training.packing import Packing
-from glide_jax.training.quartiles import quartile_sums
 from glide_jax.training.state import TrainState, state_sharding
 from glide_jax.types import Array, Params
 
-Batch = dict[str, Array]
+Gradients = Callable[[Params, Batch, Array], tuple[Array, LossAux, Params]]
+"""A loss's arguments → its value, its aux, and the packed gradients of the trainable weights."""
 
-
-class Measured(NamedTuple):
-    """What a loss has to say beside its value.
-
-    Attributes:
-        means: f32[] each, over the pictures, to report.
-        losses: f32[b], each picture's own, before it is weighted by `t_weight`.
-    """
-
-    means: dict[str, Array]
-    losses: Array
-
-
-Loss = Callable[[Params, Batch, Array], tuple[Array, Measured]]
-"""(params, batch, key of the step) → (mean loss, what it measured). The batch carries
-
-    index     i32[b], each picture's place in the global batch, so that its randomness is its own
-              however the batch is cut;
-    t         i32[b], the step of the noising process that it is trained at;
-    t_weight  f32[b], how much its loss counts, as `diffusion.timesteps` drew t."""
-
-Gradients = Callable[[Params, Batch, Array], tuple[Array, Measured, Params]]
-"""The loss's arguments → its value, what it measured, and the packed gradients of what moves."""
-
-
-Step = Callable[[TrainState, Batch, Array], tuple[TrainState, dict[str, Array]]]
-"""(state, batch, seed key) → (state, metrics), jitted."""
+TrainStep = Callable[[TrainState, Batch, Array], tuple[TrainState, dict[str, Array]]]
+"""(state, batch, PRNG key of the run) → (state, metrics), jitted."""
 
 
 def train_step(
@@ -56,36 +34,36 @@ def train_step(
     config: TrainingConfig,
     mesh: Mesh,
     state: TrainState,
-) -> Step:
-    """Build the step for this mesh.
+) -> TrainStep:
+    """The train step on this mesh.
 
     Args:
         loss: what to minimise.
         optimizer: an optax transformation of packed gradients.
-        packing: how they are packed; weights that it leaves out stay as they are.
-        timesteps: how the steps that pictures are trained at are drawn.
-        config: batch and micro-batch sizes, EMA.
+        packing: how they are packed; the weights that it leaves out are frozen.
+        timesteps: how the timesteps that images are noised to are sampled.
+        config: batch and microbatch size, EMA.
         mesh: the devices.
         state: an example of the state (arrays or shapes), for its shardings.
 
     Returns:
-        (state, batch, seed key) → (state, metrics); `state` is donated. The key is folded with
-        the step's number inside. Where the loss or a gradient is no number, the step is counted
-        and nothing else of the state changes; `skipped` is then 1. `quartiles` is f32[4 2], as
-        `quartile_sums` gives it.
+        (state, batch, PRNG key of the run) → (state, metrics); `state` is donated. The key is
+        folded with the step's number inside. Where the loss or a gradient is not finite, the step
+        is counted and nothing else of the state changes; `skipped` is then True. Metrics are f32[]
+        each, but for `quartiles`: f32[4 2], as `quartile_sums` returns it.
     """
-    pieces = num_pieces(config, mesh.size)
+    microbatches = num_microbatches(config, mesh.size)
 
     def gradients(params: Params, batch: Batch, key: Array):
-        def of_moving(moving: Params):
-            return loss(params | moving, batch, key)
+        def of_trainable(trainable: Params):
+            return loss(params | trainable, batch, key)
 
-        by_moving = jax.value_and_grad(of_moving, has_aux=True)
-        (value, measured), grads = by_moving(packing.moving(params))
-        return value, measured, packing.pack(grads)
+        of_value_and_grad = jax.value_and_grad(of_trainable, has_aux=True)
+        (value, aux), grads = of_value_and_grad(packing.trainable(params))
+        return value, aux, packing.pack(grads)
 
-    if pieces > 1:
-        mean_gradients = _over_pieces(gradients, pieces, mesh)
+    if microbatches > 1:
+        mean_gradients = _over_microbatches(gradients, microbatches, mesh)
     elif mesh.size > 1 and mesh.shape["fsdp"] == 1:
         mean_gradients = _by_device(gradients, mesh)
     else:
@@ -94,26 +72,26 @@ def train_step(
     def step(state: TrainState, batch: Batch, seed_key: Array):
         key = jax.random.fold_in(seed_key, state.step)
         index = jnp.arange(config.batch_size)
-        t, t_weight = timesteps.draw(state.timesteps, Draws(key, index).keys("t"))
+        t, t_weight = timesteps.sample(state.timesteps, ExampleRng(key, index).keys("t"))
         batch = batch | {"index": index, "t": t, "t_weight": t_weight}
-        value, measured, grads = mean_gradients(state.params, batch, key)
-        memory = timesteps.update(state.timesteps, t, measured.losses)
+        value, aux, grads = mean_gradients(state.params, batch, key)
+        memory = timesteps.update(state.timesteps, t, aux.per_example_losses)
         params, ema_params = packing.pack(state.params), packing.pack(state.ema_params)
         updates, opt_state = optimizer.update(grads, state.opt_state, params)
         grad_norm = optax.tree.norm(grads)
-        taken = jnp.isfinite(value) & jnp.isfinite(grad_norm)
+        is_finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
         before = params, ema_params, state.opt_state, state.timesteps
         params: Any = optax.apply_updates(params, updates)
-        # Early on the average follows closely, so that short runs are not ruled by their start.
+        # Early on the average follows closely: short runs would else keep their initial weights.
         decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
         ema_params: Any = jax.tree.map(lambda m, p: m + (1 - decay) * (p - m), ema_params, params)
-        # A loss or gradient that is no number would stay in the moments for good.
+        # A value that is not finite would stay in the moments for good.
         after = params, ema_params, opt_state, memory
         params, ema_params, opt_state, memory = jax.tree.map(
-            lambda new, old: jnp.where(taken, new, old), after, before
+            lambda new, old: jnp.where(is_finite, new, old), after, before
         )
-        metrics = measured.means | {"loss": value, "grad_norm": grad_norm, "skipped": ~taken}
-        metrics["quartiles"] = quartile_sums(measured.losses, t, timesteps.num_steps)
+        metrics = aux.means | {"loss": value, "grad_norm": grad_norm, "skipped": ~is_finite}
+        metrics["quartiles"] = quartile_sums(aux.per_example_losses, t, timesteps.num_steps)
         params = state.params | packing.unpack(params)
         ema_params = state.ema_params | packing.unpack(ema_params)
         return TrainState(state.step + 1, params, ema_params, opt_state, memory), metrics
@@ -128,61 +106,61 @@ def train_step(
     )
 
 
-def num_pieces(config: TrainingConfig, devices: int) -> int:
-    """How many micro-batches make a batch. microbatch_size counts pictures a device; 0: all."""
+def num_microbatches(config: TrainingConfig, devices: int) -> int:
+    """Number of microbatches in a batch. `microbatch_size` counts a device's images; 0: all."""
     per_device = config.batch_size // devices
     return per_device // config.microbatch_size if config.microbatch_size else 1
 
 
 def _by_device(gradients: Gradients, mesh: Mesh) -> Gradients:
-    """The mean over the devices, each of which holds all weights and does its own pictures.
+    """The mean over devices that hold all weights each and process their own images.
 
-    So the devices wait for each other once an array of the packed gradients. XLA's partitioner
-    would have them wait once an array of the model, hundreds of times on a CPU.
+    The devices then synchronise once for each array of packed gradients. XLA's partitioner would
+    synchronise once for each array of the model: hundreds of times, which is slow on a CPU.
     """
 
     def mean(params: Params, batch: Batch, key: Array):
-        value, measured, grads = gradients(params, batch, key)
-        means = value, measured.means, grads
+        value, aux, grads = gradients(params, batch, key)
+        means = value, aux.means, grads
         value, means, grads = jax.lax.pmean(means, BATCH_AXES)
-        return value, Measured(means, measured.losses), grads
+        return value, LossAux(means, aux.per_example_losses), grads
 
     nowhere, over_batch = PartitionSpec(), PartitionSpec(BATCH_AXES)
     specs = {
         "in_specs": (nowhere, over_batch, nowhere),
-        "out_specs": (nowhere, Measured(nowhere, over_batch), nowhere),  # pyright: ignore
+        "out_specs": (nowhere, LossAux(nowhere, over_batch), nowhere),  # pyright: ignore
     }
     return jax.shard_map(mean, mesh=mesh, check_vma=False, **specs)
 
 
-def _over_pieces(gradients: Gradients, pieces: int, mesh: Mesh) -> Gradients:
-    """The mean over micro-batches, one at a time in memory."""
+def _over_microbatches(gradients: Gradients, microbatches: int, mesh: Mesh) -> Gradients:
+    """The mean over microbatches, one at a time in memory."""
 
-    def cut(x: Array) -> Array:
-        # Each device cuts up its own share, so that no picture moves between devices.
-        local = x.reshape(mesh.size, pieces, -1, *x.shape[1:])
-        cut = local.swapaxes(0, 1).reshape(pieces, -1, *x.shape[1:])
+    def split(x: Array) -> Array:
+        # Each device splits its own share, so that no image moves between devices.
+        local = x.reshape(mesh.size, microbatches, -1, *x.shape[1:])
+        stacked = local.swapaxes(0, 1).reshape(microbatches, -1, *x.shape[1:])
         spec = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
-        return jax.lax.with_sharding_constraint(cut, spec)
+        return jax.lax.with_sharding_constraint(stacked, spec)
 
     def joined(x: Array) -> Array:
-        return x.reshape(pieces, mesh.size, -1).swapaxes(0, 1).ravel()
+        return x.reshape(microbatches, mesh.size, -1).swapaxes(0, 1).ravel()
 
-    def of_piece(params: Params, piece: Batch, key: Array):
-        value, measured, grads = gradients(params, piece, key)
-        return (value, measured.means, grads), measured.losses
+    def of_microbatch(params: Params, microbatch: Batch, key: Array):
+        value, aux, grads = gradients(params, microbatch, key)
+        return (value, aux.means, grads), aux.per_example_losses
 
     def mean(params: Params, batch: Batch, key: Array):
-        def add(total, piece):
-            summands, losses = of_piece(params, piece, key)
+        def add(total, microbatch):
+            summands, losses = of_microbatch(params, microbatch, key)
             return jax.tree.map(jnp.add, total, summands), losses
 
-        stacked = jax.tree.map(cut, batch)
+        stacked = jax.tree.map(split, batch)
         first = jax.tree.map(lambda x: x[0], stacked)
-        shapes, _ = jax.eval_shape(of_piece, params, first, key)
+        shapes, _ = jax.eval_shape(of_microbatch, params, first, key)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         total, losses = jax.lax.scan(add, zeros, stacked)
-        value, means, grads = jax.tree.map(lambda x: x / pieces, total)
-        return value, Measured(means, joined(losses)), grads
+        value, means, grads = jax.tree.map(lambda x: x / microbatches, total)
+        return value, LossAux(means, joined(losses)), grads
 
     return mean

@@ -1,7 +1,6 @@
-"""A config to change, and what the change's complaint is."""
+"""A config to change, and what the change's error is."""
 
 import copy
-import dataclasses
 from pathlib import Path
 
 import ml_collections
@@ -12,7 +11,6 @@ from glide_jax.errors import UserError
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
 BASE = next(path for path in CONFIGS if path.name == "base.py")
-STAGE_KEYS = [field.name for field in dataclasses.fields(config.StageConfig)]
 
 UNET = {
     "image_size": 16,
@@ -34,7 +32,7 @@ ADM = UNET | {
     "attention_order": "by_head",
     "num_classes": 10,
     "low_res_size": 0,
-    "low_res_noise_told": False,
+    "aug_level_conditioning": False,
 }
 CLASSIFIER = UNET | {"family": "classifier", "num_classes": 10}
 CLIP = {
@@ -54,26 +52,58 @@ CLIP = {
 }
 MODELS = {section["family"]: section for section in (ADM, CLASSIFIER, CLIP)}
 """A small model section of each family but GLIDE's, which configs/base.py has."""
+GUIDES = ("classifier", "clip")
+DENOISERS_ALONE = {
+    "diffusion": ("prediction", "learn_variance", "weighting", "vlb_weight"),
+    "training": ("caption_dropout", "max_aug_level", "sample_every_steps"),
+}
+"""Section → its keys that a guide's stage has not."""
+
+
+def cascade(*sizes):
+    """base.py as a dict, with a stage of each of these sizes; their names sort the other way."""
+    values = config.load_config(BASE).to_dict()
+    low, stages = 0, {}
+    for letter, size in zip("zyxw", sizes, strict=False):
+        stage = copy.deepcopy(values["stages"]["base"])
+        model = {"image_size": size, "low_res_size": low, "channel_mult": (1, 2)}
+        stage["model"] |= model | {"attention_resolutions": (size // 2,)}
+        stages[f"{letter}_{size}"] = stage
+        low = size
+    return values | {"stages": stages}
 
 
 def two_stages():
     """base.py as a dict, with an upsampler of the released sizes."""
     values = config.load_config(BASE).to_dict()
-    stage = copy.deepcopy({key: values[key] for key in STAGE_KEYS})
+    stage = copy.deepcopy(values["stages"]["base"])
     stage["model"] |= {"image_size": 256, "low_res_size": 64, "channel_mult": (1, 1, 2, 2, 4, 4)}
-    return values | {"upsampler": stage}
+    values["stages"]["upsampler"] = stage
+    return values
 
 
 def experiment(*overrides):
     return config.with_overrides(config.from_dict(two_stages()), overrides)
 
 
+def family_values(family):
+    """base.py as a dict, with another family's model as its one stage, `base`."""
+    values = two_stages()
+    stage = values["stages"]["base"]
+    del values["stages"]["upsampler"], values["prompts"]
+    stage["model"] = copy.deepcopy(MODELS[family])
+    if family in GUIDES:
+        del stage["sampling"]
+        for section, keys in DENOISERS_ALONE.items():
+            for key in keys:
+                del stage[section][key]
+    if family != "clip":
+        del values["text"]
+    return values
+
+
 def of_family(family, *overrides):
-    """base.py with another family's model."""
-    values = two_stages() | {"model": copy.deepcopy(MODELS[family]), "upsampler": None}
-    if family == "adm":
-        values["prompts"] = ()
-    return config.with_overrides(config.from_dict(values), overrides)
+    return config.with_overrides(config.from_dict(family_values(family)), overrides)
 
 
 def complaint(*overrides, family="glide"):
@@ -84,10 +114,11 @@ def complaint(*overrides, family="glide"):
     return str(caught.value)
 
 
-def changed(change):
-    """The line of complaint about a config once `change` has been at it."""
-    values = two_stages()
+def changed(change, values=None):
+    """The error about a config once `change` has changed it."""
+    values = values or two_stages()
     change(values)
     with pytest.raises(UserError) as caught:
         config.experiment_from(ml_collections.ConfigDict(values))
+    assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from config_toys import complaint, experiment
+from config_toys import cascade, complaint, experiment
 
 from glide_jax import config
 
@@ -11,52 +11,136 @@ from glide_jax import config
 def test_overrides_have_the_types_of_their_keys():
     e = experiment(
         "data.path=none",
-        "training.batch_size=32",
-        "training.batch_size=64",
-        "training.learning_rate=1e-4",
-        "model.inpaint=TRUE",
-        "model.channel_mult=1,2,2",
-        "model.attention_resolutions=(16,)",
+        "stages.base.training.batch_size=32",
+        "stages.base.training.batch_size=64",
+        "stages.base.training.learning_rate=1e-4",
+        "stages.base.model.inpaint=TRUE",
+        "stages.base.model.channel_mult=1,2,2",
+        "stages.base.model.attention_resolutions=(16,)",
         "evaluation.splits=test, train",
         "evaluation.guidance_scales=2",
         "prompts=('red, or nearly', 'blue')",
-        "sampling.steps=100",
-        "sampling.sampler='ddim'",
-        "upsampler.training.batch_size=8",
+        "stages.base.sampling.steps=100",
+        "stages.base.sampling.sampler='ddim'",
+        "stages.upsampler.training.batch_size=8",
     )
+    base = e.stages["base"]
     assert e.data.path == "none"
-    assert e.training.batch_size == 64
-    assert e.training.learning_rate == 1e-4
-    assert e.model.inpaint is True
-    assert e.model.channel_mult == (1, 2, 2)
-    assert e.model.attention_resolutions == (16,)
+    assert base.training.batch_size == 64
+    assert base.training.learning_rate == 1e-4
+    assert base.model.inpaint is True
+    assert base.model.channel_mult == (1, 2, 2)
+    assert base.model.attention_resolutions == (16,)
     assert e.evaluation.splits == ("test", "train")
     assert e.evaluation.guidance_scales == (2.0,)
     assert e.prompts == ("red, or nearly", "blue")
-    assert (e.sampling.steps, e.sampling.sampler) == ("100", "ddim")
-    assert e.upsampler is not None
-    assert e.upsampler.training.batch_size == 8
-    assert experiment("upsampler=None").upsampler is None
+    assert (base.sampling.steps, base.sampling.sampler) == ("100", "ddim")
+    assert e.stages["upsampler"].training.batch_size == 8
+
+
+def test_none_leaves_out_a_stage_or_what_may_be_left_out():
+    assert list(experiment("stages.upsampler=None").stages) == ["base"]
+    assert list(experiment("stages.base=none").stages) == ["upsampler"]
+    e = experiment("prompts=none", "evaluation=none")
+    assert (e.prompts, e.evaluation) == (None, None)
+    assert complaint("seed=none") == "config.seed must be an integer, not None"
+    assert complaint("data=none") == "config.data must be a section of keys, not None"
+    line = complaint("stages.upsampler=none", "stages.base=none")
+    assert line == "config.stages must be one stage or more, not {}"
+    e = config.with_overrides(config.from_dict(cascade(16, 64, 256)), ["stages.x_256=none"])
+    assert list(e.stages) == ["z_16", "y_64"]
 
 
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("trainig.batch_size=64", "config.trainig.batch_size: no such key; did you mean config.tr"),
-        ("batch_size=64", "config.batch_size: no such key; did you mean config.training.batch_si"),
-        ("model.qqqqqqqqqqq=1", "config.model.qqqqqqqqqqq: no such key; known: model.family, "),
+        (
+            "stages.base.trainig.batch_size=64",
+            "config.stages.base.trainig.batch_size: no such key; did you mean "
+            "config.stages.base.training.batch_size?",
+        ),
+        (
+            "stages.bas.training.batch_size=64",
+            "config.stages.bas.training.batch_size: no such key; did you mean "
+            "config.stages.base.training.batch_size?",
+        ),
+        ("sede=1", "config.sede: no such key; did you mean config.seed?"),
+        (
+            "training.fsdp=64",
+            "config.training.fsdp: no such key; did you mean config.stages.base.training.fsdp or "
+            "config.stages.upsampler.training.fsdp?",
+        ),
+        (
+            "upsampler.training.fsdp=64",
+            "config.upsampler.training.fsdp: no such key; did you mean "
+            "config.stages.upsampler.training.fsdp?",
+        ),
+        (
+            "batch_size=64",
+            "config.batch_size: no such key; did you mean config.stages.base.training.batch_size "
+            "or config.stages.base.sampling.batch_size or ",
+        ),
+        (
+            "stages.base.model.qqqqqqqqqqq=1",
+            "config.stages.base.model.qqqqqqqqqqq: no such key; config.stages.base.model has "
+            "family, ",
+        ),
+        ("qqqqqqqqqqq.x=1", "config.qqqqqqqqqqq.x: no such key; config has seed, cpu_devices, "),
+        ("stages.qqq=none", "config.stages.qqq: no such key; config.stages has base, upsampler"),
         ("seed.x=1", "config.seed.x: no such key"),
-        ("=1", "config: no such key"),
-        ("training.batch_size=many", "config.training.batch_size must be a whole number, not 'm"),
-        ("training.batch_size=", "config.training.batch_size must be a whole number, not ''"),
-        ("training.batch_size", "--config.training.batch_size has no value; write --config.train"),
-        ("training.batch_size=[[[", "config.training.batch_size must be a whole number, not '[[["),
-        ("training.learning_rate=1e999", "config.training.learning_rate must be a number, not inf"),
-        ("model.inpaint=yes", "config.model.inpaint must be true or false, not 'yes'"),
-        ("model.channel_mult=1,two", "config.model.channel_mult must be a number, not '1'"),
-        ("training=64", "config.training is a section; set one of its keys, such as config.trai"),
-        ("model=adm", "config.model is a section; set one of its keys, such as config.model.fam"),
-        ("upsampler=1", "config.upsampler is a section; set one of its keys, such as config.ups"),
+        ("=1", "config: no such key; config has seed, "),
+        (
+            "stages.base.training.batch_size=many",
+            "config.stages.base.training.batch_size must be an integer, not 'm",
+        ),
+        (
+            "stages.base.training.batch_size=",
+            "config.stages.base.training.batch_size must be an integer, not ''",
+        ),
+        (
+            "stages.base.training.batch_size",
+            "--config.stages.base.training.batch_size has no value; write --config.stages.base.tra",
+        ),
+        (
+            "stages.base.training.batch_size=[[[",
+            "config.stages.base.training.batch_size must be an integer, not '[[[",
+        ),
+        (
+            "stages.base.training.learning_rate=1e999",
+            "config.stages.base.training.learning_rate must be a number, not inf",
+        ),
+        (
+            "stages.base.model.inpaint=yes",
+            "config.stages.base.model.inpaint must be true or false, not 'yes'",
+        ),
+        (
+            "stages.base.model.channel_mult=1,two",
+            "config.stages.base.model.channel_mult must be a number, not '1'",
+        ),
+        (
+            "stages.base.training=64",
+            "config.stages.base.training is a section; set one of its keys, such as "
+            "config.stages.base.training.batch_size",
+        ),
+        (
+            "stages.base.model=adm",
+            "config.stages.base.model is a section; set one of its keys, such as "
+            "config.stages.base.model.family",
+        ),
+        (
+            "stages.upsampler=1",
+            "config.stages.upsampler is a section; set one of its keys, such as "
+            "config.stages.upsampler.model.family",
+        ),
+        (
+            "stages=base",
+            "config.stages is a section; set one of its keys, such as config.stages.base.model.fam",
+        ),
+        ("stages=none", "config.stages must be sections by name, not None"),
+        (
+            "text_pretraining.hidden_width=8",
+            "config.text_pretraining is left out of this config: config.text_pretraining.hid",
+        ),
     ],
 )
 def test_a_bad_override_says_what_is_meant(override, expected):
@@ -64,10 +148,13 @@ def test_a_bad_override_says_what_is_meant(override, expected):
 
 
 def test_an_override_of_a_stage_that_is_not_there():
-    line = complaint("upsampler=none", "upsampler.training.batch_size=8")
-    assert line.startswith("config.upsampler is None in this config; config.upsampler.training.ba")
-    line = complaint("upsampler=none", "upsampler.model.channels=8")
-    assert line.startswith("config.upsampler is None in this config; config.upsampler.model.chan")
+    line = complaint("stages.upsampler=none", "stages.upsampler.training.fsdp=8")
+    assert line == (
+        "config.stages.upsampler.training.fsdp: no such key; did you mean "
+        "config.stages.base.training.fsdp?"
+    )
+    line = complaint("stages.upsampler=none", "stages.upsampler=none")
+    assert line.startswith("config.stages.upsampler: no such key; ")
 
 
 def test_command_line_is_parted():
@@ -80,6 +167,10 @@ def test_command_line_is_parted():
 
 def test_with_overrides_changes_that_alone():
     e = experiment()
-    other = config.with_overrides(e, ["sampling.eta=1", "sampling.sampler=ddpm"])
-    sampling = dataclasses.replace(e.sampling, eta=1.0, sampler="ddpm")
-    assert other == dataclasses.replace(e, sampling=sampling)
+    other = config.with_overrides(
+        e, ["stages.base.sampling.eta=1", "stages.base.sampling.sampler=ddpm"]
+    )
+    base = e.stages["base"]
+    sampling = dataclasses.replace(base.sampling, eta=1.0, sampler="ddpm")
+    stages = e.stages | {"base": dataclasses.replace(base, sampling=sampling)}
+    assert other == dataclasses.replace(e, stages=stages)

@@ -1,75 +1,147 @@
 """Values that make no sense are refused, each by one line that names the key."""
 
 import pytest
-from config_toys import complaint, of_family
+from config_toys import complaint, experiment, of_family
+
+
+@pytest.mark.parametrize(
+    ("section", "override", "expected"),
+    [
+        ("training", "batch_size=0", "batch_size must be 1 or more, not 0"),
+        ("training", "learning_rate=0", "learning_rate must be above 0, not 0.0"),
+        ("training", "caption_dropout=1.1", "caption_dropout must be from 0 to 1"),
+        ("training", "max_aug_level=-1", "max_aug_level must be 0 or more, not -1.0"),
+        ("training", "sample_every_steps=0", "sample_every_steps must be 1 or more, not 0"),
+        ("training", "lr_decay=linear", "lr_decay must be one of constant, cosine"),
+        ("diffusion", "num_steps=0", "num_steps must be 1 or more, not 0"),
+        ("diffusion", "vlb_weight=-1", "vlb_weight must be 0 or more, not -1.0"),
+        ("model", "dtype=float16", "dtype must be one of float32, bfloat16, not 'floa"),
+        ("model", "channels=40", "norm_groups must be a divisor of every level's channels"),
+        ("model", "channel_mult=(0.3,)", "channel_mult must be such that each times cha"),
+        ("model", "channel_mult=()", "channel_mult must be one or more positive num"),
+        ("model", "image_size=36", "image_size must be divisible by 8, as channel_m"),
+        ("model", "attention_resolutions=7", "attention_resolutions must be among the"),
+        ("model", "head_channels=0", "head_channels must be 1 or more, not 0"),
+        ("model", "head_channels=128", "head_channels must be a divisor of level 16's"),
+        ("model", "text_heads=3", "text_width must be divisible by text_heads, 3, not"),
+    ],
+)
+def test_values_that_make_no_sense(section, override, expected):
+    section = f"stages.base.{section}"
+    assert complaint(f"{section}.{override}").startswith(f"config.{section}.{expected}")
 
 
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("training.batch_size=0", "config.training.batch_size must be 1 or more, not 0"),
-        ("training.learning_rate=0", "config.training.learning_rate must be above 0, not 0.0"),
-        ("training.caption_dropout=1.1", "config.training.caption_dropout must be from 0 to 1"),
-        ("training.lr_decay=linear", "config.training.lr_decay must be one of constant, cosine"),
-        ("diffusion.prediction=noise", "config.diffusion.prediction must be one of eps, x_0, v"),
-        ("diffusion.weighting=snr", "config.diffusion.weighting must be one of uniform, min_snr"),
-        ("diffusion.schedule=cosine", "config.diffusion.schedule must be one of squared_cosine"),
-        ("model.dtype=float16", "config.model.dtype must be one of float32, bfloat16, not 'floa"),
-        (
-            "model.channels=40",
-            "config.model.norm_groups must be a divisor of every level's channels",
-        ),
-        ("model.channel_mult=(0.3,)", "config.model.channel_mult must be such that each times cha"),
-        ("model.channel_mult=()", "config.model.channel_mult must be one or more positive num"),
-        ("model.image_size=36", "config.model.image_size must be divisible by 8, as channel_m"),
-        ("model.attention_resolutions=7", "config.model.attention_resolutions must be among the"),
-        ("model.head_channels=0", "config.model.head_channels must be 1 or more, not 0"),
-        ("model.head_channels=128", "config.model.head_channels must be a divisor of level 16's"),
-        ("model.text_heads=3", "config.model.text_width must be divisible by text_heads, 3, not"),
-        ("upsampler.model.low_res_size=96", "config.upsampler.model.low_res_size must be 0 or a"),
-        ("upsampler.model.low_res_size=256", "config.upsampler.model.low_res_size must be 0 or a"),
-        ("upsampler.model.low_res_size=32", "config.upsampler.model.low_res_size must be model."),
-        ("upsampler.model.low_res_size=0", "config.upsampler.model.low_res_size must be model."),
-        ("upsampler.sampling.batch_size=0", "config.upsampler.sampling.batch_size must be 1 or "),
-        ("text.vocab_size=0", "config.text.vocab_size must be 2 or more, not 0"),
+        ("stages.upsampler.model.low_res_size=96", "low_res_size must be 0 or a"),
+        ("stages.upsampler.model.low_res_size=256", "low_res_size must be 0 or a"),
+        ("stages.upsampler.model.low_res_size=32", "low_res_size must be stages.base.model."),
+        ("stages.upsampler.model.low_res_size=0", "low_res_size must be stages.base.model."),
+        ("stages.upsampler.sampling.batch_size=0", "batch_size must be 1 or "),
+        ("text.vocab_size=0", "vocab_size must be 2 or more, not 0"),
+        ("text.length=0", "length must be 1 or more, not 0"),
+        ("seed=-1", "seed must be 0 or more, not -1"),
+        ("cpu_devices=0", "cpu_devices must be 1 or more, not 0"),
+        ("evaluation.num_captions=0", "num_captions must be 1 or more, not 0"),
+        ("monitoring.profile_steps=3", "profile_steps must be (), or the first and the last"),
     ],
 )
-def test_values_that_make_no_sense(override, expected):
-    assert complaint(override).startswith(expected)
+def test_values_that_make_no_sense_elsewhere(override, expected):
+    section = override.partition("=")[0].rpartition(".")[0]
+    key = f"config.{section}." if section else "config."
+    assert complaint(override).startswith(f"{key}{expected}")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("eta=1.5", "eta must be from 0 to 1, not 1.5"),
+        ("guidance_scale=-1", "guidance_scale must be 0 or more, not -1.0"),
+        ("temperature=-1", "temperature must be 0 or more, not -1.0"),
+        ("aug_level=-1", "aug_level must be 0 or more, not -1.0"),
+        ("resamples=0", "resamples must be 1 or more, not 0"),
+        ("batch_size=0", "batch_size must be 1 or more, not 0"),
+        ("dynamic_threshold=0", "dynamic_threshold must be none, or a quantile above 0"),
+        ("dynamic_threshold=1.1", "dynamic_threshold must be none, or a quantile above 0"),
+        ("dynamic_threshold=high", "dynamic_threshold must be a number, not 'high'"),
+        ("guidance_interval=0.5", "guidance_interval must be two rising numbers from 0 to 1"),
+        ("guidance_interval=0.8,0.2", "guidance_interval must be two rising numbers from 0 to 1"),
+        ("guidance_interval=0.5,0.5", "guidance_interval must be two rising numbers from 0 to 1"),
+        ("guidance_interval=0.2,1.5", "guidance_interval must be two rising numbers from 0 to 1"),
+        ("guidance_interval=()", "guidance_interval must be two rising numbers from 0 to 1"),
+    ],
+)
+def test_sampling_that_makes_no_sense(override, expected):
+    override = f"stages.upsampler.sampling.{override}"
+    assert complaint(override).startswith(f"config.stages.upsampler.sampling.{expected}")
+
+
+def test_sampling_settings_have_their_types():
+    sampling = experiment(
+        "stages.base.sampling.guidance_interval=0,0.6",
+        "stages.base.sampling.dynamic_threshold=0.995",
+        "stages.base.sampling.resamples=3",
+        "stages.base.sampling.inpaint_sampler=ddim",
+        "stages.upsampler.sampling.dynamic_threshold=1",
+        "stages.upsampler.sampling.dynamic_threshold=none",
+    ).stages
+    base = sampling["base"].sampling
+    assert base.guidance_interval == (0.0, 0.6)
+    assert base.dynamic_threshold == 0.995
+    assert base.resamples == 3
+    assert base.inpaint_sampler == "ddim"
+    assert sampling["upsampler"].sampling.dynamic_threshold is None
 
 
 @pytest.mark.parametrize(
     ("family", "override", "expected"),
     [
-        ("adm", "model.num_heads=4", "config.model.head_channels must be 0 where num_heads is not"),
-        ("adm", "model.num_heads=-1", "config.model.num_heads must be 0 or more, not -1"),
-        ("adm", "model.attention_order=new", "config.model.attention_order must be one of by_he"),
-        ("adm", "model.num_classes=-1", "config.model.num_classes must be 0 or more, not -1"),
-        ("adm", "model.low_res_size=16", "config.model.low_res_size must be 0 or a proper divi"),
-        ("adm", "model.head_channels=24", "config.model.head_channels must be a divisor of lev"),
-        ("classifier", "model.num_classes=1", "config.model.num_classes must be 2 or more, not 1"),
-        ("clip", "model.image.patch_size=3", "config.model.image.image_size must be divisible by"),
-        ("clip", "model.image.heads=3", "config.model.image.width must be divisible by heads, 3"),
-        ("clip", "model.text.heads=3", "config.model.text.width must be divisible by heads, 3"),
-        ("clip", "model.text.layers=0", "config.model.text.layers must be 1 or more, not 0"),
-        ("clip", "model.dtype=half", "config.model.dtype must be one of float32, bfloat16"),
+        ("adm", "num_heads=4", "head_channels must be 0 where num_heads is not"),
+        ("adm", "num_heads=-1", "num_heads must be 0 or more, not -1"),
+        ("adm", "attention_order=new", "attention_order must be one of by_he"),
+        ("adm", "num_classes=-1", "num_classes must be 0 or more, not -1"),
+        ("adm", "low_res_size=16", "low_res_size must be 0 or a proper divi"),
+        ("adm", "head_channels=24", "head_channels must be a divisor of lev"),
+        ("adm", "aug_level_conditioning=true", "aug_level_conditioning must be False where low"),
+        ("classifier", "num_classes=1", "num_classes must be 2 or more, not 1"),
+        ("clip", "image.patch_size=3", "image.image_size must be divisible by"),
+        ("clip", "image.heads=3", "image.width must be divisible by heads, 3"),
+        ("clip", "text.heads=3", "text.width must be divisible by heads, 3"),
+        ("clip", "text.layers=0", "text.layers must be 1 or more, not 0"),
+        ("clip", "logit_scale=0", "logit_scale must be above 0, not 0.0"),
+        ("clip", "dtype=half", "dtype must be one of float32, bfloat16"),
     ],
 )
 def test_values_that_make_no_sense_in_their_family(family, override, expected):
-    assert complaint(override, family=family).startswith(expected)
+    line = complaint(f"stages.base.model.{override}", family=family)
+    assert line.startswith(f"config.stages.base.model.{expected}")
+
+
+def test_labels_are_of_the_model_s_classes():
+    assert of_family("adm", "labels=0,9").labels == (0, 9)
+    line = complaint("labels=0,10", family="adm")
+    assert line.startswith("config.labels must be from 0 to 9 each")
+    assert complaint("labels=0").startswith("config.labels must be left out: model.family=glide")
 
 
 def test_the_middle_block_attends_wherever_the_others_do():
     line = complaint(
-        "model.attention_resolutions=()", "model.head_channels=192", "model.channels=64"
+        "stages.base.model.attention_resolutions=()",
+        "stages.base.model.head_channels=192",
+        "stages.base.model.channels=64",
     )
     assert line.endswith("a divisor of level 8's 256 channels, not 192")
 
 
 def test_heads_are_counted_by_their_channels_or_given():
-    model = of_family("adm").model
+    model = of_family("adm").first_stage.model
     assert [model.num_heads_of(width) for width in (32, 64)] == [2, 4]
-    model = of_family("adm", "model.head_channels=0", "model.num_heads=4").model
+    heads = "stages.base.model.head_channels=0", "stages.base.model.num_heads=4"
+    model = of_family("adm", *heads).first_stage.model
     assert [model.num_heads_of(width) for width in (32, 64)] == [4, 4]
-    line = complaint("model.head_channels=0", "model.num_heads=5", family="adm")
-    assert line == "config.model.num_heads must be a divisor of level 8's 64 channels, not 5"
+    line = complaint(heads[0], "stages.base.model.num_heads=5", family="adm")
+    assert (
+        line == "config.stages.base.model.num_heads must be a divisor of level 8's 64 channels, "
+        "not 5"
+    )

@@ -8,11 +8,11 @@ import pytest
 from PIL import ImageFont, features
 
 from glide_jax import data
-from glide_jax.data.emoji import builder, draw, names
+from glide_jax.data.emoji import builder, names, render
 from glide_jax.errors import UserError
 
 needs_font = pytest.mark.skipif(
-    not os.path.isfile(draw.DEBIAN_FONT) or not features.check("raqm"),
+    not os.path.isfile(render.DEBIAN_FONT) or not features.check("raqm"),
     reason="needs fonts-noto-color-emoji and raqm (libfribidi0)",
 )
 
@@ -99,8 +99,8 @@ def test_vocabulary_is_all_there_is(vocabulary):
     assert len({e.sequence for e in vocabulary}) == len(vocabulary)
 
 
-def test_kept_back_are_combinations_whose_parts_are_in_train(vocabulary):
-    test_sequences = names.kept_back(vocabulary)
+def test_held_out_are_combinations_whose_parts_are_in_train(vocabulary):
+    test_sequences = names.held_out(vocabulary)
     assert 0.05 <= len(test_sequences) / len(vocabulary) <= 0.08
     train = {(e.name, e.tones) for e in vocabulary if e.sequence not in test_sequences}
     test = [e for e in vocabulary if e.sequence in test_sequences]
@@ -113,25 +113,25 @@ def test_kept_back_are_combinations_whose_parts_are_in_train(vocabulary):
         assert (other_way, e.tones) not in train
 
 
-def test_kept_back_does_not_depend_on_what_else_there_is(vocabulary):
-    kept = names.kept_back(vocabulary)
+def test_held_out_does_not_depend_on_what_else_there_is(vocabulary):
+    held_out = names.held_out(vocabulary)
     fewer = [e for e in vocabulary if e.name != "woman firefighter"]
-    assert names.kept_back(reversed(fewer)) == kept - {
+    assert names.held_out(reversed(fewer)) == held_out - {
         e.sequence for e in vocabulary if e.name == "woman firefighter"
     }
 
 
-# --- drawing
+# --- rendering
 
 
 @pytest.fixture(scope="module")
 def font():
-    return draw.EmojiFont("")
+    return render.EmojiFont("")
 
 
 @needs_font
-def test_draws_in_colour_on_white_with_a_margin(font):
-    pixels = font.draw("❤️")
+def test_renders_in_colour_on_white_with_a_margin(font):
+    pixels = font.render("❤️")
     assert pixels.shape == (144, 144, 3)
     assert pixels.dtype == np.uint8
     for edge in (pixels[:3], pixels[-3:], pixels[:, :3], pixels[:, -3:]):
@@ -142,31 +142,31 @@ def test_draws_in_colour_on_white_with_a_margin(font):
 
 
 @needs_font
-def test_joined_sequences_are_one_picture(font):
-    parts = [font.draw(s) for s in ("👩🏽", "🚒", "👩‍🚒")]
-    joined = font.draw("👩🏽‍🚒")
+def test_joined_sequences_are_one_image(font):
+    parts = [font.render(s) for s in ("👩🏽", "🚒", "👩‍🚒")]
+    joined = font.render("👩🏽‍🚒")
     assert joined is not None
     assert not any(np.array_equal(joined, part) for part in parts)
 
 
 @needs_font
 @pytest.mark.parametrize("sequence", ["👩🏽🚒", "🚒‍🍎", "\U0001faff", "a\U0010fffd"])
-def test_what_the_font_lacks_is_not_drawn(font, sequence):
-    assert font.draw(sequence) is None
+def test_what_the_font_lacks_is_not_rendered(font, sequence):
+    assert font.render(sequence) is None
 
 
 def test_missing_font_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(draw, "DEBIAN_FONT", "/nowhere/NotoColorEmoji.ttf")
+    monkeypatch.setattr(render, "DEBIAN_FONT", "/nowhere/NotoColorEmoji.ttf")
     for path in ("", "/nowhere/mine.ttf"):
         with pytest.raises(UserError, match=r"nowhere.*apt-get install fonts-noto-color-emoji"):
-            draw.EmojiFont(path)
+            render.EmojiFont(path)
     with pytest.raises(UserError, match=r"mine.*apt-get install fonts-noto-color-emoji"):
         data.prepare("emoji/64", "/nowhere/mine.ttf")
 
 
-def test_missing_font_is_told_when_preparing(monkeypatch, tmp_path):
+def test_missing_font_is_an_error_of_prepare(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(draw, "DEBIAN_FONT", "/nowhere/NotoColorEmoji.ttf")
+    monkeypatch.setattr(render, "DEBIAN_FONT", "/nowhere/NotoColorEmoji.ttf")
     with pytest.raises(UserError, match=r"nowhere.*apt-get install fonts-noto-color-emoji"):
         data.prepare("emoji/64", "")
     with pytest.raises(UserError, match="prepare it first"):
@@ -176,7 +176,7 @@ def test_missing_font_is_told_when_preparing(monkeypatch, tmp_path):
 def test_missing_raqm_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(features, "check", lambda feature: False)
     with pytest.raises(UserError, match=r"raqm.*apt-get install libfribidi0"):
-        draw.EmojiFont("")
+        render.EmojiFont("")
 
 
 @pytest.mark.skipif(not features.check("raqm"), reason="needs raqm (libfribidi0)")
@@ -185,14 +185,14 @@ def test_a_font_of_letters_is_refused(tmp_path):
     assert isinstance(letters, ImageFont.FreeTypeFont)
     (tmp_path / "letters.ttf").write_bytes(letters.font_bytes)
     with pytest.raises(UserError, match=r"letters\.ttf has no 😀"):
-        draw.EmojiFont(str(tmp_path / "letters.ttf"))
+        render.EmojiFont(str(tmp_path / "letters.ttf"))
 
 
 @pytest.mark.skipif(not features.check("raqm"), reason="needs raqm (libfribidi0)")
 def test_a_file_that_is_no_font_is_refused(tmp_path):
     (tmp_path / "no.ttf").write_text("no font")
     with pytest.raises(UserError, match=r"cannot use the font .*no\.ttf"):
-        draw.EmojiFont(str(tmp_path / "no.ttf"))
+        render.EmojiFont(str(tmp_path / "no.ttf"))
 
 
 # --- the data set
@@ -214,14 +214,14 @@ def test_the_data_set_on_disk(small):
     captions = {s: set(data.captions(source)) for s, source in splits.items()}
     assert not captions["train"] & captions["test"]
     assert all(source[0].image.shape == (32, 32, 3) for source in splits.values())
-    kept_back = names.kept_back(small)
-    expected = {c for e in small if e.sequence in kept_back for c in names.captions(e)}
+    held_out = names.held_out(small)
+    expected = {c for e in small if e.sequence in held_out for c in names.captions(e)}
     assert captions["test"] == {c for c in expected if "snowboarder" not in c}
-    # One design for two places is one picture with both their names.
+    # One design for two places is one image with both their names.
     train = splits["train"]
     (flag,) = [c for c in map(train.captions, range(len(train))) if "flag" in c[0]]
     assert {"flag of Norway", "flag of Bouvet Island"} <= set(flag)
-    # Goggles hide all skin: no caption may tell a tone.
+    # Goggles hide all skin: no caption may name a tone.
     snowboarder = {c for c in captions["train"] | captions["test"] if "snowboarder" in c}
     assert snowboarder == {"snowboarder", "a snowboarder", "snowboarder emoji"}
 
@@ -229,7 +229,7 @@ def test_the_data_set_on_disk(small):
 @needs_font
 def test_another_font_is_another_data_set(small, tmp_path):
     copy = tmp_path / "Copy.ttf"
-    shutil.copy(draw.DEBIAN_FONT, copy)
+    shutil.copy(render.DEBIAN_FONT, copy)
     data.prepare("emoji/32", str(copy))
     assert len(data.open_source("emoji/32", str(copy), "train")) > 5
     with pytest.raises(UserError, match="prepare it first"):
@@ -244,8 +244,8 @@ def test_unknown_size_names_the_known():
 @needs_font
 @pytest.mark.slow
 def test_all_of_it(font, vocabulary):
-    drawings = builder.drawings(font, vocabulary, 32)
-    assert len(drawings) > 3700
-    kept_back = names.kept_back(vocabulary)
-    test = [d for d in drawings if any(e.sequence in kept_back for e in d.emojis)]
-    assert 0.05 <= len(test) / len(drawings) <= 0.08
+    glyphs = builder.render_glyphs(font, vocabulary, 32)
+    assert len(glyphs) > 3700
+    held_out = names.held_out(vocabulary)
+    test = [g for g in glyphs if any(e.sequence in held_out for e in g.emojis)]
+    assert 0.05 <= len(test) / len(glyphs) <= 0.08

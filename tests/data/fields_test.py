@@ -7,13 +7,13 @@ from PIL import Image
 
 from glide_jax import data
 from glide_jax.data import images
-from glide_jax.data.fields import Fields, inside, split_fields, texts
+from glide_jax.data.fields import Fields, split_fields, texts, value_at
 from glide_jax.data.survey import survey
 from glide_jax.errors import UserError
 
 
 class Fashion(tfds.core.GeneratorBasedBuilder):
-    """Two pictures and a class; JPEGs whose colours are not RGB."""
+    """Two images and a class; JPEGs whose colours are not RGB."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -49,15 +49,17 @@ def test_a_field_map_follows_the_question_mark():
 
 def test_texts_are_found_however_they_lie():
     assert list(texts([b" a  b ", "", None, ["c", "d"]])) == ["a b", "c", "d"]
-    assert inside({"a": [{"b": 1}, {"b": 2}]}, ["a", "b"]) == [1, 2]
-    assert inside({"a": {"b": ["x"]}}, ["a", "b"]) == ["x"]
+    assert list(texts([7, np.int64(8), np.array([b"c"], object)])) == ["7", "8", "c"]
+    assert list(texts([float("nan"), 1.5, True, {"en": "a"}, [None]])) == []
+    assert value_at({"a": [{"b": 1}, {"b": 2}]}, ["a", "b"]) == [1, 2]
+    assert value_at({"a": {"b": ["x"]}}, ["a", "b"]) == ["x"]
     with pytest.raises(KeyError):
-        inside({"a": "x"}, ["a", "b"])
+        value_at({"a": "x"}, ["a", "b"])
 
 
-def test_tfds_asks_which_picture_and_takes_a_class_for_a_caption(tmp_path):
+def test_tfds_asks_which_image_and_takes_a_class_for_a_caption(tmp_path):
     tfds.builder("fashion", data_dir=tmp_path).download_and_prepare(file_format="array_record")
-    with pytest.raises(UserError, match=r"which feature is the picture.*front, back"):
+    with pytest.raises(UserError, match=r"which feature is the image.*front, back"):
         data.open_source("tfds/fashion", str(tmp_path), "train")
     source = data.open_source("tfds/fashion?image=front", str(tmp_path), "train")
     captions = sorted(source.captions(i) for i in range(2))
@@ -66,7 +68,7 @@ def test_tfds_asks_which_picture_and_takes_a_class_for_a_caption(tmp_path):
     assert [source.classes[source[i].label].replace("_", " ") for i in range(2)] == [
         source.captions(i)[0] for i in range(2)
     ]
-    with pytest.raises(UserError, match=r"no feature 'front' that holds one whole .*classes: kind"):
+    with pytest.raises(UserError, match=r"no feature 'front' that is an integer; classes: kind"):
         data.open_source("tfds/fashion?image=front&label=front", str(tmp_path), "train")
     assert np.abs(source[0].image.astype(int) - [255, 0, 0]).max() < 10  # CMYK, read by `images`
 
@@ -78,7 +80,7 @@ def test_tfds_says_what_is_wrong_in_one_line(tmp_path):
         ("tfds/fashon", "train"): "did you mean 'fashion",
         ("tfds/fashion?image=front", "trian"): "did you mean 'train'",
         ("tfds/fashion?image=front&caption=knd", "train"): "did you mean 'kind'",
-        ("tfds/fashion?image=kind", "train"): "which feature is the picture",
+        ("tfds/fashion?image=kind", "train"): "which feature is the image",
         ("tfds/fashion?image=front", "train[:x]"): "in any order|slice",
     }
     for (name, split), message in wrong.items():
@@ -111,7 +113,7 @@ def test_huggingface_says_what_is_wrong_in_one_line(tmp_path):
     wrong = {
         ("huggingface", path, "train"): "which field is the caption.*title, body",
         ("huggingface?caption=x", path, "train"): "no column 'x'.*photo, title",
-        ("huggingface?caption=title&label=body", path, "train"): "'body' of .* no whole numbers",
+        ("huggingface?caption=title&label=body", path, "train"): "'body' of .* no integers",
         ("huggingface?caption=title", path, "test"): "can't open",
         ("huggingface", "", "train"): "needs a name",
         ("huggingface", str(tmp_path / "*.pq"), "train"): "no file is called",
@@ -122,8 +124,18 @@ def test_huggingface_says_what_is_wrong_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_a_folder_of_parquet_files_is_no_pattern(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    (tmp_path / "my [set]").mkdir()
+    table = datasets.Dataset.from_dict({"image": [b"x"] * 3, "text": ["a", "b", "c"]})
+    table.to_parquet(tmp_path / "my [set]" / "rows.parquet")
+    for path in ("my [set]", "my [set]/rows.parquet", "my [[]set]/*.parquet"):
+        source = data.open_source("huggingface", str(tmp_path / path), "train")
+        assert [source.captions(i) for i in range(3)] == [("a",), ("b",), ("c",)]
+
+
 class _Mixed:
-    """Ten pictures, one of them broken."""
+    """Ten images, one of them broken."""
 
     classes = ("grey",)
 
@@ -132,7 +144,7 @@ class _Mixed:
 
     def __getitem__(self, i):
         if i == 3:
-            raise images.BrokenImage("cannot read the picture 3.png: cut off")
+            raise images.BrokenImage("cannot read the image 3.png: cut off")
         return data.Example(np.full((8 + i, 20, 3), i, np.uint8), self.captions(i), {})
 
     def captions(self, i):
@@ -145,14 +157,14 @@ def test_a_survey_counts_what_is_there_and_what_is_broken():
     assert found.repeated == {"the same": 10}
     assert (found.sides.min(), found.sides.max()) == (8, 17)
     text = "\n".join(found.lines())
-    assert "10 pictures; of 10 looked at, 9 can be read" in text
+    assert "10 images; of 10 sampled, 9 can be read" in text
     assert "3.png: cut off" in text
     assert "10 × 'the same'" in text
     assert "labels: 1 classes (grey)" in text
     assert survey(_Mixed(), sample=2, show=4).read == 2
 
 
-def test_data_check_prints_the_survey_and_draws_a_sheet(tmp_path, capsys):
+def test_data_check_prints_the_survey_and_writes_a_contact_sheet(tmp_path, capsys):
     from glide_jax import cli
 
     for i in range(3):
@@ -161,7 +173,7 @@ def test_data_check_prints_the_survey_and_draws_a_sheet(tmp_path, capsys):
     sheet = tmp_path / "out" / "sheet.png"
     check = ["data", "check", "folder", "--path", str(tmp_path), "--out", str(sheet)]
     assert cli.main(check) == 0
-    assert "3 pictures; of 3 looked at, 3 can be read" in capsys.readouterr().out
+    assert "3 images; of 3 sampled, 3 can be read" in capsys.readouterr().out
     assert Image.open(sheet).width > 3 * 160
     assert cli.main(["data", "check", "folder", "--path", str(tmp_path / "nowhere")]) == 2
     assert cli.main([*check, "--sample", "0"]) == 2

@@ -2,15 +2,15 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from glide_jax.data import images
 from glide_jax.errors import UserError
 
 
-def _bytes(picture, file_format="PNG", **options):
+def _bytes(image, file_format="PNG", **options):
     buffer = io.BytesIO()
-    picture.save(buffer, file_format, **options)
+    image.save(buffer, file_format, **options)
     return buffer.getvalue()
 
 
@@ -54,22 +54,22 @@ def test_alpha_is_composited_on_white():
 
 
 def test_transparent_palette_entry_is_white():
-    picture = Image.new("P", (2, 1), 0)
-    picture.putpalette([10, 20, 30, 200, 100, 50])
-    picture.putpixel((1, 0), 1)
-    decoded = images.decode(_bytes(picture, transparency=0), "a")
+    image = Image.new("P", (2, 1), 0)
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((1, 0), 1)
+    decoded = images.decode(_bytes(image, transparency=0), "a")
     np.testing.assert_array_equal(decoded[0], [[255, 255, 255], [200, 100, 50]])
 
 
 def test_palette_gives_colours_not_indices():
-    picture = Image.new("P", (1, 1), 1)
-    picture.putpalette([10, 20, 30, 200, 100, 50])
-    np.testing.assert_array_equal(images.decode(_bytes(picture), "a")[0, 0], [200, 100, 50])
+    image = Image.new("P", (1, 1), 1)
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    np.testing.assert_array_equal(images.decode(_bytes(image), "a")[0, 0], [200, 100, 50])
 
 
 def test_cmyk_becomes_rgb():
-    picture = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
-    decoded = images.decode(_bytes(picture, "JPEG", quality=95), "a")
+    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    decoded = images.decode(_bytes(image, "JPEG", quality=95), "a")
     assert decoded.shape == (8, 8, 3)
     assert np.abs(decoded.astype(int) - [255, 0, 0]).max() < 10
 
@@ -99,7 +99,7 @@ def _cut(data):
 _NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
 _BROKEN = {
     "empty": b"",
-    "text": b"not a picture at all",
+    "text": b"not an image at all",
     "half.png": _cut(_bytes(_NOISE)),
     "half.jpg": _cut(_bytes(_NOISE, "JPEG")),
     "half.webp": _cut(_bytes(_NOISE, "WEBP")),
@@ -109,7 +109,7 @@ _BROKEN = {
 
 
 @pytest.mark.parametrize("name", _BROKEN)
-def test_broken_pictures_are_named(name, tmp_path):
+def test_broken_images_are_named(name, tmp_path):
     with pytest.raises(images.BrokenImage, match=name) as caught:
         images.decode(_BROKEN[name], name)
     assert isinstance(caught.value, UserError)
@@ -120,7 +120,7 @@ def test_broken_pictures_are_named(name, tmp_path):
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
-def test_sound_pictures_pass_the_check(file_format, tmp_path):
+def test_sound_images_pass_the_check(file_format, tmp_path):
     path = tmp_path / "a"
     path.write_bytes(_bytes(_NOISE, file_format))
     images.check(str(path), "a")
@@ -181,3 +181,44 @@ def test_to_uint8_clips_and_rounds():
     np.testing.assert_array_equal(
         images.to_uint8(np.array([-1.5, 1.5, 0.4 / 127.5 - 1, 0.6 / 127.5 - 1])), [0, 255, 0, 1]
     )
+
+
+def _png_with_text(after):
+    """A PNG with 1.5 MB of text, before its pixels or after."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", "a cat " * 250_000, zip=True)
+    with_text, data = _bytes(_NOISE, pnginfo=info), _bytes(_NOISE)
+    if not after:
+        return with_text
+    start = with_text.index(b"zTXt") - 4
+    chunk = with_text[start : start + 12 + int.from_bytes(with_text[start : start + 4])]
+    return data[:-12] + chunk + data[-12:]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_png_with_a_large_compressed_text_is_read(after, tmp_path):
+    data, path = _png_with_text(after), tmp_path / "a.png"
+    np.testing.assert_array_equal(images.decode(data, "a"), np.asarray(_NOISE))
+    path.write_bytes(data)
+    images.check(str(path), "a")
+    if not after:
+        with images.open_image(path) as image:
+            np.testing.assert_array_equal(images.to_rgb(image, "a"), np.asarray(_NOISE))
+    path.write_bytes(_cut(data))
+    with pytest.raises(images.BrokenImage):
+        images.check(str(path), "a")
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+def test_floating_point_levels_are_0_to_1_or_0_to_255(scale):
+    levels = np.array([[0, 0.25, 0.5, 1]], np.float32) * np.float32(scale)
+    decoded = images.decode(_bytes(Image.fromarray(levels), "TIFF"), "a")
+    np.testing.assert_array_equal(decoded[0, :, 1], [0, 64, 128, 255])
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 1000), (0, np.nan), (0, np.inf)])
+def test_other_floating_point_levels_are_refused(low, high):
+    data = _bytes(Image.fromarray(np.array([[low, high]], np.float32)), "TIFF")
+    with pytest.raises(images.BrokenImage, match="save them as 0 to 1") as caught:
+        images.decode(data, "a")
+    assert "\n" not in str(caught.value)

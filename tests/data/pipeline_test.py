@@ -8,7 +8,7 @@ import pytest
 
 from glide_jax import text
 from glide_jax.data import Example, images, pipeline
-from glide_jax.data.told import told_captions
+from glide_jax.data.conditioning import caption_conditioning
 from glide_jax.errors import UserError
 
 _SIZE = 4
@@ -17,7 +17,7 @@ _CAPTIONS = ("one", "two words", "three short words")
 
 
 class _Numbered:
-    """Picture i is all i, so that a batch tells what is in it."""
+    """Every pixel of image i is i, so that a batch shows which images are in it."""
 
     def __init__(self, count, broken=None):
         self._count = count
@@ -30,7 +30,7 @@ class _Numbered:
     def __getitem__(self, i):
         self.reads += 1
         if i == self._broken:
-            raise images.BrokenImage(f"cannot read the picture {i}.png: broken")
+            raise images.BrokenImage(f"cannot read the image {i}.png: broken")
         return Example(np.full((8, 9, 3), i, np.uint8), _CAPTIONS, {})
 
     def captions(self, i):
@@ -63,7 +63,7 @@ def _open(source, tokenizer, **changes):
         "workers": 0,
         "start_step": 0,
     }
-    return pipeline.batches(source, told_captions(tokenizer, _LENGTH), **arguments | changes)
+    return pipeline.batches(source, caption_conditioning(tokenizer, _LENGTH), **arguments | changes)
 
 
 def _assert_same(a, b):
@@ -75,7 +75,7 @@ def _assert_same(a, b):
 
 
 def _numbers(batches):
-    """Which pictures a list of batches holds, in order."""
+    """Which images a list of batches holds, in order."""
     return np.concatenate([images.to_uint8(b["image"])[:, 0, 0, 0] for b in batches]).tolist()
 
 
@@ -87,7 +87,7 @@ def test_batches_have_the_promised_shapes_and_ranges(take):
     (batch,) = take(_Numbered(10), 1)
     assert {k: (v.dtype.name, v.shape) for k, v in batch.items()} == {
         "image": ("float32", (4, _SIZE, _SIZE, 3)),
-        "stand_in": ("bool", (4,)),
+        "replacement": ("bool", (4,)),
         "tokens": ("int32", (4, _LENGTH)),
         "mask": ("bool", (4, _LENGTH)),
     }
@@ -95,7 +95,7 @@ def test_batches_have_the_promised_shapes_and_ranges(take):
     assert batch["mask"].any(axis=1).all()
 
 
-def test_every_epoch_shows_every_picture_once_in_another_order(take):
+def test_every_epoch_shows_every_image_once_in_another_order(take):
     numbers = _numbers(take(_Numbered(12), 9))
     epochs = [numbers[:12], numbers[12:24], numbers[24:]]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
@@ -141,7 +141,7 @@ def test_position_is_restored_exactly(take, tokenizer, workers):
         _assert_same([next(batches) for _ in range(3)], whole[6:9])
 
 
-def test_fewer_pictures_than_a_batch(take):
+def test_fewer_images_than_a_batch(take):
     numbers = _numbers(take(_Numbered(3), 3, batch_size=8))
     assert [numbers.count(i) for i in range(3)] == [8, 8, 8]
 
@@ -156,28 +156,28 @@ def test_decoded_once_if_it_fits(take, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_for_a_broken_picture_the_next_stands_in(take, workers):
+def test_the_next_image_replaces_a_broken_one(take, workers):
     whole, broken = take(_Numbered(8), 4), take(_Numbered(8, broken=3), 4, workers=workers)
     expected = [4 if number == 3 else number for number in _numbers(whole)]
     assert 3 in _numbers(whole)
     assert _numbers(broken) == expected
-    told = np.concatenate([batch["stand_in"] for batch in broken])
-    assert told.tolist() == [number == 3 for number in _numbers(whole)]
+    replacement = np.concatenate([batch["replacement"] for batch in broken])
+    assert replacement.tolist() == [number == 3 for number in _numbers(whole)]
 
 
-def test_broken_pictures_are_counted_and_named(take, caplog):
+def test_broken_images_are_counted_and_named(take, caplog):
     take(_Numbered(8, broken=3), 8)
     assert [r.getMessage() for r in caplog.records] == [
-        "a picture left out, others stand in; the last: cannot read the picture 3.png: broken"
+        "a broken image replaced by others; the last: cannot read the image 3.png: broken"
     ]
 
 
-def test_where_no_picture_can_be_read_the_run_stops(take):
+def test_where_no_image_can_be_read_the_run_stops(take):
     class AllBroken(_Numbered):
         def __getitem__(self, i):
-            raise images.BrokenImage(f"cannot read the picture {i}.png: gone")
+            raise images.BrokenImage(f"cannot read the image {i}.png: gone")
 
-    with pytest.raises(UserError, match=r"8 pictures one.*the first: .*\.png: gone"):
+    with pytest.raises(UserError, match=r"8 consecutive images.*the first: .*\.png: gone"):
         take(AllBroken(8), 1)
 
 
@@ -203,7 +203,7 @@ def test_close_stops_it(tokenizer):
 
 
 def test_nothing_to_read(take):
-    with pytest.raises(UserError, match="no pictures"):
+    with pytest.raises(UserError, match="no images"):
         take(_Numbered(0), 1)
 
 

@@ -61,12 +61,12 @@ def test_what_is_there_is_not_made_again(folder, monkeypatch):
 
 
 def test_an_interrupted_preparation_leaves_nothing_that_opens(tmp_path, monkeypatch):
-    draw = builder.example
+    example = builder.example
 
     def interrupted(split, index, size):
         if split == "test":
             raise KeyboardInterrupt
-        return draw(split, index, size)
+        return example(split, index, size)
 
     with monkeypatch.context() as patch:
         patch.setattr(builder, "example", interrupted)

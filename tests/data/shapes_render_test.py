@@ -34,7 +34,7 @@ def test_areas_are_those_of_geometry(shape, area):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_picture_is_the_same_at_every_resolution(shape):
+def test_an_image_is_the_same_at_every_resolution(shape):
     fine = render(one(shape, x=0.43), 256).astype(float)
     coarse = render(one(shape, x=0.43), 64).astype(float)
     averaged = fine.reshape(64, 4, 64, 4, 3).mean(axis=(1, 3))
@@ -84,7 +84,7 @@ def test_an_object_at_the_edge_is_cut_not_wrapped():
 
 
 @pytest.mark.slow
-def test_no_test_picture_was_trained_on_at_the_smallest_size():
+def test_no_test_image_was_trained_on_at_the_smallest_size():
     trained = {render(sample_scene("train", i), 32).tobytes() for i in range(SPLITS["train"])}
     tested = [render(sample_scene("test", i), 32).tobytes() for i in range(SPLITS["test"])]
     assert not trained & set(tested)

@@ -21,7 +21,7 @@ def pairs(scene):
 
 
 def relations(scene):
-    """The relation of shapes and its converse, which is the same picture."""
+    """The relation of shapes and its converse, which is the same image."""
     if scene.relation is None:
         return set()
     first, second = (o.shape for o in scene.objects)

@@ -16,7 +16,7 @@ from glide_jax.data.shapes.scene import (
     relation_holds,
     sample_scene,
 )
-from glide_jax.data.shapes.scorer import Score, read_picture, score, score_reading
+from glide_jax.data.shapes.scorer import Score, read_image, score, score_reading
 
 RED_CIRCLE = Object("circle", "red", "large", 0.4, 0.28, 0.5)
 BLUE_SQUARE = Object("square", "blue", "small", 0.28, 0.75, 0.52)
@@ -41,12 +41,12 @@ def share_perfect(change, count, split="test", size=64):
 
 
 def noisy(image, seed, sigma=0.05):
-    """Float picture in [-1, 1] with noise of σ in units of the full range."""
+    """Float image in [-1, 1] with noise of σ in units of the full range."""
     noise = np.random.default_rng(seed).normal(0, 2 * sigma, image.shape)
     return np.clip(image / 127.5 - 1 + noise, -1, 1).astype(np.float32)
 
 
-def drawn_at_16(image, _):
+def rendered_at_16(image, _):
     small = Image.fromarray(image).resize((16, 16), Image.Resampling.BOX)
     return np.asarray(small.resize((64, 64), Image.Resampling.BICUBIC))
 
@@ -80,12 +80,12 @@ def test_real_renders_are_read_right(split):
 @pytest.mark.parametrize(
     ("change", "least"), [(noisy, 0.98), (blurred, 0.97), (tinted, 0.98), (bent, 0.95)]
 )
-def test_pictures_that_a_person_would_read_are_read(change, least):
+def test_images_that_a_person_would_read_are_read(change, least):
     assert share_perfect(change, 60) >= least
 
 
-def test_shapes_can_be_told_apart_at_16_by_16():
-    assert share_perfect(drawn_at_16, 100) >= 0.96
+def test_shapes_can_be_distinguished_at_16_by_16():
+    assert share_perfect(rendered_at_16, 100) >= 0.96
 
 
 @pytest.mark.parametrize("size", [32, 128])
@@ -111,10 +111,10 @@ def is_true(facts, scene):
     return relation_holds(facts["relation"], first.x - second.x, first.y - second.y)
 
 
-def test_captions_of_the_data_set_pass_on_the_pictures_they_are_true_of_and_no_other():
+def test_captions_of_the_data_set_pass_on_the_images_they_are_true_of_and_no_other():
     examples = [example("test", i, 64) for i in range(40)]
     scenes = [sample_scene("test", i) for i in range(40)]
-    readings = [read_picture(e.image) for e in examples]
+    readings = [read_image(e.image) for e in examples]
     passing = [[score_reading(reading, e.facts).all for reading in readings] for e in examples]
     assert passing == [[is_true(e.facts, scene) for scene in scenes] for e in examples]
     assert all(passing[i][i] for i in range(40))
@@ -123,7 +123,7 @@ def test_captions_of_the_data_set_pass_on_the_pictures_they_are_true_of_and_no_o
 def test_a_wrong_caption_fails_in_what_is_wrong():
     for i in range(40):
         scene = sample_scene("test", i)
-        reading = read_picture(render(scene, 64))
+        reading = read_image(render(scene, 64))
         first, *rest = scene.objects
 
         def verdict(changed, scene=scene, reading=reading, rest=rest):
@@ -155,7 +155,7 @@ def test_colours_bound_to_the_wrong_shapes_fail_though_each_is_there():
     assert (verdict.relation, verdict.all) == (False, False)
 
 
-def test_size_and_background_are_told_apart_but_do_not_fail_the_picture():
+def test_size_and_background_are_scored_but_do_not_fail_the_image():
     sized = dataclasses.replace(
         SCENE, objects=(RED_CIRCLE, dataclasses.replace(BLUE_SQUARE, size="large"))
     )
@@ -195,7 +195,7 @@ def test_an_extra_object_fails_and_a_speck_does_not():
     assert score(speck, facts_of(SCENE)).all
 
 
-def test_noise_and_blank_pictures_hold_nothing():
+def test_noise_and_blank_images_hold_nothing():
     rng = np.random.default_rng(0)
     for i in range(10):
         noise = rng.normal(size=(64, 64, 3))
@@ -203,7 +203,7 @@ def test_noise_and_blank_pictures_hold_nothing():
         image = np.clip(soft / soft.std() / 2, -1, 1)
         assert not score(image, facts_of(SCENE)).all
     for colour in ((255, 255, 255), COLOURS["red"]):
-        reading = read_picture(np.full((64, 64, 3), colour, np.uint8))
+        reading = read_image(np.full((64, 64, 3), colour, np.uint8))
         assert not reading.objects
         assert reading.background == ("white" if colour == (255, 255, 255) else None)
 
@@ -218,16 +218,16 @@ def test_objects_that_touch_are_read_apart():
 def test_other_forms_are_no_shapes():
     image = np.full((64, 64, 3), 255, np.uint8)
     image[28:36, 10:54] = COLOURS["blue"]  # a bar
-    (seen,) = read_picture(image).objects
+    (seen,) = read_image(image).objects
     assert (seen.shape, seen.colour) == (None, "blue")
 
 
 def test_bytes_and_floats_read_the_same():
     image = render(SCENE, 64)
-    assert read_picture(image) == read_picture(image.astype(np.float32) / 127.5 - 1)
+    assert read_image(image) == read_image(image.astype(np.float32) / 127.5 - 1)
 
 
 def test_places_are_fractions_of_the_side():
-    seen = sorted(read_picture(render(SCENE, 64)).objects, key=lambda o: o.x)
+    seen = sorted(read_image(render(SCENE, 64)).objects, key=lambda o: o.x)
     for o, truth in zip(seen, SCENE.objects, strict=True):
         assert (o.x, o.y) == pytest.approx((truth.x, truth.y), abs=0.01)

@@ -1,3 +1,4 @@
+import gzip
 import http.server
 import re
 import tarfile
@@ -16,18 +17,18 @@ from glide_jax.errors import UserError
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GLIDE_JAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(remote, "PAUSES_S", (0.0,))
+    monkeypatch.setattr(remote, "RETRY_PAUSES_S", (0.0,))
     index_of.cache_clear()
 
 
 @pytest.fixture
 def shards(tmp_path):
-    """Two shards of three pictures each, picture i all i."""
+    """Two shards of three images each, image i all i."""
     folder = tmp_path / "shards"
     folder.mkdir()
     for shard in range(2):
         some = [
-            Example(np.full((8, 8, 3), i, np.uint8), (f"picture {i}", f"number {i}"), {})
+            Example(np.full((8, 8, 3), i, np.uint8), (f"image {i}", f"number {i}"), {})
             for i in range(3 * shard, 3 * shard + 3)
         ]
         write_shard(folder / f"{shard:05}.tar", some, 3 * shard)
@@ -47,14 +48,19 @@ def test_shards_are_a_folder_a_pattern_or_in_braces(shards, path):
     assert levels(opened(f"{shards}{path}")) == list(range(6))
 
 
-def test_braces_keep_their_zeros_and_multiply():
-    assert list(remote._braces("{a,b}/{08..10}")) == [
-        f"{folder}/{number}" for folder in "ab" for number in ("08", "09", "10")
-    ]
+def test_braces_keep_their_zeros_and_multiply(tmp_path):
+    expected = [f"{folder}/{number}.tar" for folder in "ab" for number in ("08", "09", "10")]
+    assert [
+        found.removeprefix(f"file://{tmp_path}/")
+        for found in remote.find_tars(f"{tmp_path}/{{a,b}}/{{08..10}}.tar")
+    ] == expected
+    with pytest.raises(UserError, match=r"[Uu]nbalanced braces") as caught:
+        remote.find_tars(f"{tmp_path}/{{08..10.tar")
+    assert "\n" not in str(caught.value)
 
 
 def test_captions_are_the_texts_or_the_field_that_is_asked_for(shards):
-    assert opened(shards).captions(4) == ("picture 4", "number 4")
+    assert opened(shards).captions(4) == ("image 4", "number 4")
     assert opened(shards, "webdataset?caption=json/title").captions(4) == ("title 4",)
 
 
@@ -62,7 +68,7 @@ def test_labels_are_the_field_that_is_asked_for(tmp_path):
     with tarfile.open(tmp_path / "0.tar", "w") as tar:
         for i, text in enumerate((b"7\n", b"no number", None)):
             add_file(tar, f"{i}.png", images.encode_png(np.zeros((4, 4, 3), np.uint8)))
-            add_file(tar, f"{i}.txt", b"a picture")
+            add_file(tar, f"{i}.txt", b"an image")
             if text:
                 add_file(tar, f"{i}.cls", text)
     source = opened(tmp_path, "webdataset?label=cls")
@@ -84,9 +90,9 @@ def test_rows_that_lack_something_are_counted_and_named(shards, caplog):
         add_file(tar, "silent.png", png)
         add_file(tar, "blank.png", png)
         add_file(tar, "blank.txt", b" \n")
-        add_file(tar, "blind.txt", b"no picture")
+        add_file(tar, "blind.txt", b"no image")
     assert len(opened(shards)) == 6
-    assert "6 pictures with captions in 3 shards; skipped 3" in caplog.text
+    assert "6 images with captions in 3 shards; skipped 3" in caplog.text
     assert "silent, blank, blind" in caplog.text
 
 
@@ -106,11 +112,11 @@ def test_a_shard_that_vanishes_is_named(shards):
     source = opened(shards)
     (shards / "00001.tar").unlink()
     assert levels([source[i] for i in range(3)]) == [0, 1, 2]
-    with pytest.raises(images.BrokenImage, match=r"000000004 of .*00001\.tar.* not there any more"):
+    with pytest.raises(images.BrokenImage, match=r"000000004 of .*00001\.tar.* does not exist"):
         source[4]
 
 
-def test_a_shard_that_is_cut_off_later_gives_a_broken_picture(shards):
+def test_a_shard_that_is_cut_off_later_gives_a_broken_image(shards):
     source = opened(shards)
     shard = shards / "00001.tar"
     shard.write_bytes(shard.read_bytes()[:700])
@@ -125,7 +131,7 @@ def test_what_can_not_be_opened_is_one_line(shards, tmp_path):
         "": "set data.path",
         str(tmp_path / "empty"): "no tar shards",
         str(tmp_path / "bad.tar"): r"can't read the shard .*bad\.tar",
-        str(tmp_path / "none.tar"): "not there",
+        str(tmp_path / "none.tar"): "does not exist",
     }
     for path, message in wrong.items():
         with pytest.raises(UserError, match=message) as caught:
@@ -182,7 +188,7 @@ def test_shards_far_away_are_read_in_ranges_and_asked_again(shards):
         source = opened(f"http://127.0.0.1:{server.server_port}/{{00000..00001}}.tar")
         assert levels(source) == list(range(6))
         Ranges.failures = 1
-        assert source[4].captions == ("picture 4", "number 4")
+        assert source[4].captions == ("image 4", "number 4")
         Ranges.failures = 2
         with pytest.raises(images.BrokenImage, match="503"):
             source[4]
@@ -190,3 +196,78 @@ def test_shards_far_away_are_read_in_ranges_and_asked_again(shards):
         Ranges.failures = 0
         server.shutdown()
         server.server_close()
+
+
+def rows(path, *captions, suffix="txt"):
+    """A shard of one black image for each caption."""
+    with tarfile.open(path, "w") as tar:
+        for i, caption in enumerate(captions):
+            add_file(tar, f"{i}.png", images.encode_png(np.full((4, 4, 3), i, np.uint8)))
+            add_file(tar, f"{i}.{suffix}", caption)
+
+
+def test_a_caption_is_one_line_of_its_text_whatever_is_in_it(tmp_path):
+    rows(tmp_path / "a.tar", "\ufeffa\u2028b\x0cc\r\nsecond\rthird".encode())
+    assert opened(tmp_path).captions(0) == ("a b c", "second", "third")
+
+
+def test_json_captions_that_are_no_text_are_skipped_and_counted(tmp_path, caplog):
+    values = ["NaN", "true", '{"en": "a dog"}', "null", "[]", '["a", null, " b  c"]', "7"]
+    rows(tmp_path / "a.tar", *(f'{{"caption": {v}}}'.encode() for v in values), suffix="json")
+    source = opened(tmp_path)
+    assert [source.captions(i) for i in range(len(source))] == [("a", "b c"), ("7",)]
+    assert "skipped 5 without an image or a caption" in caplog.text
+
+
+def test_a_lone_surrogate_in_json_can_be_encoded(tmp_path):
+    rows(tmp_path / "a.tar", b'{"caption": "a \\ud83d dog"}', suffix="json")
+    (caption,) = opened(tmp_path).captions(0)
+    assert caption.encode() == b"a ? dog"
+
+
+@pytest.mark.parametrize("cut", [0, 100, 512])
+def test_a_shard_that_is_cut_off_between_two_files_is_refused(cut, shards):
+    shard = shards / "00000.tar"
+    with tarfile.open(shard) as tar:
+        start = tar.getmembers()[3].offset
+    shard.write_bytes(shard.read_bytes()[: start + cut])
+    with pytest.raises(UserError, match=r"can't read the shard .*00000\.tar: .*") as caught:
+        opened(shards)
+    assert "\n" not in str(caught.value)
+
+
+def test_shards_may_be_joined_by_double_colons(shards):
+    one, other = shards / "00000.tar", shards / "00001.tar"
+    assert levels(opened(f"{other}::{one}")) == [3, 4, 5, 0, 1, 2]
+    assert levels(opened(f"{shards}/{{00000..00001}}.tar::{one}")) == [*range(6), 0, 1, 2]
+
+
+def test_compressed_shards_are_named_as_the_reason(shards, caplog):
+    plain, packed = shards / "00001.tar", shards / "00001.tar.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    for path in (packed, shards / "*.gz"):
+        with pytest.raises(UserError, match=r"1 shards are compressed .*gunzip"):
+            opened(path)
+    assert levels(opened(shards)) == [0, 1, 2]
+    assert "1 shards are compressed (" in caplog.text
+    packed.rename(plain)
+    index_of.cache_clear()
+    with pytest.raises(UserError, match=r"00001\.tar: it is compressed; unpack it"):
+        opened(shards)
+
+
+@pytest.mark.parametrize("name", ["my [set]", "what?", "a{b,c}", "b*"])
+def test_what_exists_is_no_pattern(name, shards):
+    folder = shards.parent / name
+    shards.rename(folder)
+    assert levels(opened(folder)) == list(range(6))
+    assert levels(opened(f"{folder}/00001.tar")) == [3, 4, 5]
+
+
+def test_a_cache_folder_that_can_not_be_written_is_one_line(shards, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GLIDE_JAX_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"can't write the index .*GLIDE_JAX_CACHE") as caught:
+        opened(shards)
+    assert "\n" not in str(caught.value)

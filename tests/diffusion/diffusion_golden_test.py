@@ -99,13 +99,13 @@ def test_hybrid_loss(one_step):
 
 
 def test_bits_per_dim(one_step):
-    """Here the toy network was told the index in the 20 kept steps, and eps was every step's."""
+    """Here the toy network was given the index in the 20 kept steps, and eps was every step's."""
     full, kept = schedules("linear", "20")
 
-    def told_the_index(x_t, t):
+    def given_the_index(x_t, t):
         return toy_network(x_t, jnp.searchsorted(kept.timesteps, t))
 
-    denoiser = clip_x_0(gaussian.denoiser_from(told_the_index, full, "eps"), full)
+    denoiser = clip_x_0(gaussian.denoiser_from(given_the_index, full, "eps"), full)
     noise = jnp.broadcast_to(one_step["eps"], (20, *one_step["eps"].shape))
     bits = losses.bits_per_dim(denoiser, kept, one_step["x_0"], noise=noise)
     close(bits["prior"], one_step["bpd_linear20_prior"])

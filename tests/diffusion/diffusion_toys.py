@@ -14,7 +14,7 @@ def schedules(name="squared_cosine", respacing="", num_steps=1000):
     return make_schedule(betas), make_schedule(betas, kept_timesteps(respacing, betas))
 
 
-def pictures(batch=2, size=4, seed=0):
+def images(batch=2, size=4, seed=0):
     """f32[b h w 3] of 8-bit values in [-1, 1], both ends among them."""
     values = np.random.default_rng(seed).integers(0, 256, (batch, size, size, 3))
     values[:, 0, 0] = [0, 255, 128]

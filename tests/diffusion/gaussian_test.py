@@ -1,12 +1,12 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from diffusion_toys import normal, pictures, schedules
+from diffusion_toys import images, normal, schedules
 
 from glide_jax.diffusion import gaussian
 
 I = jnp.array([0, 1, 500, 970])  # noqa: E741
-X_0 = pictures(4)
+X_0 = images(4)
 EPS = normal(X_0.shape)
 
 
@@ -85,7 +85,7 @@ def test_outputs_become_float32_and_odd_channels_are_refused():
         gaussian.split_output(jnp.zeros((1, 2, 2, 4)), 3)
 
 
-def test_denoiser_is_told_original_steps():
+def test_denoiser_receives_original_steps():
     schedule, _ = schedules()
     seen = lambda x_t, t: x_t * t.reshape(-1, 1, 1, 1)  # noqa: E731
     found = gaussian.denoiser_from(seen, schedule, "eps")(X_0, I)
@@ -110,7 +110,7 @@ def test_one_index_serves_a_whole_batch():
 def test_an_index_beyond_the_schedule_is_nan_not_another_step():
     _, kept = schedules(respacing="27")
     x_t = gaussian.q_sample(kept, jnp.array([26, 27, 999, 0]), X_0, EPS)
-    assert [bool(np.isnan(picture).all()) for picture in x_t] == [False, True, True, False]
+    assert [bool(np.isnan(image).all()) for image in x_t] == [False, True, True, False]
     assert not np.isnan(x_t[0]).any()
 
 

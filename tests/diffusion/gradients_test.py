@@ -1,11 +1,11 @@
 import jax.numpy as jnp
 import numpy as np
-from diffusion_toys import normal, optimal, perfect, pictures, schedules
+from diffusion_toys import images, normal, optimal, perfect, schedules
 
 from glide_jax.diffusion.gaussian import p_posterior, x_0_from_eps
 from glide_jax.diffusion.guidance import clip_x_0, gradient_of, shift_mean, shift_score
 from glide_jax.diffusion.sample import sample
-from glide_jax.diffusion.samplers import ddim, ddpm, one_draw
+from glide_jax.diffusion.samplers import ddim, ddpm, fixed_noise
 
 FULL, _ = schedules()
 T = jnp.array([3, 400, 900])
@@ -16,7 +16,7 @@ def constant(value):
     return lambda x_t, t: jnp.full_like(x_t, value)
 
 
-def test_gradient_of_is_each_pictures_own():
+def test_gradient_of_is_each_images_own():
     weights = jnp.array([1.0, 2.0, -3.0])
 
     def log_probability(x_t, t):
@@ -48,7 +48,7 @@ def test_shift_score_keeps_eps_and_x_0_hat_the_same_guess():
 def test_ddpm_adds_variance_times_gradient_to_the_mean():
     _, kept = schedules(respacing="10")
     plain = optimal(FULL, 0.3, 0.5, learned=kept)
-    i, noise = jnp.array(4), one_draw(jnp.zeros(X_T.shape))
+    i, noise = jnp.array(4), fixed_noise(jnp.zeros(X_T.shape))
     t = jnp.full(3, kept.timesteps[4])
     p = p_posterior(kept, i, X_T, plain(X_T, t))
     found, _, _ = ddpm("posterior").update(
@@ -60,7 +60,7 @@ def test_ddpm_adds_variance_times_gradient_to_the_mean():
 def test_guidance_leaves_the_thresholds_behind():
     """Outermost: x_0_hat may leave [-1, 1], as it does in the reference."""
     _, kept = schedules(respacing="ddim10")
-    clipped = clip_x_0(perfect(FULL, pictures(2)), FULL)
+    clipped = clip_x_0(perfect(FULL, images(2)), FULL)
     noise = normal((10, 2, 4, 4, 3))
     found = sample(
         ddim(0.0), shift_score(clipped, FULL, constant(3.0)), kept, noise[0], noise=noise
@@ -68,8 +68,8 @@ def test_guidance_leaves_the_thresholds_behind():
     assert np.max(found) > 1
 
 
-def test_a_true_gradient_draws_from_the_posterior():
-    """x_0 ~ N(0, 1), y = x_0 + N(0, std²) is seen: what is drawn is x_0 given y.
+def test_a_true_gradient_samples_from_the_posterior():
+    """x_0 ~ N(0, 1), y = x_0 + N(0, std²) is seen: what is sampled is x_0 given y.
 
     log p(y | x_t): given x_t, y is normal about x_0's best guess.
     """

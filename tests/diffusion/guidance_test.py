@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from diffusion_toys import normal, perfect, pictures, schedules
+from diffusion_toys import images, normal, perfect, schedules
 
 from glide_jax.diffusion.gaussian import x_0_from_eps
 from glide_jax.diffusion.guidance import (
@@ -18,11 +18,11 @@ from glide_jax.types import Prediction
 FULL, _ = schedules()
 T = jnp.array([3, 400, 900])
 X_T = normal((3, 4, 4, 3))
-CAPTIONS = jnp.array([0.2, 0.5, -0.4])  # the condition, a number a picture; null is 0
+CAPTIONS = jnp.array([0.2, 0.5, -0.4])  # the condition, a number an image; null is 0
 
 
 def conditional(condition):
-    """A model whose answer depends on picture, step and condition."""
+    """A model whose answer depends on image, step and condition."""
 
     def denoiser(x_t, t):
         shift = (condition + t / 1000).reshape(-1, 1, 1, 1)
@@ -125,12 +125,12 @@ def test_clip_holds_x_0_hat_in_its_limit():
     assert 1.9 < np.abs(wide).max() < 2.001
 
 
-def test_dynamic_threshold_divides_by_each_pictures_quantile():
+def test_dynamic_threshold_divides_by_each_images_quantile():
     x_0_hat = jnp.array([0.1, 1.0, 4.0]).reshape(3, 1, 1, 1) * normal(X_T.shape, 5)
     found = hat(dynamic_threshold(said(x_0_hat), FULL, 0.9))
-    for picture, before in zip(found, np.asarray(x_0_hat), strict=True):
+    for image, before in zip(found, np.asarray(x_0_hat), strict=True):
         s = max(1.0, np.quantile(np.abs(before), 0.9))
-        np.testing.assert_allclose(picture, np.clip(before, -s, s) / s, atol=2e-4)
+        np.testing.assert_allclose(image, np.clip(before, -s, s) / s, atol=2e-4)
 
 
 def test_another_quantile_or_limit_compiles_nothing():
@@ -149,14 +149,14 @@ def test_another_quantile_or_limit_compiles_nothing():
     assert both._cache_size() == 1
 
 
-def test_thresholds_leave_a_picture_within_range_alone_bit_for_bit():
-    denoiser = said(0.9 * pictures(3))
+def test_thresholds_leave_a_image_within_range_alone_bit_for_bit():
+    denoiser = said(0.9 * images(3))
     for transform in (clip_x_0(denoiser, FULL), dynamic_threshold(denoiser, FULL, 0.99)):
         np.testing.assert_array_equal(transform(X_T, T).eps, denoiser(X_T, T).eps)
 
 
 def test_known_pixels_are_the_image_and_the_others_the_models():
-    image, mask = pictures(3), jnp.zeros((3, 4, 4, 1)).at[:, :2].set(1.0)
+    image, mask = images(3), jnp.zeros((3, 4, 4, 1)).at[:, :2].set(1.0)
     denoiser = said(3 * normal(X_T.shape, 5))
     found = hat(keep_known(denoiser, FULL, image, mask))
     np.testing.assert_allclose(found[:, :2], image[:, :2], atol=1e-4)

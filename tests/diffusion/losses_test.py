@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from diffusion_toys import normal, optimal, perfect, pictures, schedules, toy_network
+from diffusion_toys import images, normal, optimal, perfect, schedules, toy_network
 
 from glide_jax.diffusion.gaussian import PREDICTIONS, denoiser_from, q_sample, x_0_from_eps
 from glide_jax.diffusion.losses import (
@@ -21,7 +21,7 @@ from glide_jax.types import Prediction
 
 FULL, _ = schedules()
 I = jnp.array([0, 1, 400, 900])  # noqa: E741
-X_0 = pictures(4)
+X_0 = images(4)
 EPS = normal(X_0.shape)
 
 
@@ -148,7 +148,7 @@ def test_prior_bits_is_the_kl_of_the_last_step():
     np.testing.assert_allclose(prior_bits(schedule, X_0), expected, rtol=1e-3)
 
 
-def test_bits_of_a_picture_do_not_depend_on_its_batch():
+def test_bits_of_a_image_do_not_depend_on_its_batch():
     _, kept = schedules(respacing="10")
     noise = normal((10, *X_0.shape))
     run = functools.partial(bits_per_dim, denoiser_from(toy_network, FULL, "eps"), kept)

@@ -9,8 +9,8 @@ from glide_jax.diffusion.guidance import clip_x_0
 from glide_jax.diffusion.sample import (
     advance,
     begin,
+    image_keys,
     initial_noise,
-    picture_keys,
     sample,
     sample_x_0_hats,
     step_noise,
@@ -20,17 +20,17 @@ from glide_jax.diffusion.samplers import Sampler, ddim, ddpm, plms
 SHAPE = (4, 4, 3)
 FULL, KEPT = schedules(respacing="10")
 TOY = clip_x_0(denoiser_from(toy_network, FULL, "eps"), FULL)
-KEYS = picture_keys(jax.random.key(0), [0, 1])
+KEYS = image_keys(jax.random.key(0), [0, 1])
 
 
-def test_a_pictures_key_is_its_seed_and_number():
+def test_a_images_key_is_its_seed_and_number():
     seed, data = jax.random.key(3), jax.random.key_data
-    both, second = picture_keys(seed, [5, 9]), picture_keys(seed, jnp.array([9]))
+    both, second = image_keys(seed, [5, 9]), image_keys(seed, jnp.array([9]))
     np.testing.assert_array_equal(data(both)[1:], data(second))
-    assert len(np.unique(data(picture_keys(seed, range(20))), axis=0)) == 20
+    assert len(np.unique(data(image_keys(seed, range(20))), axis=0)) == 20
 
 
-def test_noise_is_standard_normal_and_new_for_every_step_draw_and_picture():
+def test_noise_is_standard_normal_and_new_for_every_step_draw_and_image():
     shape = (32, 32, 3)
     draws = [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (0, 2)]
     steps = [step_noise(KEYS, jnp.array(i), shape, k) for i, k in draws]
@@ -41,12 +41,12 @@ def test_noise_is_standard_normal_and_new_for_every_step_draw_and_picture():
     np.testing.assert_allclose(flat.std(), 1, atol=0.02)
 
 
-def test_a_pictures_run_depends_on_its_key_alone():
+def test_a_images_run_depends_on_its_key_alone():
     def run(keys):
         return sample(ddpm("posterior"), TOY, KEPT, initial_noise(keys, SHAPE), keys)
 
     seed = jax.random.key(0)
-    four, one = run(picture_keys(seed, [4, 5, 6, 7])), run(picture_keys(seed, [6]))
+    four, one = run(image_keys(seed, [4, 5, 6, 7])), run(image_keys(seed, [6]))
     np.testing.assert_allclose(four[2], one[0], atol=1e-5)
     assert np.abs(four[1] - four[2]).max() > 0.1
 
@@ -89,7 +89,7 @@ def test_given_noise_is_one_draw_a_step():
 
     greedy = Sampler(lambda x_T: (), update, "score")
     noise = normal((10, 2, *SHAPE))
-    with pytest.raises(ValueError, match="give keys instead of noise"):
+    with pytest.raises(ValueError, match="pass keys instead of noise"):
         sample(greedy, TOY, KEPT, noise[0], noise=noise)
     found = sample(greedy, TOY, KEPT, noise[0], keys=KEYS)
     last = [step_noise(KEYS, jnp.array(0), SHAPE, k) for k in (0, 1)]
@@ -121,13 +121,17 @@ def test_steps_above_the_start_are_not_computed():
         assert sorted(calls) == list(KEPT.timesteps[: start + 1])
 
 
+@pytest.mark.parametrize("length", [1, 4, 16])
 @pytest.mark.parametrize("make", [lambda: ddim(0.5), plms], ids=["ddim", "plms"])
-def test_steps_taken_one_by_one_are_the_loop_s(make):
+def test_steps_taken_in_chunks_are_the_loop_s(make, length):
     sampler, x_T = make(), normal((2, *SHAPE))
-    carry, hats = begin(sampler, x_T), []
-    for i in range(9, -1, -1):
-        carry, x_0_hat = advance(sampler, TOY, KEPT, carry, jnp.int32(i), KEYS)
-        hats.append(x_0_hat)
-    np.testing.assert_allclose(carry[0], sample(sampler, TOY, KEPT, x_T, KEYS), atol=1e-5)
-    expected = sample_x_0_hats(sampler, TOY, KEPT, x_T, KEYS)
-    np.testing.assert_allclose(np.stack(hats), expected, atol=1e-5)
+    hats = sample_x_0_hats(sampler, TOY, KEPT, x_T, KEYS)
+    for every in {1, 3, length}:
+        carry, left = begin(sampler, x_T), 10
+        while left:
+            count = min(every, left, length)
+            counts = jnp.int32(left - 1), jnp.int32(count)
+            carry = advance(sampler, TOY, KEPT, carry, *counts, KEYS, length=length)
+            left -= count
+            np.testing.assert_allclose(carry.x_0_hat, hats[9 - left], atol=1e-5)
+        np.testing.assert_allclose(carry.x_t, sample(sampler, TOY, KEPT, x_T, KEYS), atol=1e-5)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from diffusion_toys import normal, optimal, perfect, pictures, schedules, toy_network
+from diffusion_toys import images, normal, optimal, perfect, schedules, toy_network
 
 from glide_jax.diffusion.gaussian import denoiser_from
 from glide_jax.diffusion.guidance import (
@@ -35,19 +35,19 @@ TOY = clip_x_0(denoiser_from(eps_alone, FULL, "eps"), FULL)
 
 
 def random_run(sampler, denoiser, kept, batch=2, shape=SHAPE):
-    """A run from numpy's noise: compiles faster than one that draws its own."""
+    """A run from numpy's noise: compiles faster than one that samples its own."""
     noise = normal((kept.num_steps, batch, *shape), seed=2)
     return sample(sampler, denoiser, kept, normal((batch, *shape)), noise=noise)
 
 
 every_sampler = pytest.mark.parametrize("name", SAMPLERS)
-# Only ddim looks at eta.
-every_way = pytest.mark.parametrize(
+# Only ddim evaluations at eta.
+every_method = pytest.mark.parametrize(
     ("name", "eta"), [*((name, 0.0) for name in SAMPLERS), ("ddim", 1.0)]
 )
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize(
     ("betas", "respacing"),
     [
@@ -58,14 +58,14 @@ every_way = pytest.mark.parametrize(
         ("linear", "1"),
     ],
 )
-def test_a_perfect_denoiser_gives_back_the_picture(name, eta, betas, respacing):
+def test_a_perfect_denoiser_gives_back_the_image(name, eta, betas, respacing):
     full, kept = schedules(betas, respacing)
-    x_0 = pictures(2)
+    x_0 = images(2)
     found = random_run(SAMPLERS[name](eta), perfect(full, x_0), kept)
     np.testing.assert_allclose(found, x_0, atol=1e-4)
 
 
-@every_way
+@every_method
 def test_gaussian_data_gets_its_mean_and_deviation(name, eta):
     _, kept = schedules(respacing="250")
     x_0 = random_run(SAMPLERS[name](eta), optimal(FULL, 0.3, 0.5), kept, shape=(32, 64, 3))
@@ -75,7 +75,7 @@ def test_gaussian_data_gets_its_mean_and_deviation(name, eta):
 
 
 @every_sampler
-def test_a_picture_does_not_depend_on_its_batch(name):
+def test_a_image_does_not_depend_on_its_batch(name):
     _, kept = schedules(respacing="10")
     x_T, noise = normal((8, *SHAPE)), normal((10, 8, *SHAPE), seed=2)
     eight = sample(SAMPLERS[name](1.0), TOY, kept, x_T, noise=noise)
@@ -84,10 +84,10 @@ def test_a_picture_does_not_depend_on_its_batch(name):
     assert np.abs(eight[1] - eight[2]).max() > 0.1
 
 
-@every_way
+@every_method
 def test_known_pixels_come_out_as_they_are(name, eta):
     _, kept = schedules(respacing="10")
-    image, mask = pictures(2), jnp.zeros((2, 4, 4, 1)).at[:, 1:3].set(1.0)
+    image, mask = images(2), jnp.zeros((2, 4, 4, 1)).at[:, 1:3].set(1.0)
     denoiser = clip_x_0(keep_known(TOY, FULL, image, mask), FULL)
     found = random_run(SAMPLERS[name](eta), denoiser, kept)
     np.testing.assert_allclose(found[:, 1:3], image[:, 1:3], atol=1e-5)
@@ -95,7 +95,7 @@ def test_known_pixels_come_out_as_they_are(name, eta):
 
 
 @every_sampler
-def test_the_last_x_0_hat_is_the_picture(name):
+def test_the_last_x_0_hat_is_the_image(name):
     _, kept = schedules(respacing="10")
     x_T, noise = normal((2, *SHAPE)), normal((10, 2, *SHAPE), seed=2)
     hats = sample_x_0_hats(SAMPLERS[name](1.0), TOY, kept, x_T, noise=noise)
@@ -128,7 +128,7 @@ def test_another_start_equals_a_run_of_the_steps_that_are_left(name):
 
 
 @every_sampler
-def test_a_gradient_moves_the_picture_along_it_or_is_refused(name):
+def test_a_gradient_moves_the_image_along_it_or_is_refused(name):
     _, kept = schedules(respacing="ddim10")
     sampler, up = SAMPLERS[name](0.0), lambda x_t, t: jnp.full_like(x_t, 0.3)
     plain = optimal(FULL, 0.0, 0.5)
@@ -175,7 +175,7 @@ def test_euler_is_ddim_without_noise():
 
 def test_a_learned_variance_is_not_overruled():
     _, kept = schedules(respacing="10")
-    with pytest.raises(UserError, match="take ddpm"):
+    with pytest.raises(UserError, match="use ddpm"):
         random_run(ddpm("beta"), LEARNED, kept)
     posterior = random_run(ddpm("posterior"), LEARNED, kept)
     assert np.abs(posterior - random_run(ddpm("posterior"), TOY, kept)).max() > 0.01
@@ -211,7 +211,7 @@ def test_ddpm_with_the_right_learned_variance_is_exact_in_few_steps():
     assert np.std(fixed) < 0.47
 
 
-@every_way
+@every_method
 def test_only_ancestral_samplers_and_eta_use_the_noise(name, eta):
     _, kept = schedules(respacing="10")
     a, b = (

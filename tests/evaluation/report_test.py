@@ -1,4 +1,4 @@
-"""A run's report shows what its workdir holds, and is drawn of whatever there is."""
+"""A run's report shows what its workdir holds, and is plotted from whatever there is."""
 
 import json
 
@@ -20,7 +20,7 @@ def stage(workdir, name, rows, tail=""):
 def rows(count, **more):
     quarters = {f"loss_q{i}": i / 10 for i in (1, 2, 3, 4)}
     return [{"step": 1, "loss": 0.9, "skipped": 0}] + [
-        {"step": step, "loss": 1 / step, "skipped": step == 3, "pictures_per_s": 80.0, "mfu": 0.25}
+        {"step": step, "loss": 1 / step, "skipped": step == 3, "images_per_s": 80.0, "mfu": 0.25}
         | quarters
         | {"input_wait": 0.015}
         | more
@@ -28,8 +28,8 @@ def rows(count, **more):
     ]
 
 
-def drawn(workdir, monkeypatch):
-    """The figure that is drawn, to be read."""
+def plotted(workdir, monkeypatch):
+    """The figure that is plotted, to be read."""
     figures = []
     made = report._figure
     monkeypatch.setattr(report, "_figure", lambda *a: figures.append(made(*a)) or figures[-1])
@@ -49,9 +49,9 @@ def test_all_that_a_run_leaves(tmp_path, monkeypatch):
     stage(tmp_path, "upsampler", rows(40), tail='{"step": 41, "lo')
     Image.fromarray(np.zeros((100, 800, 3), np.uint8)).save(tmp_path / "samples.png")
     scores = {"test": {"guidance_3": {"colour": 0.66, "all": 0.48}}}
-    told = {"seconds": 1216.0, "peak_rss_gib": 2.5, "scores": scores}
-    (tmp_path / "summary.json").write_text(json.dumps(told))
-    figure = drawn(tmp_path, monkeypatch)
+    summary = {"seconds": 1216.0, "peak_rss_gib": 2.5, "scores": scores}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    figure = plotted(tmp_path, monkeypatch)
     shown = texts(figure)
     assert "base: loss" in shown
     assert "upsampler: loss" in shown
@@ -68,11 +68,11 @@ def test_all_that_a_run_leaves(tmp_path, monkeypatch):
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_a_run_that_has_just_begun(tmp_path, monkeypatch, count):
     stage(tmp_path, "base", rows(count, loss=None, loss_q2=None))
-    drawn(tmp_path, monkeypatch)
+    plotted(tmp_path, monkeypatch)
 
 
 def test_a_workdir_without_figures_says_so(tmp_path, capfd):
-    with pytest.raises(UserError, match=r"no metrics\.jsonl of a stage"):
+    with pytest.raises(UserError, match=r"no stage with metrics\.jsonl"):
         report.write_report(tmp_path)
     assert cli.main(["report", str(tmp_path)]) == 2
     stage(tmp_path, "base", rows(3))

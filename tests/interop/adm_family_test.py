@@ -147,20 +147,20 @@ def test_released_sizes_without_a_channel_mult():
         ("classifier.py", "adm-64-classifier", classifier_family),
     ],
 )
-def test_the_shipped_config_is_of_the_released_model(file, name, kind):
-    shipped = experiment_from(load_config(CONFIGS / file)).model
+def test_the_released_config_describes_the_released_model(file, name, kind):
+    config = experiment_from(load_config(CONFIGS / file)).first_stage.model
     model = kind.build({}, FILES[name].options)
-    assert dataclasses.replace(shipped, dtype="float32") == model.config
+    assert dataclasses.replace(config, dtype="float32") == model.config
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"channel_mult": "", "image_size": 32}, "no channel_mult of its own for 32 pixels"),
-        ({"channel_mult": "0.5,1"}, "channel_mult must be such as"),
-        ({"channel_mult": "1,two"}, "channel_mult must be such as"),
-        ({"attention_resolutions": ""}, "attention_resolutions must be such as"),
-        ({"attention_resolutions": "0"}, "attention_resolutions must be such as"),
+        ({"channel_mult": "", "image_size": 32}, "no default channel_mult for 32 pixels"),
+        ({"channel_mult": "0.5,1"}, "channel_mult must be a list such as"),
+        ({"channel_mult": "1,two"}, "channel_mult must be a list such as"),
+        ({"attention_resolutions": ""}, "attention_resolutions must be a list such as"),
+        ({"attention_resolutions": "0"}, "attention_resolutions must be a list such as"),
         ({"num_head_channels": -1, "num_heads_upsample": 2}, "num_heads_upsample must be -1"),
         ({"num_channels": 40}, "norm_groups must be a divisor of every level's channels"),
     ],

@@ -1,4 +1,4 @@
-"""An HTTP server on this machine that breaks, truncates and lies as it is told."""
+"""An HTTP server on this machine that breaks, truncates and lies on demand."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""What a file is, is told without running it; damage is found."""
+"""What kind of file it is, and whether it is damaged, without executing it."""
 
 import gzip
 import io
@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from glide_jax.interop.contents import flaw
+from glide_jax.interop.contents import integrity_error
 
 
 def checkpoint(**entries):
@@ -28,12 +28,12 @@ PACKED = gzip.compress(b"words", mtime=0)
         ("a.pt", GOOD, ""),
         ("a.pt", GOOD.replace(b"www", b"wxw", 1), "archive/weight in it is damaged"),
         ("a.pt", GOOD[:-1], "cut off"),
-        ("a.pt", checkpoint(readme=b"hello"), "no PyTorch checkpoint"),
-        ("a.pt", b"", "no PyTorch checkpoint"),
-        ("a.pt", PACKED, "no PyTorch checkpoint"),
+        ("a.pt", checkpoint(readme=b"hello"), "not a PyTorch checkpoint"),
+        ("a.pt", b"", "not a PyTorch checkpoint"),
+        ("a.pt", PACKED, "not a PyTorch checkpoint"),
         ("a.gz", PACKED, ""),
         ("a.gz", PACKED[:-1], "cut off"),
-        ("a.gz", GOOD, "no gzip file"),
+        ("a.gz", GOOD, "not a gzip file"),
         ("a.txt", b"anything", ""),
         ("a.txt", b" <?xml", "web page"),
     ],
@@ -41,7 +41,7 @@ PACKED = gzip.compress(b"words", mtime=0)
 def test_kind_and_damage_are_found(tmp_path, name, content, reason):
     path = tmp_path / "file"
     path.write_bytes(content)
-    found = flaw(path, name, None, "")
+    found = integrity_error(path, name, None, "")
     assert reason in found
     assert bool(reason) == bool(found)
 
@@ -49,7 +49,7 @@ def test_kind_and_damage_are_found(tmp_path, name, content, reason):
 def test_torchs_old_format_is_taken(tmp_path):
     path = tmp_path / "a.pt"
     path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2) + b"more")
-    assert flaw(path, path.name, None, "") == ""
+    assert integrity_error(path, path.name, None, "") == ""
 
 
 @pytest.mark.slow
@@ -59,11 +59,11 @@ def test_both_formats_of_torch_are_taken(tmp_path, as_zip):
     path = tmp_path / "a.pt"
     state_dict = {"weight": torch.ones(3)}
     torch.save(state_dict, path, _use_new_zipfile_serialization=as_zip)
-    assert flaw(path, path.name, None, "") == ""
+    assert integrity_error(path, path.name, None, "") == ""
 
 
 def test_the_right_digest_does_not_make_another_kind_of_file_right(tmp_path):
     path = tmp_path / "a.pt"
     path.write_bytes(b"hello")
-    assert flaw(path, path.name, 5, "md5:5d41402abc4b2a76b9719d911017c592")
-    assert not flaw(path, "a.txt", 5, "md5:5d41402abc4b2a76b9719d911017c592")
+    assert integrity_error(path, path.name, 5, "md5:5d41402abc4b2a76b9719d911017c592")
+    assert not integrity_error(path, "a.txt", 5, "md5:5d41402abc4b2a76b9719d911017c592")

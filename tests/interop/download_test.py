@@ -1,4 +1,4 @@
-"""A public file comes into the cache folder once, whole and checked, or one line says why not."""
+"""A public file is fetched once, completely and checked; or one line says why not."""
 
 import contextlib
 import hashlib
@@ -49,7 +49,7 @@ def test_size_and_digest_that_are_known_are_held_to(server, get, publish):
         "digest": f"sha256:{hashlib.sha256(server.body).hexdigest()}",
     }
     publish(**right | {"size": 7})
-    fails(get, f"a file of {len(server.body):,} bytes there, not of 7", what="base")
+    fails(get, f"server's file has {len(server.body):,} bytes, not 7", what="base")
     publish(**right | {"digest": "sha256:" + 64 * "0"})
     fails(get, "its sha256 is", what="base")
     publish(**right)
@@ -73,7 +73,7 @@ def test_a_file_put_there_by_hand_is_checked_and_taken(server, get, publish, tmp
 def test_a_file_that_was_checked_is_not_read_again(server, get, publish, monkeypatch):
     publish()
     get("base")
-    monkeypatch.setattr("glide_jax.interop.contents.flaw", lambda *_: "it was looked at")
+    monkeypatch.setattr("glide_jax.interop.contents.integrity_error", lambda *_: "it was looked at")
     assert get("base") == server.body
 
 
@@ -90,7 +90,7 @@ def test_offline_says_what_to_put_where(get, publish, tmp_path, monkeypatch):
     assert len(tries) == 1
 
 
-def test_a_folder_that_can_not_be_written_is_told(server, tmp_path):
+def test_a_folder_that_can_not_be_written_is_named(server, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="can't be written"):
         download(server.url + "base.pt", cache=tmp_path / "file", progress=False)
@@ -152,5 +152,5 @@ def test_a_killed_process_leaves_what_it_had_and_no_lock(server, get, tmp_path):
         ("ftp://host/base.pt", "https://"),
     ],
 )
-def test_what_names_no_file_is_told(get, what, reason):
+def test_what_names_no_file_is_refused(get, what, reason):
     fails(get, reason, what=what)

@@ -61,12 +61,30 @@ def test_what_the_reference_has_no_option_for_is_said(tmp_path):
     trained(tmp_path / "run")
     done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors")
     said = "; ".join(done.unlike)
-    for word in ("output means x_0", "norm_groups is 8", "vocabulary is 300", "out_channels=3"):
+    for word in ("predicts x_0", "norm_groups is 8", "vocabulary has 300", "out_channels=3"):
         assert word in said
     beside = json.loads((tmp_path / "w.safetensors.options.json").read_text())
     assert tuple(beside["unlike"]) == done.unlike
-    alike = ["diffusion.prediction=eps", "diffusion.learn_variance=true", "model.norm_groups=32"]
-    alike += ["model.channel_mult=(1,)", "model.attention_resolutions=()"]
+    alike = [
+        "stages.base.diffusion.prediction=eps",
+        "stages.base.diffusion.learn_variance=true",
+        "stages.base.model.norm_groups=32",
+    ]
+    alike += ["stages.base.model.channel_mult=(1,)", "stages.base.model.attention_resolutions=()"]
     trained(tmp_path / "alike", config.with_overrides(EXPERIMENT, alike))
     done = export_checkpoint(tmp_path / "alike", tmp_path / "x.safetensors")
-    assert [line.partition(" is ")[0] for line in done.unlike] == ["the vocabulary"]
+    assert [line.partition(" has ")[0] for line in done.unlike] == ["the vocabulary"]
+
+
+def test_an_export_that_the_disk_refuses_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
+    trained(tmp_path / "run")
+
+    def fails(part, arrays):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(files._WRITERS, ".safetensors", fails)
+    out = tmp_path / "w.safetensors"
+    message = refused_cleanly(
+        lambda: export_checkpoint(tmp_path / "run", out), "No space left", folder=tmp_path
+    )
+    assert message == f"can't write {out}: No space left on device"

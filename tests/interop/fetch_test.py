@@ -18,7 +18,7 @@ from glide_jax.interop.download import download
 
 
 @pytest.mark.parametrize("header", ["ETag", "Last-Modified"])
-def test_a_broken_download_goes_on_where_it_broke(server, get, header):
+def test_a_broken_download_is_resumed(server, get, header):
     server.headers = {"ETag": 'W/"weak"', "Last-Modified": "Thu, 01 Jul 2021 00:00:00 GMT"}
     if header == "ETag":
         server.headers["ETag"] = '"strong"'
@@ -28,7 +28,7 @@ def test_a_broken_download_goes_on_where_it_broke(server, get, header):
     assert server.asked[1]["If-Range"] == server.headers[header]
 
 
-def test_the_next_run_goes_on_where_this_one_gave_up(server, get, tmp_path, monkeypatch):
+def test_the_next_run_resumes_what_this_one_gave_up(server, get, tmp_path, monkeypatch):
     server.plan = [breaks_after(HALF)] + [says(503)] * fetch.ATTEMPTS
     fails(get, "503", server.url, str(tmp_path))
     assert get() == server.body
@@ -86,7 +86,7 @@ def test_pieces_that_do_not_fit_are_found_and_fetched_anew(server, get):
     assert get() == server.body
 
 
-def test_nothing_goes_on_where_versions_can_not_be_told_apart(server, get):
+def test_nothing_is_resumed_if_versions_can_not_be_distinguished(server, get):
     server.headers = {}
     server.plan = [breaks_after(HALF)]
     assert get() == server.body
@@ -127,7 +127,7 @@ def test_a_file_without_a_length_is_taken_as_it_comes(server, get):
         (says(404), "404"),
         (says(200, b"Sign in", Content_Type="text/html; charset=utf-8"), "sends a web page"),
         (says(200, b"\n<html>Sign in"), "it is a web page"),
-        (says(200, b"version https://git-lfs"), "no PyTorch checkpoint"),
+        (says(200, b"version https://git-lfs"), "not a PyTorch checkpoint"),
         (says(200, checkpoint(0)[:HALF]), "cut off"),
         (says(200, checkpoint(0), Content_MD5=base64.b64encode(bytes(16)).decode()), "its md5 is"),
     ],
@@ -163,7 +163,7 @@ def test_the_servers_md5_is_kept_for_when_the_rest_comes(server, get):
     assert ranges(server) == [None, f"bytes={HALF}-", None]
 
 
-def test_azures_md5_of_the_whole_is_held_to(server, get):
+def test_azures_md5_of_the_complete_file_is_checked(server, get):
     md5 = base64.b64encode(bytes(16)).decode()
     server.plan = [breaks_after(HALF)]
     server.headers["x-ms-blob-content-md5"] = md5
@@ -192,7 +192,7 @@ def test_a_full_disk_keeps_what_has_arrived(server, get, tmp_path):
     assert ranges(server) == [None, f"bytes={HALF}-"]
 
 
-def test_a_disk_without_room_is_told_before_anything_arrives(server, get, monkeypatch):
+def test_a_disk_without_room_is_named_before_anything_arrives(server, get, monkeypatch):
     free = type(fetch.shutil.disk_usage("/"))(0, 0, len(server.body) - 1)
     monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: free)
     fails(get, "too full")

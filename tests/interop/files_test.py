@@ -1,4 +1,4 @@
-"""Files of weights: bit for bit there and back, nothing run, nothing half-written."""
+"""Files of weights: read and written bit for bit; no code is run, nothing is half-written."""
 
 import contextlib
 import os
@@ -98,14 +98,14 @@ def test_a_pickle_bomb_does_not_go_off(tmp_path, kind):
     refused(lambda: files.read(path), "bomb.pt", "no code in it was run")
     assert not crater.exists()
     pickle.loads(pickle.dumps(content))
-    assert crater.exists(), "or else the bomb was a dud"
+    assert crater.exists(), "the bomb is a dud"
 
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_file_cut_anywhere_is_one_line(tmp_path, format_):
-    whole = tmp_path / f"whole.{format_}"
-    files.write(whole, ARRAYS, "float32")
-    content = whole.read_bytes()
+    complete = tmp_path / f"complete.{format_}"
+    files.write(complete, ARRAYS, "float32")
+    content = complete.read_bytes()
     path = tmp_path / f"cut.{format_}"
     for length in (0, 1, 9, 100, len(content) // 2, len(content) - 100, len(content) - 1):
         path.write_bytes(content[:length])
@@ -119,8 +119,9 @@ def test_a_wrong_ending_is_refused(tmp_path, format_):
     files.write(tmp_path / f"w.{format_}", ARRAYS, "float32")
     wrong = (tmp_path / f"w.{format_}").rename(tmp_path / f"w.{other}")
     refused(lambda: files.read(wrong), f"w.{other}")
-    odd = wrong.rename(tmp_path / "w.bin")
-    refused(lambda: files.read(odd), "w.bin", ".pt or .safetensors")
+    odd = wrong.rename(tmp_path / "w.onnx")
+    refused(lambda: files.read(odd), "w.onnx", ".pt, .pth, .ckpt, .bin or .safetensors")
+    refused(lambda: files.write(odd, ARRAYS, "float32"), "w.onnx", ".pt or .safetensors")
     refused(lambda: files.write(tmp_path / "x.ckpt", ARRAYS, "float32"), "x.ckpt")
     refused(lambda: files.read(tmp_path / "none.pt"), "no file")
 
@@ -129,11 +130,11 @@ def test_a_wrong_ending_is_refused(tmp_path, format_):
     ("name", "word"),
     [
         ("number", "'step' is a int"),
-        ("nested", "'state_dict' is a dict"),
+        ("nested", "'weights' is a dict"),
         ("tensor", "not tensors by name"),
         ("list", "not tensors by name"),
-        ("sparse", "no plain array"),
-        ("whole", "a is int64"),
+        ("sparse", "not a dense array"),
+        ("integers", "a is int64"),
     ],
 )
 def test_a_pt_of_something_else_is_one_line(tmp_path, name, word):
@@ -141,11 +142,11 @@ def test_a_pt_of_something_else_is_one_line(tmp_path, name, word):
     ones = torch.ones(3)
     content = {
         "number": {"a": ones, "step": 3},
-        "nested": {"state_dict": {"a": ones}},
+        "nested": {"weights": {"a": ones}},
         "tensor": ones,
         "list": [ones],
         "sparse": {"a": ones.to_sparse()},
-        "whole": {"a": ones.long()},
+        "integers": {"a": ones.long()},
     }[name]
     torch.save(content, tmp_path / "w.pt")
     refused(lambda: files.read(tmp_path / "w.pt"), "w.pt", word)
@@ -171,7 +172,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, format_, monkeypatch):
         part.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(files._WRITERS, format_, fails)
+    monkeypatch.setitem(files._WRITERS, f".{format_}", fails)
     refused(lambda: files.write(path, ARRAYS, "float32"), "No space left")
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [path.name]
@@ -195,13 +196,14 @@ def test_a_folder_beside_is_gone_whatever_happens(tmp_path):
     assert os.listdir(tmp_path) == ["new"]
 
 
-def test_safetensors_and_the_whole_of_interop_need_no_pytorch(tmp_path):
+def test_safetensors_and_all_of_interop_need_no_pytorch(tmp_path):
     files.write(tmp_path / "w.safetensors", ARRAYS, "float32")
     program = f"""
 import sys
 sys.modules["torch"] = None
 from glide_jax.errors import UserError
 from glide_jax.interop import files, importing, exporting, info
+assert "matplotlib" not in sys.modules
 assert len(files.read({str(tmp_path / "w.safetensors")!r})) == {len(ARRAYS)}
 open({str(tmp_path / "w.pt")!r}, "wb").close()
 try:

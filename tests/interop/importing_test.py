@@ -1,4 +1,4 @@
-"""Files become workdirs that draw and train, or one line says why not and nothing is left."""
+"""Files become workdirs to sample and train from; or one line says why not, and nothing is left."""
 
 import dataclasses
 import functools
@@ -7,34 +7,30 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from interop_toys import TOKENIZER, load, refused_cleanly, same, trained, write
+from interop_toys import load, refused_cleanly, same, trained, write
 
 from glide_jax import config, text
-from glide_jax.diffusion.timesteps import uniform
+from glide_jax.checkpoints import open_checkpoint, refuse_another_run
 from glide_jax.errors import UserError
 from glide_jax.interop import openai, released
 from glide_jax.interop.exporting import export_checkpoint
 from glide_jax.interop.importing import import_checkpoint
-from glide_jax.interop.shipped import released_experiment, released_tokenizer
-from glide_jax.pipelines.loading import load_stages
+from glide_jax.interop.released_config import released_experiment, released_tokenizer
+from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.training import loop
-from glide_jax.training.checkpoints import open_checkpoint, refuse_another_run
 from glide_jax.training.interrupt import Interrupt
-from glide_jax.training.optimizer import make_optimizer
-from glide_jax.training.packing import Packing
-from glide_jax.training.state import fresh_state
 
 RELEASED = dict(released.FILES)
 pytestmark = pytest.mark.usefixtures("small_releases")
 
 
-def test_a_released_workdir_carries_a_whole_experiment(tmp_path, monkeypatch):
+def test_a_released_workdir_carries_a_complete_experiment(tmp_path, monkeypatch):
     file = write(tmp_path / "base.safetensors", "tiny_base")
     experiment = import_checkpoint([file], ["base"], tmp_path / "run")
     assert open_checkpoint(tmp_path / "run/base/checkpoints").experiment == experiment
-    shipped = config.experiment_from(config.load_config(tiny.CONFIGS / "base.py"))
-    assert experiment.diffusion == shipped.diffusion
-    assert experiment.sampling == shipped.sampling
+    expected = config.experiment_from(config.load_config(tiny.CONFIGS / "base.py")).first_stage
+    assert experiment.first_stage.diffusion == expected.diffusion
+    assert experiment.first_stage.sampling == expected.sampling
     assert experiment.text == config.TextConfig("gpt2", 50257, 12)
 
     class Toy:
@@ -44,8 +40,7 @@ def test_a_released_workdir_carries_a_whole_experiment(tmp_path, monkeypatch):
             return [len(caption)]
 
     monkeypatch.setattr(text, "from_dict", lambda d: Toy() if d == {"kind": "gpt2"} else None)
-    _, stages = load_stages(tmp_path / "run")
-    same(stages[0].params, load("tiny_base")[3])
+    same(Pipeline.load(tmp_path / "run").stages[0].params, load("tiny_base")[3])
 
 
 @pytest.mark.parametrize(
@@ -57,12 +52,12 @@ def test_a_released_workdir_carries_a_whole_experiment(tmp_path, monkeypatch):
         ("adm-64-classifier", "classifier"),
     ],
 )
-def test_a_shipped_config_is_the_released_model_and_trains_on_from_it(name, config_file):
-    shipped = config.experiment_from(config.load_config(tiny.CONFIGS / f"{config_file}.py"))
+def test_a_released_config_is_the_released_model_and_trains_on_from_it(name, config_file):
+    expected = config.experiment_from(config.load_config(tiny.CONFIGS / f"{config_file}.py"))
     keys = {"glide": "transformer.", "adm": "output_blocks.", "classifier": "input_blocks.0"}
     model = openai.build({keys[RELEASED[name].kind]: np.zeros(0)}, RELEASED[name].options)
     experiment = released_experiment(model, RELEASED[name].options)
-    conflicts = config.conflicts(experiment, shipped, config.MAY_CHANGE_BEFORE)
+    conflicts = config.conflicts(experiment, expected, config.MAY_CHANGE_BEFORE)
     # Which is said on the command line.
     assert [line for line in conflicts if not line.startswith("text.tokenizer")] == []
 
@@ -71,9 +66,9 @@ def test_an_upsampler_is_imported_with_the_noising_process_it_knows(tmp_path):
     options = released.FILES["upsample"].options | {"noise_schedule": "linear"}
     model = openai.build(load("tiny_upsample")[1], options)
     experiment = released_experiment(model, options)
-    assert experiment.diffusion.schedule == "linear"
-    assert experiment.diffusion.learn_variance
-    sampling = experiment.sampling
+    assert experiment.first_stage.diffusion.schedule == "linear"
+    assert experiment.first_stage.diffusion.learn_variance
+    sampling = experiment.first_stage.sampling
     assert (sampling.sampler, sampling.steps, sampling.temperature) == ("ddim", "fast27", 0.997)
     with pytest.raises(UserError, match="noise_schedule"):
         released_experiment(model, options | {"noise_schedule": "sigmoid"})
@@ -144,10 +139,15 @@ def test_training_goes_on_from_imported_weights(tmp_path, capsys):
     sets = trained(tmp_path / "run")
     done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors", ema=True)
     experiment = import_checkpoint(done.files, [], tmp_path / "back")
-    other = ["seed=5", "training.learning_rate=1e-30", "data.source=folder", "model.dropout=0.0"]
+    other = [
+        "seed=5",
+        "stages.base.training.learning_rate=1e-30",
+        "data.source=folder",
+        "stages.base.model.dropout=0.0",
+    ]
     run = config.with_overrides(experiment, other)
     state = _trained_state(run, tmp_path / "back" / "base")
-    assert int(state.step) == run.training.num_steps
+    assert int(state.step) == run.first_stage.training.num_steps
     for path, array in sets["base"]["ema_params"].items():
         np.testing.assert_allclose(state.params[path], array, atol=1e-6)
     newest = open_checkpoint(tmp_path / "back" / "base" / "checkpoints")
@@ -159,37 +159,29 @@ def test_training_goes_on_from_imported_weights(tmp_path, capsys):
 
 
 def _trained_state(experiment, directory):
-    """The state after training swatches."""
-    (stage,) = experiment.stages.values()
-    model = loop.build_model(stage, experiment, TOKENIZER)
-    job = loop.Job(
-        "base",
-        experiment,
-        stage,
-        model,
-        tiny.Swatches(),
-        TOKENIZER,
-        directory,
-        tiny.loss(model, stage),
-        tiny.told(),
-    )
+    """The state after training on swatches."""
+    job = tiny.job(directory, experiment)
     with Interrupt() as interrupt:
         loop.train(job, interrupt, None)
-    key, packing = jax.random.key(0), Packing(model.shapes)
-    optimizer = make_optimizer(stage.training, packing)
-    timesteps = uniform(stage.diffusion.num_steps)
-    fresh = jax.eval_shape(lambda: fresh_state(model.init(key), optimizer, packing, timesteps))
+    key = jax.random.key(0)
+    fresh = jax.eval_shape(lambda: loop.state_from_params(job)(job.model.init(key)))
     return open_checkpoint(directory / "checkpoints").restore(fresh)
 
 
 @pytest.mark.parametrize(
-    "override", ["model.num_res_blocks=2", "text.length=7", "diffusion.prediction=v"]
+    "override",
+    ["stages.base.model.num_res_blocks=2", "text.length=7", "stages.base.diffusion.prediction=v"],
 )
 def test_imported_weights_are_refused_to_another_model(tmp_path, override):
     file = write(tmp_path / "w.safetensors", "tiny_base")
     experiment = import_checkpoint([file], ["base"], tmp_path / "run")
     checkpoints = tmp_path / "run" / "base" / "checkpoints"
-    other = ["seed=5", "training.learning_rate=1", "data.source=folder", "model.dropout=0"]
+    other = [
+        "seed=5",
+        "stages.base.training.learning_rate=1",
+        "data.source=folder",
+        "stages.base.model.dropout=0",
+    ]
     refuse_another_run(checkpoints, config.with_overrides(experiment, other))
     with pytest.raises(UserError, match=override.partition("=")[0]):
         refuse_another_run(checkpoints, config.with_overrides(experiment, [override]))

@@ -1,5 +1,6 @@
-"""Small released files and workdirs, and what tests ask of both."""
+"""Small released files and workdirs, and assertions about both."""
 
+import dataclasses
 import functools
 import os
 
@@ -10,42 +11,46 @@ from golden.load import load as load_again
 from refusals import refused
 
 from glide_jax import config
+from glide_jax.checkpoints import Checkpoints, open_stage
 from glide_jax.interop import files
-from glide_jax.training import loop
-from glide_jax.training.checkpoints import Checkpoints, open_checkpoint
+from glide_jax.models.families import model_of
 
 GOLDEN = {
     "base": "tiny_base",
     "upsample": "tiny_upsample",
     "base-inpaint": "tiny_base_inpaint",
     "adm-64": "tiny_adm",
+    "adm-64-to-256": "tiny_adm_upsample",
     "adm-64-classifier": "tiny_adm_classifier",
     "clip-image": "tiny_clip_image",
     "clip-text": "tiny_clip_text",
 }
-"""Released name → the golden model that stands in for it here."""
-
+"""Released name → the small golden model that replaces it here."""
 
 TOKENIZER = tiny.tokenizer()
 EXPERIMENT = tiny.experiment()
-CASCADE = config.experiment_from(
+PRETRAINED = config.experiment_from(
     config.load_config(tiny.CONFIGS / "quickstart.py", [*tiny.OVERRIDES, *tiny.UPSAMPLER_OVERRIDES])
 )
+"""A cascade whose text encoder is trained before it."""
+CASCADE = dataclasses.replace(PRETRAINED, text_pretraining=None)
 load = functools.lru_cache(maxsize=len(GOLDEN))(load_again)
 
 
 def write(path, golden, **changes):
-    """A released file, small; a change of a key of None is that key left out."""
+    """A small released file; a key that is changed to None is left out."""
     arrays = load(golden)[1] | changes
     files.write(path, {k: a for k, a in arrays.items() if a is not None}, "float32")
     return path
 
 
 def trained(workdir, experiment=EXPERIMENT, step=3):
-    """A workdir as training leaves it; its two sets of weights differ."""
+    """A workdir as training leaves it; `params` and `ema_params` differ."""
     sets = {}
     for name, stage in experiment.stages.items():
-        shapes = loop.build_model(stage, experiment, TOKENIZER).shapes
+        shapes = model_of(
+            stage, vocab_size=TOKENIZER.vocab_size, text_length=experiment.text_length
+        ).shapes
         sets[name] = {part: _some(shapes, part) for part in ("params", "ema_params")}
         with Checkpoints(
             workdir / name / "checkpoints",
@@ -62,8 +67,9 @@ def _some(shapes, part):
     return {path: rng.standard_normal(s.shape, dtype=np.float32) for path, s in shapes.items()}
 
 
-def weights(workdir, stage="base"):
-    checkpoint = open_checkpoint(workdir / stage / "checkpoints")
+def weights(workdir, stage=None):
+    """The averaged weights of a workdir's stage; None: of the first."""
+    checkpoint = open_stage(workdir, stage)
     shapes = checkpoint.shapes("ema_params")
     return checkpoint.restore({"ema_params": shapes})["ema_params"]
 
@@ -76,5 +82,6 @@ def same(a, b):
 
 def refused_cleanly(action, *words, folder):
     before = sorted(os.listdir(folder))
-    refused(action, *words)
+    message = refused(action, *words)
     assert sorted(os.listdir(folder)) == before, "something half-written is left"
+    return message

@@ -1,4 +1,4 @@
-"""State dicts in and out, their family told from their keys; GLIDE's own tables."""
+"""State dicts in and out, their family by their keys; GLIDE's own tables."""
 
 import functools
 
@@ -56,7 +56,7 @@ def test_options_make_the_model_again(name):
 
 
 @pytest.mark.parametrize("name", FAMILY_OF)
-def test_the_family_is_told_from_any_half_of_the_keys(name):
+def test_the_family_is_known_by_the_keys(name):
     keys = [*load(name)[1]]
     assert FAMILY_OF[name] == families.of_keys(keys).NAME
     assert FAMILY_OF[name] == families.of_model(load(name)[2]).NAME
@@ -112,7 +112,7 @@ def test_half_precision_comes_in_as_float32(dtype):
 
 
 def test_weights_own_their_memory():
-    """So that a file of gigabytes that they were read from can be let go."""
+    """So that a file of gigabytes that they were read from can be released."""
     _, state_dict, _, params = load("tiny_base")
     arrays = [*state_dict.values()]
     assert not any(np.shares_memory(p, a) for p in params.values() for a in arrays if p.ndim == 1)

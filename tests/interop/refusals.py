@@ -1,4 +1,4 @@
-"""What a person did wrong, as they are told of it."""
+"""Assertions about error messages."""
 
 import pytest
 

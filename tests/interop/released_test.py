@@ -1,4 +1,4 @@
-"""The table of public files says what the references say."""
+"""The table of public files agrees with the references."""
 
 import hashlib
 import json
@@ -66,7 +66,7 @@ def test_every_model_s_keys_are_held():
 
 
 @pytest.mark.parametrize("file", released.FILES.values(), ids=lambda file: file.name)
-def test_every_entry_is_whole(file):
+def test_every_entry_is_complete(file):
     assert file.url.startswith("https://")
     assert re.fullmatch(r"|sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", file.digest)
     assert bool(file.options) == (file.kind != "vocabulary")

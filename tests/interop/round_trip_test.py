@@ -1,4 +1,4 @@
-"""What comes in goes out as it was, and the other way round."""
+"""What is imported is exported as it was, and the other way round."""
 
 import json
 
@@ -16,14 +16,14 @@ from interop_toys import (
     weights,
     write,
 )
-from PIL import Image
 from refusals import refused
 
-from glide_jax import modes
+from glide_jax import config
+from glide_jax.checkpoints import open_checkpoint
 from glide_jax.interop import files, openai
 from glide_jax.interop.exporting import export_checkpoint
 from glide_jax.interop.importing import import_checkpoint
-from glide_jax.training.checkpoints import open_checkpoint
+from glide_jax.sampling.pipeline import Pipeline
 
 pytestmark = pytest.mark.usefixtures("small_releases")
 
@@ -91,20 +91,61 @@ def test_a_cascade_goes_out_by_stages_and_comes_back_as_one(tmp_path):
         "low_res_size",
         folder=tmp_path,
     )
-    missing = tmp_path / "x.safetensors"
-    refused(lambda: export_checkpoint(tmp_path / "run", missing, stage_name="upsampeler"), "no ")
+    out = tmp_path / "x.safetensors"
+    refused(
+        lambda: export_checkpoint(tmp_path / "run", out, stage_name="upsampeler"), "'upsampler'"
+    )
+
+
+def test_a_third_stage_of_the_same_name_gets_its_size(tmp_path):
+    larger = config.with_overrides(
+        CASCADE.only("upsampler"),
+        ["stages.upsampler.model.image_size=32", "stages.upsampler.model.low_res_size=16"],
+    )
+    sets = trained(tmp_path / "run", CASCADE) | {"upsampler_32": trained(tmp_path / "up", larger)}
+    outs = [tmp_path / f"{name}.safetensors" for name in ("base", "small", "large")]
+    for workdir, name, out in zip(
+        ("run", "run", "up"), ("base", "upsampler", "upsampler"), outs, strict=True
+    ):
+        export_checkpoint(tmp_path / workdir, out, stage_name=name, ema=True)
+    experiment = import_checkpoint([*reversed(outs)], [], tmp_path / "back")
+    assert list(experiment.stages) == ["base", "upsampler", "upsampler_32"]
+    assert experiment.stages["upsampler_32"] == larger.stages["upsampler"]
+    large = sets["upsampler_32"]["upsampler"]["ema_params"]
+    same(weights(tmp_path / "back", "upsampler_32"), large)
+    same(weights(tmp_path / "back", "upsampler"), sets["upsampler"]["ema_params"])
+
+
+def test_released_models_of_one_cascade_share_a_workdir(tmp_path):
+    names = ("adm-64-to-256", "adm-64")
+    paths = [write(tmp_path / f"{name}.safetensors", GOLDEN[name]) for name in names]
+    experiment = import_checkpoint(paths, names, tmp_path / "run")
+    assert list(experiment.stages) == ["base", "upsampler"]
+    for stage, name in zip(("upsampler", "base"), names, strict=True):
+        same(weights(tmp_path / "run", stage), load(GOLDEN[name])[3])
+
+
+def test_models_that_form_no_cascade_are_refused(tmp_path):
+    names = ("adm-64", "base")
+    paths = [write(tmp_path / f"{name}.safetensors", GOLDEN[name]) for name in names]
+    refused_cleanly(
+        lambda: import_checkpoint(paths, names, tmp_path / "run"),
+        "tokenize captions in different ways",
+        "a workdir of its own",
+        folder=tmp_path,
+    )
 
 
 @pytest.mark.slow
-def test_an_imported_workdir_draws_with_the_imported_weights(tmp_path):
+def test_an_imported_workdir_samples_with_the_imported_weights(tmp_path):
     trained(tmp_path / "run")
     done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors", ema=True)
     import_checkpoint(done.files, [], tmp_path / "back")
-    for workdir in ("run", "back"):
-        modes.sample(tmp_path / workdir, ["sampling.steps='1'"], ["red square"], seed=1)
-    pictures = [tmp_path / w / "samples" / "red-square-1-0.png" for w in ("run", "back")]
-    # What each says of itself names its own workdir.
-    np.testing.assert_array_equal(*[np.asarray(Image.open(picture)) for picture in pictures])
+    images = [
+        Pipeline.load(tmp_path / workdir)("red square", steps="1", seed=1).arrays
+        for workdir in ("run", "back")
+    ]
+    np.testing.assert_array_equal(*images)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +159,8 @@ def test_how_the_reference_makes_another_number_of_classes_is_said(tmp_path, nam
     arrays = load(GOLDEN[name])[1]
     fewer = {path: array[:10] for path, array in arrays.items() if path.startswith(key)}
     file = write(tmp_path / "w.safetensors", GOLDEN[name], **fewer)
-    assert import_checkpoint([file], [name], tmp_path / "run").model.num_classes == 10
+    run = tmp_path / "run"
+    assert import_checkpoint([file], [name], run).first_stage.model.num_classes == 10
     done = export_checkpoint(tmp_path / "run", tmp_path / "x.safetensors")
     (line,) = done.unlike
     assert words in line

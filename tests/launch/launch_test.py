@@ -1,4 +1,4 @@
-"""The scripts of launch/ say what they would do, and what is wrong, in one line."""
+"""The scripts of launch/ print the right commands, and errors in one line."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from glide_jax import config
-from glide_jax.main import _parser as main_parser
+from glide_jax.main import build_parser as main_parser
 
 LAUNCH = Path(__file__).parents[2] / "launch"
 SCRIPTS = sorted(path.name for path in LAUNCH.glob("*.sh") if os.access(path, os.X_OK))
@@ -43,9 +43,9 @@ def is_training(words):
     module, *arguments = words[words.index("-m") + 1 :]
     assert module == "glide_jax.main"
     plain, overrides = config.split_overrides(arguments)
-    read = main_parser().parse_args(plain)
+    read = main_parser().parse(plain)
     assert read.coordinator == "auto"
-    return config.experiment_from(config.load_config(read.config, overrides)), read.workdir
+    return config.experiment_from(config.load_config(read.config, overrides)), str(read.workdir)
 
 
 def test_there_are_scripts():
@@ -103,7 +103,7 @@ def test_all_hosts_of_a_slice_install_and_train():
 
 
 def test_a_slurm_job_has_a_process_a_gpu():
-    words = [*SLURM, "--partition=gpu", "--repeat=3", "--", "--config.training.fsdp=8"]
+    words = [*SLURM, "--partition=gpu", "--repeat=3", "--", "--config.stages.base.training.fsdp=8"]
     commands, script = dry("slurm.sh", *words)
     assert commands == [["mkdir", "-p", "/shared/r"], *[["sbatch"]] * 3]
     settings = [line.split()[1] for line in script.splitlines() if line.startswith("#SBATCH")]
@@ -113,7 +113,7 @@ def test_a_slurm_job_has_a_process_a_gpu():
     last = script.strip().splitlines()[-1]
     assert last.startswith("srun ")
     experiment, workdir = is_training(shlex.split(last))
-    assert experiment.training.fsdp == 8
+    assert experiment.first_stage.training.fsdp == 8
     assert workdir == "/shared/r"
 
 
@@ -145,23 +145,23 @@ def test_a_jobset_has_a_pod_a_host():
         ("tpu_pod.sh", ["crate", *POD], "give an ACTION"),
         ("tpu_pod.sh", ["create", "--name=n"], "give --project"),
         ("tpu_pod.sh", ["create", *POD], "give --accelerator"),
-        ("tpu_pod.sh", ["create", *POD, "--accelerator=h100-8"], "no such type"),
+        ("tpu_pod.sh", ["create", *POD, "--accelerator=h100-8"], "unknown type"),
         ("tpu_pod.sh", ["create", *POD, "--acelerator=v4-8"], "unknown option --acelerator"),
         ("tpu_pod.sh", ["create", *POD, "--spot=yes"], "--spot takes no value"),
         ("tpu_pod.sh", ["create", "--name"], "--name needs a value"),
         ("tpu_pod.sh", ["install", *POD, "--nfs=host"], "must be HOST:/SHARE"),
-        ("tpu_pod.sh", ["train", *POD, "--config=nothing.py"], "no config file nothing.py"),
+        ("tpu_pod.sh", ["train", *POD, "--config=nothing.py"], "no config nothing.py"),
         ("tpu_pod.sh", ["train", *POD, *RUN[:2], "--workdir=runs"], "must be under /mnt/runs"),
         ("slurm.sh", SLURM[1:], "give --config"),
-        ("slurm.sh", [*SLURM, "--nodes=0"], "--nodes=0 must be a whole number from 1"),
+        ("slurm.sh", [*SLURM, "--nodes=0"], "--nodes=0 must be an integer from 1"),
         ("slurm.sh", [*SLURM, "--workdir=runs/a"], "must be absolute"),
-        ("slurm.sh", [*SLURM, "--time=soon"], "--time=soon must be as sbatch has it"),
+        ("slurm.sh", [*SLURM, "--time=soon"], "--time=soon must have sbatch's format"),
         ("slurm.sh", [*SLURM, "now"], "unexpected word 'now'"),
         ("gke_jobset.sh", JOBSET[:4], "give --claim"),
         ("gke_jobset.sh", [*JOBSET, "--tpu=v3"], "must be one of v4, v5e, v5p, v6e"),
-        ("gke_jobset.sh", [*JOBSET, "--topology=16"], "must be such as 4x4"),
+        ("gke_jobset.sh", [*JOBSET, "--topology=16"], "must look like 4x4"),
         ("gke_jobset.sh", [*JOBSET, "--chips-per-node=3"], "does not divide"),
-        ("gke_jobset.sh", [*JOBSET, "--name=My_Run"], "small letters"),
+        ("gke_jobset.sh", [*JOBSET, "--name=My_Run"], "lower-case letters"),
     ],
     ids=str,
 )

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from glide_jax import config
-from glide_jax.main import _parser as main_parser
+from glide_jax.commands import find_command
+from glide_jax.entry import Parser
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = json.loads((ROOT / "launch" / "colab_tpu.ipynb").read_text("utf-8"))
 CELLS = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
-MAIN = "!python -m glide_jax.main "
-COMMANDS = [line for cell in CELLS for line in cell.splitlines() if line.startswith(MAIN)]
+PROGRAM = "!glide-jax "
+COMMANDS = [line for cell in CELLS for line in cell.splitlines() if line.startswith(PROGRAM)]
 
 
 def test_it_is_a_notebook_for_a_tpu():
@@ -34,19 +35,27 @@ def test_what_is_no_command_is_python(cell):
     ast.parse("\n".join(lines))
 
 
-def test_it_trains_and_draws():
-    read = [main_parser().parse_known_args(shlex.split(line[len(MAIN) :])) for line in COMMANDS]
-    assert [arguments.mode for arguments, _ in read] == ["train", "sample"]
-    assert read[0][0].workdir == read[1][0].workdir
-    assert read[1][0].prompt
+def read(line):
+    """A line's command, and its arguments as the command's own parser reads them."""
+    words, overrides = config.split_overrides(shlex.split(line[len(PROGRAM) :]))
+    parser = Parser()
+    find_command(words[0])(parser)
+    return words[0], parser.parse(words[1:], overrides)
+
+
+def test_it_trains_and_samples():
+    (first, train), (second, sample) = map(read, COMMANDS)
+    assert (first, second) == ("train", "sample")
+    assert sample.checkpoint == [train.workdir]
+    assert sample.out == train.workdir / "samples"
+    assert sample.prompts
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_its_files_and_flags_are_there(command):
-    words, overrides = config.split_overrides(shlex.split(command[len(MAIN) :]))
-    arguments = main_parser().parse_args(words)
-    if arguments.config:
-        config.experiment_from(config.load_config(ROOT / arguments.config, overrides))
+    name, arguments = read(command)
+    if name == "train":
+        config.experiment_from(config.load_config(arguments.config, arguments.overrides))
 
 
 def test_it_shows_what_training_writes():

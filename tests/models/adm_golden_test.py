@@ -20,7 +20,7 @@ def relative_error(ours, theirs):
 
 
 def condition(name, model, golden):
-    """What the golden forward pass was told; its low-res picture is of the formula."""
+    """What the golden forward pass was conditioned on; its low-res image is of the formula."""
     size = model.config.low_res_size
     low_res = nhwc(array(f"{name}low", (1, 3, size, size), 0.5)) if size else None
     label = jnp.asarray(golden["y"], jnp.int32) if "y" in golden else None

@@ -19,7 +19,7 @@ CONFIG = AdmConfig(
     family="adm",
     image_size=8,
     low_res_size=0,
-    low_res_noise_told=False,
+    aug_level_conditioning=False,
     channels=16,
     channel_mult=(1, 2),
     num_res_blocks=1,
@@ -54,11 +54,11 @@ def build(learn_variance=False, **changes):
 
 
 def differs(a, b):
-    """Which pictures of a batch are not the same."""
+    """Which images of a batch are not the same."""
     return jnp.abs(a - b).max(axis=(1, 2, 3)) > 1e-3
 
 
-def test_a_picture_depends_on_all_that_is_its_own_and_on_no_other_picture():
+def test_a_image_depends_on_all_that_is_its_own_and_on_no_other_image():
     run, middle = build(), np.array([0, 1, 0], np.int32)
     out = run(X_T, T, Condition(label=LABELS))
     for changed in (
@@ -69,7 +69,7 @@ def test_a_picture_depends_on_all_that_is_its_own_and_on_no_other_picture():
         assert differs(out, changed).tolist() == [False, True, False]
 
 
-def test_a_class_that_there_is_none_of_spoils_its_own_picture_alone():
+def test_a_class_that_there_is_none_of_spoils_its_own_image_alone():
     out = build()(X_T, T, Condition(label=np.array([-1, 4, 5], np.int32)))
     assert jnp.isnan(out[0]).all()
     assert jnp.isfinite(out[1]).all()
@@ -96,7 +96,7 @@ def test_heads_are_counted_or_measured():
     assert program(num_heads=2, head_channels=0) != program(head_channels=8)
 
 
-def test_upsampler_needs_and_uses_its_low_res_picture():
+def test_upsampler_needs_and_uses_its_low_res_image():
     run = build(low_res_size=4)
     low_res = np.random.default_rng(2).uniform(-1, 1, (3, 4, 4, 3)).astype(np.float32)
     darker = low_res - np.array([0, 1, 0], np.float32)[:, None, None, None]
@@ -107,27 +107,30 @@ def test_upsampler_needs_and_uses_its_low_res_picture():
         run(X_T, T, Condition(label=LABELS))
 
 
-def test_an_upsampler_may_be_told_how_noisy_its_low_res_picture_is():
+def test_an_upsampler_may_be_conditioned_on_the_noise_of_its_low_res_image():
     low_res = np.zeros((3, 4, 4, 3), np.float32)
-    condition = Condition(label=LABELS, low_res=low_res, low_res_noise=jnp.zeros(3))
-    noisier = dataclasses.replace(condition, low_res_noise=jnp.array([0, 0.1, 0]))
-    run = build(low_res_size=4, low_res_noise_told=True)
+    condition = Condition(label=LABELS, low_res=low_res, aug_level=jnp.zeros(3))
+    noisier = dataclasses.replace(condition, aug_level=jnp.array([0, 0.1, 0]))
+    run = build(low_res_size=4, aug_level_conditioning=True)
     out = run(X_T, T, condition)
     assert differs(out, run(X_T, T, noisier)).tolist() == [False, True, False]
-    with pytest.raises(ValueError, match="needs low_res_noise"):
+    with pytest.raises(ValueError, match="needs aug_level"):
         run(X_T, T, Condition(label=LABELS, low_res=low_res))
-    untold = build(low_res_size=4)
-    np.testing.assert_array_equal(untold(X_T, T, condition), untold(X_T, T, noisier))
+    without = build(low_res_size=4)
+    np.testing.assert_array_equal(without(X_T, T, condition), without(X_T, T, noisier))
 
 
-def test_a_level_that_is_told_means_nothing_at_first():
+def test_the_noise_level_has_no_effect_before_training():
     condition = Condition(label=LABELS, low_res=jnp.zeros((3, 4, 4, 3)))
-    config = dataclasses.replace(CONFIG, low_res_size=4, low_res_noise_told=True)
+    config = dataclasses.replace(CONFIG, low_res_size=4, aug_level_conditioning=True)
     model = adm(config, learn_variance=False)
     params = model.init(jax.random.key(0))
-    assert {"low_res_noise.level_in.kernel", "low_res_noise.level_out.bias"} <= params.keys()
+    assert {
+        "aug_level_embedding.level_in.kernel",
+        "aug_level_embedding.level_out.bias",
+    } <= params.keys()
     pooled = [
-        model.encode(params, dataclasses.replace(condition, low_res_noise=jnp.full(3, level)))[0]
+        model.encode(params, dataclasses.replace(condition, aug_level=jnp.full(3, level)))[0]
         for level in (0.0, 0.7)
     ]
     np.testing.assert_array_equal(*pooled)
@@ -142,10 +145,10 @@ def test_labels_of_people_are_checked():
 @pytest.mark.parametrize(
     ("label", "num_classes", "message"),
     [
-        (5, 5, "no class 5: give one from 0 to 4"),
-        (-1, 5, "no class -1: give one from 0 to 4"),
-        (2.0, 5, r"a whole number, not 2\.0"),
-        ("cat", 5, "a whole number, not 'cat'"),
+        (5, 5, "no class 5; give a label from 0 to 4"),
+        (-1, 5, "no class -1; give a label from 0 to 4"),
+        (2.0, 5, r"an integer, not 2\.0"),
+        ("cat", 5, "an integer, not 'cat'"),
         (0, 0, "leave the label out"),
     ],
 )

@@ -41,7 +41,7 @@ def build(**changes):
     return jax.jit(lambda x_t, t, key=None: model.apply(params, x_t, t, key))
 
 
-def test_a_picture_depends_on_its_pixels_and_its_timestep_and_on_no_other_picture():
+def test_a_image_depends_on_its_pixels_and_its_timestep_and_on_no_other_image():
     run = build()
     logits, middle = run(X_T, T), np.array([0, 1, 0], np.int32)
     assert logits.shape == (3, 7)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from golden.load import HERE, SHARED, load, nhwc
 
-from glide_jax.interop.incoming import CLIP_LOGIT_SCALE
+from glide_jax.interop.checkpoint_source import CLIP_LOGIT_SCALE
 from glide_jax.models.clip import similarity
 
 

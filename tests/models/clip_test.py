@@ -123,7 +123,7 @@ def test_every_timestep_has_a_row_of_its_own(params, encode_image):
 
 
 def test_neither_sees_its_neighbours(params, encode_image, encode_text):
-    # Each picture in the place of the last, among copies of it.
+    # Each image in the place of the last, among copies of it.
     for i in range(3):
         for encode, inputs in ((encode_image, (X_T, T)), (encode_text, (TOKENS, MASK))):
             alone = encode(params, *(np.stack([value[i]] * 3) for value in inputs))
@@ -189,7 +189,7 @@ def test_params_are_those_of_two_encoders(model, params, encode_image):
     )
 
 
-def test_an_untrained_one_tells_pictures_and_captions_apart(model, encode_image, encode_text):
+def test_an_untrained_one_tells_images_and_captions_apart(model, encode_image, encode_text):
     # Not the default generator: that one takes long to compile.
     params = jax.jit(model.init)(jax.random.key(0, impl="unsafe_rbg"))
     assert {k: (v.shape, v.dtype) for k, v in params.items()} == {
@@ -213,6 +213,6 @@ def test_bfloat16_is_near_float32_and_comes_out_float32(params, encode_image, en
     assert all(shape.dtype == jnp.float32 for shape in rough.shapes.values())
 
 
-def test_pictures_of_another_size(model, params):
+def test_images_of_another_size(model, params):
     with pytest.raises(ValueError, match="12, 12, 3"):
         model.encode_image(params, jnp.zeros((1, 16, 16, 3)), jnp.array([0]))

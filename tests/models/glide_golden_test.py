@@ -24,11 +24,11 @@ def check(name, folder, inputs, *, pixel_stride=1, token_stride=1):
     assert sum(p.size for p in params.values()) == manifest["parameters"]
     golden = np.load(folder / f"{name}.npz")
     inputs = {**inputs(model.config, len(golden["t"])), **golden}
-    pictures = ("low_res", "inpaint_image", "inpaint_mask")
+    images = ("low_res", "inpaint_image", "inpaint_mask")
     condition = Condition(
         tokens=jnp.asarray(golden["tokens"], jnp.int32),
         mask=jnp.asarray(golden["mask"]),
-        **{key: nhwc(inputs[key]) for key in pictures if key in inputs},
+        **{key: nhwc(inputs[key]) for key in images if key in inputs},
     )
     encoded = jax.jit(model.encode)(params, condition)
     assert relative_error(encoded.pooled, golden["xf_proj"]) < 2e-4

@@ -16,7 +16,7 @@ VOCAB, LENGTH = 50, 6
 
 
 def build(learn_variance=False, **changes):
-    config = dataclasses.replace(tiny.experiment().model, **changes)
+    config = dataclasses.replace(tiny.experiment().first_stage.model, **changes)
     model = glide(config, vocab_size=VOCAB, text_length=LENGTH, learn_variance=learn_variance)
     params = model.init(jax.random.key(0))
     # Zero-initialised layers hide everything behind them: make them count.
@@ -27,11 +27,11 @@ def build(learn_variance=False, **changes):
     }
 
 
-def inputs(batch, size=8, **pictures):
+def inputs(batch, size=8, **images):
     x_t = jax.random.normal(jax.random.key(2), (batch, size, size, 3))
     tokens = jax.random.randint(jax.random.key(3), (batch, LENGTH), 0, VOCAB)
     mask = jnp.arange(LENGTH)[None] < jnp.arange(1, batch + 1)[:, None]
-    return x_t, 100 * jnp.arange(batch), Condition(tokens=tokens, mask=mask, **pictures)
+    return x_t, 100 * jnp.arange(batch), Condition(tokens=tokens, mask=mask, **images)
 
 
 def run(model, params, x_t, t, condition, key=None):
@@ -39,7 +39,7 @@ def run(model, params, x_t, t, condition, key=None):
 
 
 @pytest.mark.parametrize("updown", [False, True])
-def test_a_picture_does_not_see_its_neighbours(updown):
+def test_a_image_does_not_see_its_neighbours(updown):
     model, params = build(resblock_updown=updown)
     x_t, t, condition = inputs(3)
     together = run(model, params, x_t, t, condition)
@@ -104,7 +104,7 @@ def test_dropout_is_its_key_s_and_off_without_one():
     assert jnp.abs(first - plain).max() > 1e-3
 
 
-def test_upsampler_needs_and_uses_its_low_res_picture():
+def test_upsampler_needs_and_uses_its_low_res_image():
     model, params = build(image_size=16, low_res_size=8, attention_resolutions=(8,))
     low_res = jax.random.uniform(jax.random.key(4), (2, 8, 8, 3))
     x_t, t, condition = inputs(2, 16, low_res=low_res)
@@ -115,7 +115,7 @@ def test_upsampler_needs_and_uses_its_low_res_picture():
         run(model, params, x_t, t, dataclasses.replace(condition, low_res=None))
 
 
-def test_inpainting_model_does_not_see_what_is_to_be_drawn():
+def test_inpainting_model_does_not_see_the_pixels_to_sample():
     model, params = build(inpaint=True)
     image = jax.random.uniform(jax.random.key(4), (2, 8, 8, 3))
     mask = jnp.zeros((2, 8, 8, 1)).at[:, :4].set(1)

@@ -6,7 +6,7 @@ import tiny
 from glide_jax import config
 from glide_jax.models.families import model_of
 
-SHIPPED = {
+CONFIGS = {
     "glide": "base.py",
     "adm": "adm_imagenet64.py",
     "classifier": "classifier.py",
@@ -16,5 +16,6 @@ SHIPPED = {
 
 @pytest.mark.parametrize("family", config.FAMILIES)
 def test_every_family_is_built_as_its_config_says(family):
-    stage = config.experiment_from(config.load_config(tiny.CONFIGS / SHIPPED[family]))
+    experiment = config.experiment_from(config.load_config(tiny.CONFIGS / CONFIGS[family]))
+    stage = experiment.first_stage
     assert model_of(stage, vocab_size=300, text_length=6).config == stage.model

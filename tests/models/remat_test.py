@@ -1,4 +1,4 @@
-"""Computing again on the way back: less memory for more operations, and the same gradients."""
+"""Rematerialisation takes less memory for more operations, and gives the same gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -7,22 +7,25 @@ import pytest
 import tiny
 from models.model_toys import filled
 
-from glide_jax.training.loop import build_model
+from glide_jax.planning.compiling import MEMORY_SCHEDULER
 
 BATCH = 16
 
 
 def compiled(policy):
     """(params, batch, key) → (loss, gradients), compiled as on an accelerator: to save memory."""
-    wide = ("model.image_size=16", "model.channel_mult=(1, 2)", "model.attention_resolutions=(8,)")
-    experiment = tiny.experiment(*wide, f"model.remat={policy}")
+    wide = (
+        "stages.base.model.image_size=16",
+        "stages.base.model.channel_mult=(1, 2)",
+        "stages.base.model.attention_resolutions=(8,)",
+    )
+    experiment = tiny.experiment(*wide, f"stages.base.model.remat={policy}")
     stage = experiment.stages["base"]
-    model = build_model(stage, experiment, tiny.tokenizer())
+    model = tiny.unet(experiment)
     loss = tiny.loss(model, stage)
     inputs = filled(model.shapes), batch(), jax.random.key(1)
     lowered = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(*inputs)
-    options = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
-    return lowered.compile(compiler_options=options), inputs
+    return lowered.compile(compiler_options=MEMORY_SCHEDULER), inputs
 
 
 def batch():
@@ -61,14 +64,14 @@ def test_gradients_are_the_same_in_less_memory(policy, kept):
 
 
 def test_blocks_keep_less_than_products():
-    """What the way back is handed, by shapes alone."""
+    """The residuals of the backward pass, by their shapes alone."""
     small = batch()
     small["image"] = small["image"][:, ::2, ::2]
     sizes = {}
     for policy in ("none", "products", "blocks"):
-        experiment = tiny.experiment(f"model.remat={policy}")
+        experiment = tiny.experiment(f"stages.base.model.remat={policy}")
         stage = experiment.stages["base"]
-        model = build_model(stage, experiment, tiny.tokenizer())
+        model = tiny.unet(experiment)
         loss = tiny.loss(model, stage)
 
         def backward(params, loss=loss):

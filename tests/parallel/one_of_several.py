@@ -5,7 +5,8 @@ from pathlib import Path
 
 import tiny
 
-from glide_jax import data, modes
+from glide_jax import data
+from glide_jax.commands.train import train
 from glide_jax.entry import status_of
 from glide_jax.parallel import mesh
 from glide_jax.parallel.processes import join
@@ -14,12 +15,11 @@ from glide_jax.parallel.processes import join
 def main(coordinator, count, process, workdir, *overrides):
     if int(count) > 1:
         join(coordinator, int(count), int(process))
-    data.check_name = lambda source: None
     data.prepare = lambda source, path: None
     data.open_source = lambda source, path, split: tiny.Swatches()
     mesh.SMALL = 500  # so that small weights are split as well
     experiment = tiny.experiment("data.source=swatches", *overrides)
-    modes.train(experiment, Path(workdir))
+    train(experiment, Path(workdir))
 
 
 if __name__ == "__main__":

@@ -6,18 +6,18 @@ import jax
 import numpy as np
 import pytest
 
-from glide_jax import modes
+from glide_jax.evaluation.summary import update_summary
 from glide_jax.parallel.processes import by_first_process
-from glide_jax.pipelines.grid import save_picture
-from glide_jax.training.metrics import Metrics
+from glide_jax.sampling.grid import save_image
+from glide_jax.training.monitoring.metrics import Metrics
 
 
 def write_everything(directory):
     with Metrics(directory, 1, ["jsonl", "tensorboard"]) as metrics:
         metrics.write(1, {"loss": 0.5})
-        metrics.picture(1, "samples", np.zeros((1, 4, 4, 3), np.uint8))
-    save_picture(np.zeros((4, 4, 3), np.uint8), directory / "samples" / "00000001.png")
-    modes._summarise(directory, {"seconds": 1})
+        metrics.image(1, "samples", np.zeros((1, 4, 4, 3), np.uint8))
+    save_image(np.zeros((4, 4, 3), np.uint8), directory / "samples" / "00000001.png")
+    update_summary(directory, {"seconds": 1})
 
 
 def test_the_first_process_writes_what_all_of_them_have(tmp_path):

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import tiny
 
-from glide_jax.training.checkpoints import open_checkpoint
+from glide_jax.checkpoints import open_checkpoint
 
 SIX = (
-    "training.log_every_steps=1",
-    "training.lr_decay=constant",
-    "training.num_steps=6",
-    "model.low_res_size=4",  # an upsampler draws no prompts: that takes longer than the rest
+    "stages.base.training.log_every_steps=1",
+    "stages.base.training.lr_decay=constant",
+    "stages.base.training.num_steps=6",
+    # An upsampler samples no prompts, which would take longer than all the rest.
+    "stages.base.model.low_res_size=4",
 )
 PROGRAM = Path(__file__).with_name("one_of_several.py")
 FLAGS = (
@@ -72,7 +73,7 @@ def alone(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("fsdp", [1, 4], ids=["data-parallel", "mixed"])
 def test_two_processes_lose_what_one_does(alone, fsdp, tmp_path):
-    first, second = finish(start(tmp_path, 2, 4, f"training.fsdp={fsdp}"))
+    first, second = finish(start(tmp_path, 2, 4, f"stages.base.training.fsdp={fsdp}"))
     assert losses(tmp_path) == pytest.approx(alone, rel=1e-4)
     assert "base 6/6" in first
     assert "base" not in second, "only the first says how far it is"
@@ -82,15 +83,15 @@ def test_two_processes_lose_what_one_does(alone, fsdp, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_goes_on_on_other_devices_in_other_processes(alone, tmp_path):
-    finish(start(tmp_path, 1, 1, "training.num_steps=2"))
-    finish(start(tmp_path, 2, 4, "training.num_steps=4", "training.fsdp=8"))
-    finish(start(tmp_path, 1, 2, "training.num_steps=6"))
+    finish(start(tmp_path, 1, 1, "stages.base.training.num_steps=2"))
+    finish(start(tmp_path, 2, 4, "stages.base.training.num_steps=4", "stages.base.training.fsdp=8"))
+    finish(start(tmp_path, 1, 2, "stages.base.training.num_steps=6"))
     assert losses(tmp_path) == pytest.approx(alone, rel=1e-4)
 
 
 @pytest.mark.slow
 def test_one_is_asked_to_stop_and_all_stop_after_the_same_step(tmp_path):
-    processes = start(tmp_path, 2, 1, "training.num_steps=100000")
+    processes = start(tmp_path, 2, 1, "stages.base.training.num_steps=100000")
     lines, deadline = tmp_path / "base" / "metrics.jsonl", time.monotonic() + 300
     while not (lines.exists() and lines.read_text().count("\n") > 2):
         assert time.monotonic() < deadline
@@ -103,16 +104,16 @@ def test_one_is_asked_to_stop_and_all_stop_after_the_same_step(tmp_path):
     assert list(losses(tmp_path)) == list(range(1, step + 1))
 
 
-def test_words_that_make_no_run_are_one_line(tmp_path, capfd):
+def test_wrong_arguments_are_one_line(tmp_path, capfd):
     from glide_jax import main
 
     config = f"--config={tiny.CONFIGS / 'quickstart.py'}"
-    port, two, which = "--coordinator=127.0.0.1:1", "--num_processes=2", "--process_id=2"
+    port, two, which = "--coordinator=127.0.0.1:1", "--num-processes=2", "--process-id=2"
     wrong = {
         "must be HOST:PORT, or auto": ["--coordinator=here", two, which],
-        "needs --num_processes=N and --process_id=I": [port, two],
+        "needs --num-processes=N and --process-id=I": [port, two],
         "must be from 0 to 1": [port, two, which],
-        "leave it out": ["--coordinator=auto", two],
+        "leave them out": ["--coordinator=auto", two],
         "need --coordinator": [two, which],
     }
     for message, words in wrong.items():

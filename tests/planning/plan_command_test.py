@@ -17,12 +17,21 @@ PAPER = f"--config={tiny.CONFIGS / 'base_paper.py'}"
         (["--config=none.py", "--topology=v5e-16"], "no config file none.py"),
         ([BASE, "--topology=v5e-17"], "no such slice; there are v5e-4"),
         ([BASE, "--topology=v5e-16", "--stage=bse"], "did you mean 'base'?"),
-        ([BASE, "--topology=v5e-16", "--config.training.fsdpp=2"], "did you mean config.training"),
-        ([BASE, "--topology=h100-3"], "batch_size=2048 is not divisible by the 3 devices"),
-        ([BASE, "--topology=h100-8", "--config.training.fsdp=3"], "fsdp=3 does not divide the 8"),
-        ([PAPER, "--topology=v5e-16", "--config.training.fsdp=1"], "15.8 GiB; set training.fsdp=8"),
         (
-            [PAPER, "--topology=v5e-4", "--config.training.fsdp=4"],
+            [BASE, "--topology=v5e-16", "--config.stages.base.training.fsdpp=2"],
+            "did you mean config.stages.base.training.fsdp?",
+        ),
+        ([BASE, "--topology=h100-3"], "batch_size=2048 is not divisible by the 3 devices"),
+        (
+            [BASE, "--topology=h100-8", "--config.stages.base.training.fsdp=3"],
+            "fsdp=3 does not divide the 8",
+        ),
+        (
+            [PAPER, "--topology=v5e-16", "--config.stages.base.training.fsdp=1"],
+            "15.8 GiB; set stages.base.training.fsdp=8",
+        ),
+        (
+            [PAPER, "--topology=v5e-4", "--config.stages.base.training.fsdp=4"],
             "fit 4 of them: take more devices",
         ),
     ],
@@ -37,5 +46,5 @@ def test_a_mistake_is_one_line_and_status_2(words, message, tmp_path, monkeypatc
 
 
 def test_an_override_elsewhere_is_a_mistake(capsys):
-    assert cli.main(["sample", "a", "--config.seed=1"]) == entry.BAD_INPUT
+    assert cli.main(["info", "a", "--config.seed=1"]) == entry.BAD_INPUT
     assert "unrecognized arguments: --config.seed=1" in capsys.readouterr().err

@@ -6,28 +6,26 @@ import jax
 import pytest
 import tiny
 
-from glide_jax import modes
+from glide_jax.commands import training_run
 from glide_jax.errors import UserError
 from glide_jax.parallel import mesh as mesh_module
 from glide_jax.parallel.mesh import make_mesh
 from glide_jax.planning import compiling, plan
-from glide_jax.planning.compiling import Linear
+from glide_jax.planning.compiling import MEMORY_SCHEDULER, Linear
 from glide_jax.planning.jobs import planned_jobs
-from glide_jax.planning.topologies import Chip, Topology
-from glide_jax.training.lowering import abstract_state, lowered_gradients, lowered_step
-from glide_jax.training.memory import (
+from glide_jax.planning.lowering import abstract_state, lowered_gradients, lowered_step
+from glide_jax.planning.memory import (
     abstract_mesh,
     check_state_fits,
     least_fsdp,
     memory_limit,
     state_bytes,
 )
-
-TO_SAVE_MEMORY = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+from glide_jax.planning.topologies import Chip, Topology
 
 
 def job(*overrides):
-    (one,) = planned_jobs(tiny.experiment(*overrides))
+    (one,) = planned_jobs(tiny.experiment(*overrides)).stages
     return one
 
 
@@ -42,11 +40,11 @@ def split_even_small_arrays(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("fsdp", "piece"), [(1, 0), (4, 8)])
-def test_arithmetic_comes_to_what_xla_needs_for_the_step(fsdp, piece):
-    settings = ("training.batch_size=128", f"training.fsdp={fsdp}")
-    planned = job(*settings, f"training.microbatch_size={piece}")
-    step = lowered_step(planned, make_mesh(fsdp)).compile(compiler_options=TO_SAVE_MEMORY)
+@pytest.mark.parametrize(("fsdp", "microbatch"), [(1, 0), (4, 8)])
+def test_arithmetic_comes_to_what_xla_needs_for_the_step(fsdp, microbatch):
+    settings = ("stages.base.training.batch_size=128", f"stages.base.training.fsdp={fsdp}")
+    planned = job(*settings, f"stages.base.training.microbatch_size={microbatch}")
+    step = lowered_step(planned, make_mesh(fsdp)).compile(compiler_options=MEMORY_SCHEDULER)
     memory = step.memory_analysis()
     abstract = abstract_state(planned)
     state = state_bytes(abstract, abstract_mesh(8, fsdp))
@@ -54,8 +52,8 @@ def test_arithmetic_comes_to_what_xla_needs_for_the_step(fsdp, piece):
     # The step's number, Adam's counters and the seed are a few bytes more.
     assert 0 <= memory.argument_size_in_bytes - state.kept - batch < 100
     activations = compiling.activations(lambda n: lowered_gradients(planned, n), print)
-    pictures, whole = plan.micro_batch(planned.stage, 8), plan.gathered(abstract, fsdp)
-    need = plan.Need(state, 2 if piece else 1, whole, activations.of(pictures)).total
+    images, gathered = plan.images_at_once(planned.training, 8), plan.gathered(abstract, fsdp)
+    need = plan.Need(state, 2 if microbatch else 1, gathered, activations.of(images)).total
     donated = memory.alias_size_in_bytes
     theirs = memory.argument_size_in_bytes + memory.output_size_in_bytes - donated
     theirs += memory.temp_size_in_bytes
@@ -63,7 +61,7 @@ def test_arithmetic_comes_to_what_xla_needs_for_the_step(fsdp, piece):
 
 
 def test_state_falls_as_the_devices_that_share_it():
-    state = abstract_state(job("model.channels=64", "text.vocab_size=304"))
+    state = abstract_state(job("stages.base.model.channels=64", "text.vocab_size=304"))
     whole = state_bytes(state, abstract_mesh(8, 1))
     assert whole.average == whole.weights == whole.gradients
     assert whole.optimizer == pytest.approx(2 * whole.weights, abs=100)
@@ -79,64 +77,68 @@ def test_state_falls_as_the_devices_that_share_it():
 def test_a_state_that_cannot_fit_is_refused_with_what_would():
     state = abstract_state(job())
     whole = state_bytes(state, abstract_mesh(8, 1)).least
-    check_state_fits("base", state, 1, 8, whole, "toy")
+    check_state_fits("stages.base", state, 1, 8, whole, "toy")
     with pytest.raises(UserError, match=r"GiB of a device with training.fsdp=1, .*fsdp=2"):
-        check_state_fits("base", state, 1, 8, whole - 1, "toy")
+        check_state_fits("stages.base", state, 1, 8, whole - 1, "toy")
     with pytest.raises(UserError, match=r"take more devices or larger ones"):
-        check_state_fits("upsampler", state, 1, 8, 10, "toy")
+        check_state_fits("stages.upsampler", state, 1, 8, 10, "toy")
 
 
-def test_training_refuses_it_where_the_devices_tell_their_memory(tmp_path, monkeypatch):
-    device = dataclasses.make_dataclass("Device", ["told"])
-    device.memory_stats = lambda self: self.told
+def test_training_refuses_it_where_the_devices_report_their_memory(tmp_path, monkeypatch):
+    device = dataclasses.make_dataclass("Device", ["stats"])
+    device.memory_stats = lambda self: self.stats
     assert memory_limit([device({"bytes_limit": 9}), device({"bytes_limit": 7})]) == 7
     assert memory_limit([device({"bytes_limit": 9}), device(None)]) is None
-    modes._check_memory([job()])  # a CPU doesn't tell
-    monkeypatch.setattr(modes, "memory_limit", lambda devices: 1000)
+    training_run.check_memory([job()])  # a CPU reports none
+    monkeypatch.setattr(training_run, "memory_limit", lambda devices: 1000)
     with pytest.raises(UserError, match="base: weights, average, optimizer and gradients take"):
-        modes._check_memory([job()])
+        training_run.check_memory([job()])
 
 
 def test_a_plan_ends_in_what_fits(monkeypatch):
     lines = []
     costs = {"none": 1e9, "products": 0.5e9, "blocks": 1e6}
     monkeypatch.setattr(
-        plan.compiling, "activations", lambda lowered, say: Linear(0, costs[lowered(0)])
+        plan.compiling, "activations", lambda lowered, log: Linear(0, costs[lowered(0)])
     )
     monkeypatch.setattr(plan, "lowered_gradients", lambda job, n: job.stage.model.remat)
     monkeypatch.setattr(plan, "cost_lines", lambda job, topology: [])
-    experiment = tiny.experiment("training.batch_size=32")
-    plan.plan_stages(experiment, box(20.0), None, estimate=False, say=lines.append)
+    experiment = tiny.experiment("stages.base.training.batch_size=32")
+    plan.plan_stages(experiment, box(20.0), None, estimate=False, log=lines.append)
     assert lines[-1].endswith("of 20 GiB, it fits")
     lines.clear()
-    plan.plan_stages(experiment, box(1.5), None, estimate=False, say=lines.append)
+    plan.plan_stages(experiment, box(1.5), None, estimate=False, log=lines.append)
     assert lines[-4].endswith("what would fit, by arithmetic:")
-    assert "remat=none training.microbatch_size=1 training.fsdp=1: about 0.9" in lines[-3]
-    assert "remat=products training.microbatch_size=2" in lines[-2]
-    assert "remat=blocks training.microbatch_size=4" in lines[-1]
+    keys = "stages.base.training"
+    assert (
+        f"stages.base.model.remat=none {keys}.microbatch_size=1 {keys}.fsdp=1: about 0.9"
+        in (lines[-3])
+    )
+    assert f"remat=products {keys}.microbatch_size=2" in lines[-2]
+    assert f"remat=blocks {keys}.microbatch_size=4" in lines[-1]
     with pytest.raises(UserError, match="take more devices or larger ones"):
-        plan.plan_stages(experiment, box(1e-6), None, estimate=False, say=lines.append)
+        plan.plan_stages(experiment, box(1e-6), None, estimate=False, log=lines.append)
     costs = dict.fromkeys(costs, 1e12)
     lines.clear()
-    plan.plan_stages(experiment, box(1.5), None, estimate=False, say=lines.append)
+    plan.plan_stages(experiment, box(1.5), None, estimate=False, log=lines.append)
     assert lines[-1].endswith("nothing on toy-8: take more chips, or larger ones")
 
 
 def test_a_stage_that_is_not_there():
     with pytest.raises(UserError, match="unknown stage 'bse'"):
-        plan.plan_stages(tiny.experiment(), box(1.0), "bse", estimate=True, say=print)
+        plan.plan_stages(tiny.experiment(), box(1.0), "bse", estimate=True, log=print)
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("training.batch_size=12", "batch_size=12 is not divisible by the 8 devices"),
-        ("training.fsdp=3", "fsdp=3 does not divide the 8 devices"),
+        ("stages.base.training.batch_size=12", "batch_size=12 is not divisible by the 8 devices"),
+        ("stages.base.training.fsdp=3", "fsdp=3 does not divide the 8 devices"),
     ],
 )
 def test_what_does_not_divide_the_chips(override, message):
     with pytest.raises(UserError, match=message):
-        plan.plan_stages(tiny.experiment(override), box(1.0), None, estimate=True, say=print)
+        plan.plan_stages(tiny.experiment(override), box(1.0), None, estimate=True, log=print)
 
 
 def test_without_the_tpu_s_compiler(monkeypatch):
@@ -159,7 +161,7 @@ def test_without_the_tpu_s_compiler(monkeypatch):
     ],
 )
 def test_a_refusal_says_what_was_needed(text, gib):
-    found = compiling._bytes_of_refusal(text)
+    found = compiling._bytes_needed(text)
     assert found == (None if gib is None else int(gib * 2**30))
 
 
@@ -167,11 +169,11 @@ def test_a_refusal_says_what_was_needed(text, gib):
 def test_a_step_is_compiled_for_a_tpu_that_is_not_here():
     pytest.importorskip("libtpu")
     devices = compiling.tpu_devices(plan_topology := _v5e())
-    planned = job("training.batch_size=4")
+    planned = job("stages.base.training.batch_size=4")
     lowered = lowered_step(planned, make_mesh(1, devices))
     compiled = compiling.compile_for_tpu(lowered, print)
     kept = state_bytes(abstract_state(planned), abstract_mesh(plan_topology.chips, 1)).kept
-    assert compiled.whole
+    assert compiled.is_complete
     assert compiled.arguments > kept
     assert jax.default_backend() == "cpu"
 

@@ -22,11 +22,11 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 EVERY = 5
 STEPS_A_KILL = 12
+GRIDS_EVERY = 3 * EVERY
 OVERRIDES = (
-    "training.log_every_steps=1",
-    f"training.checkpoint_every_steps={EVERY}",
-    "training.keep_checkpoints=2",
-    f"training.sample_every_steps={EVERY * 3}",
+    "stages.base.training.log_every_steps=1",
+    f"stages.base.training.checkpoint_every_steps={EVERY}",
+    "stages.base.training.keep_checkpoints=2",
 )
 KINDS = {"starting": 0.1, "training": 0.4, "saving": 0.5}
 FLAGS = (
@@ -82,7 +82,7 @@ class Lives:
         return file.stat().st_ino if file.exists() else 0
 
     def steps(self) -> int:
-        """Steps that the run has told of."""
+        """Steps that the run has written metrics of."""
         return (self.workdir / "metrics.jsonl").read_bytes().count(b"\n")
 
     def is_saving(self) -> bool:
@@ -112,7 +112,7 @@ def kill_and_compare(folder: Path, kills: int, seed: int) -> collections.Counter
         AssertionError: something differs.
     """
     rng = np.random.default_rng(seed)
-    options = (*OVERRIDES, f"training.num_steps={kills * STEPS_A_KILL}")
+    options = (*OVERRIDES, f"stages.base.training.num_steps={kills * STEPS_A_KILL}")
     hit = collections.Counter()
     with Lives(folder / "unbroken", folder / "cache", *options) as unbroken:
         unbroken.start()
@@ -177,7 +177,7 @@ def lines_of(workdir: Path) -> list:
     """The metrics that chance alone decides, as they are written."""
     import tiny
 
-    timed = ("pictures_per_s", "mfu", "input_wait")
+    timed = ("images_per_s", "mfu", "input_wait")
     return [
         {name: value for name, value in line.items() if name not in timed}
         for line in tiny.metrics(workdir)
@@ -186,7 +186,7 @@ def lines_of(workdir: Path) -> list:
 
 def arrays_of(workdir: Path) -> dict:
     """The bytes of all that the newest checkpoint holds, and where the data stood."""
-    from glide_jax.training.checkpoints import CHECKPOINTS, open_checkpoint
+    from glide_jax.checkpoints import CHECKPOINTS, open_checkpoint
 
     found = open_checkpoint(workdir / CHECKPOINTS)
     arrays = found.restore({p: found.shapes(p) for p in ("params", "ema_params", "opt_state")})

@@ -11,26 +11,29 @@ from pathlib import Path
 
 import numpy as np
 import tiny
+from stress import kills
 
-from glide_jax.compile_cache import keep_compiled
+from glide_jax.checkpoints import quiet_background_errors
 from glide_jax.entry import status_of
-from glide_jax.pipelines.grid import save_picture
+from glide_jax.runtime import enable_compilation_cache
+from glide_jax.sampling.grid import save_image
 from glide_jax.training import loop
 from glide_jax.training.interrupt import Interrupt
 
 
 def run(workdir, *overrides):
     """A tiny model's training, with a grid now and then."""
-    keep_compiled()
+    enable_compilation_cache()
+    quiet_background_errors()
 
     def sampled(params, step):
-        drawn = np.full((1, 8, 8, 3), step % 256, np.uint8)
-        save_picture(drawn[0], Path(workdir) / "samples" / f"{step:08d}.png")
-        return drawn
+        images = np.full((1, 8, 8, 3), step % 256, np.uint8)
+        save_image(images[0], Path(workdir) / "samples" / f"{step:08d}.png")
+        return images
 
     with Interrupt() as interrupt:
         job = tiny.job(Path(workdir), tiny.experiment(*overrides), tiny.linear)
-        loop.train(job, interrupt, sampled)
+        loop.train(job, interrupt, loop.SampleGrids(kills.GRIDS_EVERY, sampled))
 
 
 def main(workdir, *overrides):

@@ -110,7 +110,7 @@ def test_its_json_is_its_kind(monkeypatch):
 def test_the_vocabulary_is_as_large_as_it_is(monkeypatch, size):
     monkeypatch.setattr(tiktoken, "get_encoding", lambda name: {"gpt2": ENCODING}[name])
     assert text.train("gpt2", never(), 262).vocab_size == 262
-    with pytest.raises(UserError, match=rf"^text\.vocab_size={size} is not GPT-2's: .* 262$"):
+    with pytest.raises(UserError, match=rf"^text\.vocab_size={size} is not GPT-2's; .* 262$"):
         text.train("gpt2", never(), size)
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_vocabulary_is_not_used(no_vocabulary):
         "6c7ea1a7e38e3a7f062df639a5b80947f075ffe6",
     ):
         (no_vocabulary / name).write_bytes(b"#version: 0.2\n")
-    with pytest.raises(UserError, match="can't be fetched"):
+    with pytest.raises(UserError, match="can't be downloaded"):
         text.train("gpt2", never(), 50_257)
 
 
@@ -141,5 +141,5 @@ def test_a_damaged_vocabulary_is_not_used(no_vocabulary):
 def test_without_its_libraries_it_says_what_to_install(monkeypatch, kind, library):
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, text.KINDS[kind])
-    with pytest.raises(UserError, match=rf'{library}: pip install "glide_jax\[glide\]"$'):
+    with pytest.raises(UserError, match=rf'{library}; run pip install "glide_jax\[glide\]"$'):
         text.train(kind, never(), 50_257)

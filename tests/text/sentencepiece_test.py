@@ -88,7 +88,7 @@ def test_training_is_quiet(capfd):
 
 
 def test_too_small_a_vocabulary_says_how_many_it_needs():
-    with pytest.raises(UserError, match=r"text\.vocab_size=100.* need (\d+)") as caught:
+    with pytest.raises(UserError, match=r"text\.vocab_size=100.* to (\d+)") as caught:
         text.train("sentencepiece", _CAPTIONS, 100)
     needed = int(str(caught.value).split()[-1])
     assert text.train("sentencepiece", _CAPTIONS, needed).vocab_size == needed

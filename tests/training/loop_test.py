@@ -1,4 +1,4 @@
-"""A run that is stopped and taken up again is the run that never was."""
+"""A run that is stopped and continued equals one that never was."""
 
 import dataclasses
 import json
@@ -10,34 +10,43 @@ import numpy as np
 import pytest
 import tiny
 
+from glide_jax.checkpoints import open_checkpoint
 from glide_jax.errors import Interrupted, UserError
 from glide_jax.training import loop
-from glide_jax.training.checkpoints import open_checkpoint
 from glide_jax.training.interrupt import Interrupt
 
 
-def no_pictures(params, step):
+def no_images(params, step):
     return np.zeros((1, 8, 8, 3), np.uint8)
+
+
+def grids(sample=no_images, every_steps=100):
+    return loop.SampleGrids(every_steps, sample)
 
 
 @pytest.mark.parametrize(
     ("build", "timesteps"), [(tiny.unet, "uniform"), (tiny.linear, "loss_second_moment")]
 )
 def test_stopped_and_resumed_equals_unbroken_bit_for_bit(tmp_path, build, timesteps):
-    drawn = f"diffusion.timesteps={timesteps}", "diffusion.num_steps=2", "sampling.steps=1"
-    whole = tiny.experiment(*drawn)
-    unbroken = loop.train(tiny.job(tmp_path / "a", whole, build), Interrupt(), no_pictures)
+    two_timesteps = (
+        f"stages.base.diffusion.timesteps={timesteps}",
+        "stages.base.diffusion.num_steps=2",
+        "stages.base.sampling.steps=1",
+    )
+    experiment = tiny.experiment(*two_timesteps)
+    unbroken = loop.train(tiny.job(tmp_path / "a", experiment, build), Interrupt(), grids())
 
-    experiment = tiny.experiment("training.sample_every_steps=3", *drawn)
     with Interrupt() as interrupt:
 
         def stop(params, step):
             os.kill(os.getpid(), signal.SIGINT)
-            return no_pictures(params, step)
+            return no_images(params, step)
 
-        with pytest.raises(Interrupted, match=r"after step 4 of 6 .* the same command goes on"):
-            loop.train(tiny.job(tmp_path / "b", experiment, build), interrupt, stop)
-    resumed = loop.train(tiny.job(tmp_path / "b", experiment, build), Interrupt(), no_pictures)
+        with pytest.raises(Interrupted, match=r"after step 4 of 6 .* the same command continues"):
+            loop.train(tiny.job(tmp_path / "b", experiment, build), interrupt, grids(stop, 3))
+    resumed = loop.train(
+        tiny.job(tmp_path / "b", experiment, build), Interrupt(), grids(every_steps=3)
+    )
 
     for path, value in unbroken.items():
         np.testing.assert_array_equal(resumed[path], value, err_msg=path)
@@ -47,14 +56,14 @@ def test_stopped_and_resumed_equals_unbroken_bit_for_bit(tmp_path, build, timest
 
 
 def test_a_finished_run_trains_no_further(tmp_path):
-    first = loop.train(tiny.job(tmp_path, tiny.experiment(), tiny.linear), Interrupt(), no_pictures)
-    again = loop.train(tiny.job(tmp_path, tiny.experiment(), tiny.linear), Interrupt(), no_pictures)
+    first = loop.train(tiny.job(tmp_path, tiny.experiment(), tiny.linear), Interrupt(), grids())
+    again = loop.train(tiny.job(tmp_path, tiny.experiment(), tiny.linear), Interrupt(), grids())
     assert all(np.array_equal(first[path], again[path]) for path in first)
 
 
 def test_checkpoint_holds_what_sampling_needs(tmp_path):
     trained = tiny.job(tmp_path, tiny.experiment(), tiny.linear)
-    params = loop.train(trained, Interrupt(), no_pictures)
+    params = loop.train(trained, Interrupt(), grids())
     checkpoint = open_checkpoint(tmp_path / "checkpoints")
     assert checkpoint.step == 6
     assert checkpoint.experiment == tiny.experiment()
@@ -77,12 +86,14 @@ def broken_from(trained, first, last):
     return dataclasses.replace(trained, loss=breaking)
 
 
-def test_steps_whose_loss_is_no_number_are_skipped_and_counted(tmp_path):
-    steps = ("training.log_every_steps=1", "training.num_steps=2")
+def test_steps_whose_loss_is_not_finite_are_skipped_and_counted(tmp_path):
+    steps = ("stages.base.training.log_every_steps=1", "stages.base.training.num_steps=2")
     two = loop.train(
         tiny.job(tmp_path / "a", tiny.experiment(*steps), tiny.linear), Interrupt(), None
     )
-    more = tiny.experiment("training.log_every_steps=1", "training.num_steps=4")
+    more = tiny.experiment(
+        "stages.base.training.log_every_steps=1", "stages.base.training.num_steps=4"
+    )
     four = loop.train(
         broken_from(tiny.job(tmp_path / "a", more, tiny.linear), 3, 4), Interrupt(), None
     )
@@ -96,7 +107,7 @@ def test_steps_whose_loss_is_no_number_are_skipped_and_counted(tmp_path):
 
 def test_more_skipped_steps_than_allowed_stop_the_run(tmp_path):
     experiment = tiny.experiment(
-        "training.checkpoint_every_steps=2", "training.max_skipped_steps=1"
+        "stages.base.training.checkpoint_every_steps=2", "stages.base.training.max_skipped_steps=1"
     )
     message = r"at step 4, 2 steps in a row, .*max_skipped_steps=1; the last good .* step 2"
     with pytest.raises(UserError, match=message):
@@ -108,11 +119,17 @@ def test_more_skipped_steps_than_allowed_stop_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("training.batch_size=12",), r"batch_size=12 is not divisible by the 8 devices"),
-        (("training.batch_size=16", "training.microbatch_size=3"), "microbatch_size=3 does not"),
-        (("training.fsdp=3",), "fsdp=3 does not divide the 8 devices"),
+        (
+            ("stages.base.training.batch_size=12",),
+            r"batch_size=12 is not divisible by the 8 devices",
+        ),
+        (
+            ("stages.base.training.batch_size=16", "stages.base.training.microbatch_size=3"),
+            "microbatch_size=3 does not",
+        ),
+        (("stages.base.training.fsdp=3",), "fsdp=3 does not divide the 8 devices"),
     ],
 )
 def test_a_batch_that_does_not_fit_the_devices_is_refused(tmp_path, overrides, message):
     with pytest.raises(UserError, match=message):
-        loop.train(tiny.job(tmp_path, tiny.experiment(*overrides)), Interrupt(), no_pictures)
+        loop.train(tiny.job(tmp_path, tiny.experiment(*overrides)), Interrupt(), grids())

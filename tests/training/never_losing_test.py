@@ -16,14 +16,14 @@ from PIL import Image
 from stress import kills
 
 from glide_jax import entry
+from glide_jax.checkpoints import find_checkpoint
 from glide_jax.errors import UserError
-from glide_jax.pipelines.grid import save_picture
+from glide_jax.sampling.grid import save_image
 from glide_jax.training import loop
-from glide_jax.training.checkpoints import find_checkpoint
 from glide_jax.training.interrupt import Interrupt
 
 NOISE = np.random.default_rng(0).integers(0, 256, (1, 256, 256, 3), np.uint8)
-"""A picture that PNG can't make small."""
+"""An image that PNG can't make small."""
 
 
 @pytest.mark.slow
@@ -38,7 +38,9 @@ def unbroken(tmp_path):
     """A run of ten steps that nothing broke, and how to start its like: (workdir) → Lives."""
 
     def lives(workdir):
-        return kills.Lives(workdir, tmp_path / "cache", *kills.OVERRIDES, "training.num_steps=10")
+        return kills.Lives(
+            workdir, tmp_path / "cache", *kills.OVERRIDES, "stages.base.training.num_steps=10"
+        )
 
     with lives(tmp_path / "unbroken") as run:
         run.start()
@@ -48,8 +50,15 @@ def unbroken(tmp_path):
 
 @pytest.mark.slow
 def test_sigterm_saves_after_the_step_that_it_finds(tmp_path):
-    options = (*kills.OVERRIDES, "training.num_steps=100000", "training.lr_decay=constant")
-    options += ("training.checkpoint_every_steps=100000", "training.sample_every_steps=100000")
+    options = (
+        *kills.OVERRIDES,
+        "stages.base.training.num_steps=100000",
+        "stages.base.training.lr_decay=constant",
+    )
+    options += (
+        "stages.base.training.checkpoint_every_steps=100000",
+        "stages.base.training.sample_every_steps=100000",
+    )
     with kills.Lives(tmp_path / "run", tmp_path / "cache", *options) as run:
         process = run.start()
         deadline = time.monotonic() + 300
@@ -60,7 +69,7 @@ def test_sigterm_saves_after_the_step_that_it_finds(tmp_path):
         assert run.end() == 130
         step = find_checkpoint(tmp_path / "run" / "checkpoints").step
         assert f"stopped after step {step} of 100000 of base, saved in" in run.printed()
-        assert run.steps() == step, "what was taken was told and saved, and no step more"
+        assert run.steps() == step, "every step that was taken is written and saved, and no more"
 
 
 @pytest.mark.slow
@@ -75,7 +84,7 @@ def test_a_disk_that_fills_up_ends_a_run_in_one_line_and_loses_nothing(unbroken,
         assert run.end() == entry.BAD_INPUT
         (error,) = [line for line in run.printed().splitlines() if line.startswith("error: ")]
         assert "the disk is full: step 10 could not be saved" in error
-        assert "step 5 is whole" in error
+        assert "step 5 is complete" in error
         assert "Traceback" not in run.printed()
         assert find_checkpoint(small_disk / "run" / "checkpoints").step == 5
         filler.unlink()
@@ -92,7 +101,7 @@ from glide_jax.data.pipeline import batches
 def main():
     options = dict(image_size=8, batch_size=2, seed=0, process_index=0)
     options |= dict(process_count=1, workers=1, start_step=0)
-    with batches(tiny.Swatches(), tiny.told(), **options) as data:
+    with batches(tiny.Swatches(), tiny.conditioning(), **options) as data:
         next(data)
         children = [child.pid for child in multiprocessing.active_children()]
         for child in children:
@@ -124,12 +133,13 @@ def test_workers_leave_sigterm_to_the_run_and_end_with_it(tmp_path):
 
 
 def train(directory, sampled, *overrides):
-    """The weights of a tiny run that draws a grid after step 3 of 6."""
-    experiment = tiny.experiment("training.sample_every_steps=3", *overrides)
-    return loop.train(tiny.job(directory, experiment, tiny.linear), Interrupt(), sampled)
+    """The weights of a tiny run that samples a grid after step 3 of 6."""
+    experiment = tiny.experiment(*overrides)
+    grids = loop.SampleGrids(every_steps=3, sample=sampled)
+    return loop.train(tiny.job(directory, experiment, tiny.linear), Interrupt(), grids)
 
 
-def no_pictures(params, step):
+def no_images(params, step):
     return np.zeros((1, 8, 8, 3), np.uint8)
 
 
@@ -143,7 +153,7 @@ def fill(disk: Path) -> None:
 
 
 def to_grid(directory, step):
-    save_picture(NOISE[0], directory / "samples" / f"{step}.png")
+    save_image(NOISE[0], directory / "samples" / f"{step}.png")
     return NOISE
 
 
@@ -152,9 +162,9 @@ def to_metrics(directory, step):
 
 
 @pytest.mark.parametrize("writes", [to_grid, to_metrics])
-def test_a_disk_that_fills_up_while_a_grid_is_drawn(small_disk, tmp_path, writes):
+def test_a_disk_that_fills_up_while_a_grid_is_sampled(small_disk, tmp_path, writes):
     directory = small_disk / "run"
-    expected = train(tmp_path / "unbroken", no_pictures)
+    expected = train(tmp_path / "unbroken", no_images)
 
     def sampled(params, step):
         _until(lambda: find_checkpoint(directory / "checkpoints"))
@@ -162,7 +172,7 @@ def test_a_disk_that_fills_up_while_a_grid_is_drawn(small_disk, tmp_path, writes
         return writes(directory, step)
 
     what = r"\S*3\.png" if writes is to_grid else r"\S*tensorboard"
-    message = f"can't write {what}: No space left on device; .*; it goes on from step 3$"
+    message = f"can't write {what}: No space left on device; .*; it continues from step 3$"
     with pytest.raises(UserError, match=message):
         train(directory, sampled)
     assert not list(directory.rglob("*.part"))
@@ -171,7 +181,7 @@ def test_a_disk_that_fills_up_while_a_grid_is_drawn(small_disk, tmp_path, writes
     assert all(np.array_equal(resumed[path], value) for path, value in expected.items())
 
 
-def test_a_picture_that_a_full_disk_refuses_is_one_line(tmp_path, monkeypatch):
+def test_an_image_that_a_full_disk_refuses_is_one_line(tmp_path, monkeypatch):
     """As above where no small disk can be made: without root."""
 
     def refuse(self, file, **options):
@@ -179,33 +189,33 @@ def test_a_picture_that_a_full_disk_refuses_is_one_line(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Image.Image, "save", refuse)
-    message = r"can't write \S*3\.png: No space left on device; .*; it goes on from step 3$"
+    message = r"can't write \S*3\.png: No space left on device; .*; it continues from step 3$"
     with pytest.raises(UserError, match=message):
         train(tmp_path, lambda params, step: to_grid(tmp_path, step))
     assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_checkpoint_comes_before_the_grid_of_its_step(tmp_path):
-    """Drawing may take longer than who stops a run waits."""
+    """Sampling may take longer than whoever stops a run waits."""
     seen = []
 
     def sampled(params, step):
         _until(lambda: find_checkpoint(tmp_path / "checkpoints"))
         seen.append((step, find_checkpoint(tmp_path / "checkpoints").step))
-        return no_pictures(params, step)
+        return no_images(params, step)
 
     train(tmp_path, sampled)
     assert seen == [(3, 3)]
 
 
-def test_a_grid_that_was_not_drawn_is_drawn_when_the_run_goes_on(tmp_path):
+def test_a_grid_that_was_not_sampled_is_sampled_when_the_run_continues(tmp_path):
     def broken(params, step):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, broken)
     seen = []
-    train(tmp_path, lambda params, step: seen.append(step) or no_pictures(params, step))
+    train(tmp_path, lambda params, step: seen.append(step) or no_images(params, step))
     assert seen == [3]
 
 

@@ -1,4 +1,4 @@
-"""One step is one step, on however many devices and in however many pieces."""
+"""One step is one step, on any number of devices and microbatches."""
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +10,16 @@ from jax.tree_util import tree_flatten_with_path
 
 from glide_jax.diffusion.losses import WEIGHTINGS
 from glide_jax.diffusion.timesteps import TIMESTEPS, step_probabilities
+from glide_jax.models.families import model_of
 from glide_jax.parallel import mesh
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
 from glide_jax.text import tokenize
-from glide_jax.training.denoising import mean_blocks
-from glide_jax.training.loop import build_model
+from glide_jax.training.objectives.denoising import mean_blocks
+from glide_jax.training.objectives.text_to_image import text_to_image_loss
 from glide_jax.training.optimizer import learning_rate, make_optimizer
 from glide_jax.training.packing import Packing
 from glide_jax.training.state import fresh_state, state_sharding
 from glide_jax.training.step import train_step
-from glide_jax.training.text_to_image import text_to_image_loss
 
 
 def mesh_of(data, fsdp):
@@ -36,24 +36,28 @@ def batch_of(size):
     return {"image": images.astype(np.float32), "tokens": tokens, "mask": mask}
 
 
-def drawn(batch, stage):
-    """The batch as the step hands it to a loss."""
+def with_t(batch, stage):
+    """The batch as a loss receives it from the step."""
     index = jnp.arange(len(batch["image"]))
-    t, weight = TIMESTEPS["uniform"](stage.diffusion.num_steps).draw(
+    t, weight = TIMESTEPS["uniform"](stage.diffusion.num_steps).sample(
         {}, jax.random.split(jax.random.key(2), len(index))
     )
     return batch | {"index": index, "t": t, "t_weight": weight}
+
+
+def built(stage, tokenizer):
+    return model_of(stage, vocab_size=tokenizer.vocab_size, text_length=6)
 
 
 def null_of(tokenizer):
     return tokenize(tokenizer, [""], 6)
 
 
-def run(devices, experiment, steps=3, still=()):
+def run(devices, experiment, steps=3, frozen=()):
     """The state after some steps, and the losses."""
     stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
-    model = build_model(stage, experiment, tokenizer)
-    packing, diffusion = Packing(model.shapes, still), stage.diffusion
+    model = built(stage, tokenizer)
+    packing, diffusion = Packing(model.shapes, frozen), stage.diffusion
     optimizer = make_optimizer(stage.training, packing)
     timesteps = TIMESTEPS[diffusion.timesteps](diffusion.num_steps)
 
@@ -75,8 +79,8 @@ def run(devices, experiment, steps=3, still=()):
 
 @pytest.fixture(scope="module")
 def on_one_device():
-    # Without dropout: its masks are drawn for a piece as a whole.
-    return run(mesh_of(1, 1), tiny.experiment("model.dropout=0.0"))
+    # Without dropout: its masks are sampled for a microbatch at once.
+    return run(mesh_of(1, 1), tiny.experiment("stages.base.model.dropout=0.0"))
 
 
 @pytest.fixture(autouse=True)
@@ -89,10 +93,15 @@ def slow(*values):
 
 
 @pytest.mark.parametrize(
-    ("data", "fsdp", "piece"), [(8, 1, 0), slow(2, 4, 0), slow(1, 1, 2), slow(2, 2, 1)], ids=str
+    ("data", "fsdp", "size"),
+    [(8, 1, 0), slow(2, 4, 0), slow(1, 1, 2), slow(2, 2, 1)],
+    ids=str,
 )
-def test_devices_and_pieces_do_not_change_the_step(on_one_device, data, fsdp, piece):
-    overrides = ("model.dropout=0.0", f"training.microbatch_size={piece}")
+def test_devices_and_microbatches_do_not_change_the_step(on_one_device, data, fsdp, size):
+    overrides = (
+        "stages.base.model.dropout=0.0",
+        f"stages.base.training.microbatch_size={size}",
+    )
     state, losses = run(mesh_of(data, fsdp), tiny.experiment(*overrides))
     expected, expected_losses = on_one_device
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
@@ -103,20 +112,24 @@ def test_devices_and_pieces_do_not_change_the_step(on_one_device, data, fsdp, pi
 
 
 @pytest.mark.parametrize(
-    ("data", "fsdp", "piece"), [(8, 1, 0), slow(2, 4, 0), slow(2, 2, 1)], ids=str
+    ("data", "fsdp", "microbatch"), [(8, 1, 0), slow(2, 4, 0), slow(2, 2, 1)], ids=str
 )
-def test_devices_and_pieces_do_not_change_what_is_remembered_of_the_steps(data, fsdp, piece):
-    """Two steps of noise and 32 pictures: from the second batch on each has its ten losses."""
-    options = ["model.dropout=0.0", "training.batch_size=32", "diffusion.num_steps=2"]
-    options.append("diffusion.timesteps=loss_second_moment")
+def test_devices_and_microbatches_do_not_change_the_memory_of_the_timesteps(data, fsdp, microbatch):
+    """Two steps of noise and 32 images: from the second batch on each has its ten losses."""
+    options = [
+        "stages.base.model.dropout=0.0",
+        "stages.base.training.batch_size=32",
+        "stages.base.diffusion.num_steps=2",
+    ]
+    options.append("stages.base.diffusion.timesteps=loss_second_moment")
     expected, expected_losses = run(mesh_of(1, 1), tiny.experiment(*options), steps=4)
-    options.append(f"training.microbatch_size={piece}")
+    options.append(f"stages.base.training.microbatch_size={microbatch}")
     state, losses = run(mesh_of(data, fsdp), tiny.experiment(*options), steps=4)
     memory = expected.timesteps
     assert memory["counts"].sum() == 4 * 32
     assert memory["counts"].min() >= 10
     probabilities = step_probabilities(memory)
-    assert abs(probabilities[0] - 0.5) > 0.01, "it draws unevenly by now"
+    assert abs(probabilities[0] - 0.5) > 0.01, "it samples unevenly by now"
     np.testing.assert_array_equal(state.timesteps["counts"], memory["counts"])
     np.testing.assert_allclose(state.timesteps["losses"], memory["losses"], rtol=1e-4)
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
@@ -124,7 +137,9 @@ def test_devices_and_pieces_do_not_change_what_is_remembered_of_the_steps(data, 
 
 @pytest.mark.parametrize(("data", "fsdp"), [(8, 1), slow(2, 4)], ids=str)
 def test_muon_takes_the_same_step_on_any_devices(data, fsdp):
-    experiment = tiny.experiment("model.dropout=0.0", "training.optimizer=muon")
+    experiment = tiny.experiment(
+        "stages.base.model.dropout=0.0", "stages.base.training.optimizer=muon"
+    )
     expected, expected_losses = run(mesh_of(1, 1), experiment)
     state, losses = run(mesh_of(data, fsdp), experiment)
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
@@ -141,63 +156,67 @@ def test_fsdp_splits_the_weights_and_their_moments():
 
 
 @pytest.mark.parametrize(("kind", "data", "fsdp"), [("adamw", 1, 1), slow("muon", 2, 4)], ids=str)
-def test_weights_held_still_stay_and_have_no_moments(kind, data, fsdp):
-    options = [f"training.optimizer={kind}", "training.lr_warmup_steps=0"]
-    still = ("unet.middle_block.0.in_conv.kernel", "text.blocks.0.attention_norm.scale")
+def test_frozen_weights_stay_and_have_no_moments(kind, data, fsdp):
+    options = [f"stages.base.training.optimizer={kind}", "stages.base.training.lr_warmup_steps=0"]
+    frozen = ("unet.middle_block.0.in_conv.kernel", "text.blocks.0.attention_norm.scale")
     start, _ = run(mesh_of(1, 1), tiny.experiment(*options), steps=0)
-    state, _ = run(mesh_of(data, fsdp), tiny.experiment(*options), steps=2, still=still)
+    state, _ = run(mesh_of(data, fsdp), tiny.experiment(*options), steps=2, frozen=frozen)
     moved, _ = run(mesh_of(data, fsdp), tiny.experiment(*options), steps=2)
     for path, value in start.params.items():
-        moves = path not in still and not np.array_equal(moved.params[path], value)
+        moves = path not in frozen and not np.array_equal(moved.params[path], value)
         for now in (state.params[path], state.ema_params[path]):
             assert np.array_equal(now, value) != moves, path
-    assert all(not np.array_equal(moved.params[path], start.params[path]) for path in still)
+    assert all(not np.array_equal(moved.params[path], start.params[path]) for path in frozen)
     leaves = tree_flatten_with_path(state.opt_state)[0]
     moments = {path[-1].key for path, _ in leaves if hasattr(path[-1], "key")}
     assert len(moments) > 1
-    assert not moments & set(still)
+    assert not moments & set(frozen)
 
 
 def test_loss_falls_and_average_follows():
-    state, losses = run(mesh_of(1, 1), tiny.experiment("training.lr_decay=constant"), steps=60)
+    state, losses = run(
+        mesh_of(1, 1), tiny.experiment("stages.base.training.lr_decay=constant"), steps=60
+    )
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
     apart = [jnp.abs(state.params[k] - state.ema_params[k]).max() for k in state.params]
     assert 0 < max(apart) < 0.1
 
 
-def test_a_picture_s_noise_is_its_own():
-    """Half a batch gives the mean of its pictures' losses, wherever the pictures stand."""
-    experiment = tiny.experiment("model.dropout=0.0")
+def test_an_image_s_noise_is_its_own():
+    """Half a batch gives the mean of its images' losses, wherever the images stand."""
+    experiment = tiny.experiment("stages.base.model.dropout=0.0")
     stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
-    model = build_model(stage, experiment, tokenizer)
+    model = built(stage, tokenizer)
     loss = jax.jit(text_to_image_loss(model, stage, null_of(tokenizer)))
     params, key = model.init(jax.random.key(0)), jax.random.key(1)
-    batch = drawn(batch_of(8), stage)
+    batch = with_t(batch_of(8), stage)
     halves = [jax.tree.map(lambda x, h=h: x[h::2], batch) for h in (0, 1)]
     of_halves = [float(loss(params, half, key)[0]) for half in halves]
     assert np.mean(of_halves) == pytest.approx(float(loss(params, batch, key)[0]), rel=1e-5)
     assert of_halves[0] != of_halves[1]
 
 
-def test_the_weighting_of_the_config_weighs_the_loss():
+def test_the_weighting_of_the_config_weights_the_loss():
     tokenizer = tiny.tokenizer()
     found = {}
     for name in WEIGHTINGS:
-        experiment = tiny.experiment(f"diffusion.weighting={name}", "model.dropout=0.0")
+        experiment = tiny.experiment(
+            f"stages.base.diffusion.weighting={name}", "stages.base.model.dropout=0.0"
+        )
         stage = experiment.stages["base"]
-        model = build_model(stage, experiment, tokenizer)
+        model = built(stage, tokenizer)
         loss = jax.jit(text_to_image_loss(model, stage, null_of(tokenizer)))
-        batch = drawn(batch_of(8), stage)
-        value, measured = loss(model.init(jax.random.key(0)), batch, jax.random.key(1))
-        found[name] = float(value), float(measured.means["mse"])
+        batch = with_t(batch_of(8), stage)
+        value, aux = loss(model.init(jax.random.key(0)), batch, jax.random.key(1))
+        found[name] = float(value), float(aux.means["mse"])
     assert len({mse for _, mse in found.values()}) == 1
     assert found["uniform"][0] == pytest.approx(found["uniform"][1])
     assert len({value for value, _ in found.values()}) == len(WEIGHTINGS)
 
 
 def test_learning_rate_warms_up_and_decays_to_nothing():
-    rate = learning_rate(tiny.experiment("training.num_steps=100").training)
-    config = tiny.experiment().training
+    rate = learning_rate(tiny.experiment("stages.base.training.num_steps=100").first_stage.training)
+    config = tiny.experiment().first_stage.training
     assert rate(0) == 0
     assert float(rate(config.lr_warmup_steps)) == pytest.approx(config.learning_rate)
     assert float(rate(100)) == pytest.approx(0, abs=1e-9)

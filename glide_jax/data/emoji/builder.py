@@ -1,4 +1,4 @@
-"""Draws the emoji data set once, as a TFDS builder."""
+"""The TFDS builder that renders the emoji data set, once."""
 
 import dataclasses
 import hashlib
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from glide_jax.data import images, prepared
-from glide_jax.data.emoji import draw, names
+from glide_jax.data.emoji import names, render
 from glide_jax.data.source import Example
 
 SIZES = (32, 64, 128)
@@ -23,7 +23,7 @@ class EmojiConfig(tfds.core.BuilderConfig):
     """One data set on disk.
 
     Attributes:
-        size: the pictures' side in pixels.
+        size: the images' side in pixels.
         font: path of the font; "": Debian's.
     """
 
@@ -32,12 +32,12 @@ class EmojiConfig(tfds.core.BuilderConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawing:
-    """A picture and all that it stands for: some flags are one design for several places.
+class Glyph:
+    """A rendered emoji; several emoji may share one, as some flags do.
 
     Attributes:
-        image: uint8[size size 3].
-        emojis: those that the font draws exactly so; skin tones only where they can be seen.
+        image: uint8[size size 3], RGB.
+        emojis: those that the font renders so, with a skin tone only if the tone can be seen.
     """
 
     image: np.ndarray
@@ -45,10 +45,10 @@ class Drawing:
 
 
 def config(size: int, font: str) -> EmojiConfig:
-    """Describe the data set of a size and a font; another font than Debian's is named in it."""
+    """Return the config of a size and a font; its name contains any font other than Debian's."""
     name = str(size)
     if font:
-        with open(draw.font_path(font), "rb") as file:
+        with open(render.font_path(font), "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:8]
         name = f"{size}-{os.path.splitext(os.path.basename(font))[0]}-{digest}"
     return EmojiConfig(name=name, size=size, font=font, description=f"{size}×{size} pixels")
@@ -63,7 +63,7 @@ class Emoji(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Emoji drawn by a colour font; captions are worded from their names.",
+            description="Emoji rendered with a colour font; captions are made from their names.",
             features=prepared.features(),
         )
 
@@ -71,34 +71,34 @@ class Emoji(tfds.core.GeneratorBasedBuilder):
         del dl_manager  # nothing is downloaded
         assert isinstance(self.builder_config, EmojiConfig)
         emojis = names.vocabulary()
-        font = draw.EmojiFont(self.builder_config.font)
-        kept_back = names.kept_back(emojis)
-        splits: dict[str, list[Drawing]] = {"train": [], "test": []}
-        for d in drawings(font, emojis, self.builder_config.size):
-            in_test = any(e.sequence in kept_back for e in d.emojis)
-            splits["test" if in_test else "train"].append(d)
-        # TFDS takes no empty split, and a font may have no skin tones.
+        font = render.EmojiFont(self.builder_config.font)
+        held_out = names.held_out(emojis)
+        splits: dict[str, list[Glyph]] = {"train": [], "test": []}
+        for glyph in render_glyphs(font, emojis, self.builder_config.size):
+            in_test = any(e.sequence in held_out for e in glyph.emojis)
+            splits["test" if in_test else "train"].append(glyph)
+        # TFDS refuses empty splits, and a font may have no skin tones.
         return {name: self._generate_examples(split) for name, split in splits.items() if split}
 
-    def _generate_examples(self, drawings: Iterable[Drawing]) -> Iterator[tuple[str, Any]]:
-        for d in drawings:
-            captions = tuple(dict.fromkeys(c for e in d.emojis for c in names.captions(e)))
-            yield d.emojis[0].sequence, prepared.record(Example(d.image, captions, {}))
+    def _generate_examples(self, glyphs: Iterable[Glyph]) -> Iterator[tuple[str, Any]]:
+        for glyph in glyphs:
+            captions = tuple(dict.fromkeys(c for e in glyph.emojis for c in names.captions(e)))
+            yield glyph.emojis[0].sequence, prepared.record(Example(glyph.image, captions, {}))
 
 
-def drawings(font: draw.EmojiFont, emojis: Iterable[names.Emoji], size: int) -> list[Drawing]:
-    """Draw all that the font can draw; emoji that come out alike are one drawing.
+def render_glyphs(font: render.EmojiFont, emojis: Iterable[names.Emoji], size: int) -> list[Glyph]:
+    """Render emoji; those that the font renders to the same image share one glyph.
 
     Args:
-        font: draws them.
-        emojis: what to draw; what the font lacks is left out and counted in the log.
-        size: side in pixels.
+        font: the font.
+        emojis: what to render; those that the font lacks are left out and counted in the log.
+        size: the images' side in pixels.
     """
     alike: dict[bytes, list[names.Emoji]] = {}
     squares: dict[bytes, np.ndarray] = {}
     lacking = 0
     for e in emojis:
-        pixels = font.draw(e.sequence)
+        pixels = font.render(e.sequence)
         if pixels is None:
             lacking += 1
             continue
@@ -106,11 +106,11 @@ def drawings(font: draw.EmojiFont, emojis: Iterable[names.Emoji], size: int) -> 
         if digest not in squares:
             squares[digest] = images.square(pixels, size)
         alike.setdefault(digest, []).append(e)
-    _log.info("%d drawings of emoji; the font lacks %d emoji", len(squares), lacking)
-    return [Drawing(squares[digest], _visible(group)) for digest, group in alike.items()]
+    _log.info("%d glyphs of emoji; the font lacks %d emoji", len(squares), lacking)
+    return [Glyph(squares[digest], _visible(group)) for digest, group in alike.items()]
 
 
 def _visible(alike: list[names.Emoji]) -> tuple[names.Emoji, ...]:
-    """Of emoji that look alike, drop the skin tones if they look like no tone at all."""
+    """Drop the emoji with a skin tone if one without a tone looks the same."""
     without_tone = tuple(e for e in alike if not e.tones)
     return without_tone or tuple(alike)

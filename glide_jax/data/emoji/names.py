@@ -1,7 +1,8 @@
-"""What there is to draw, and how people say it; no font is needed here.
+"""The emoji that exist, and their captions; needs no font.
 
 Names come from the `emoji` package (Unicode's CLDR short names): 👩🏽‍🚒 is
-":woman_firefighter_medium_skin_tone:", here the name "woman firefighter" and the tone "medium".
+":woman_firefighter_medium_skin_tone:", which becomes the name "woman firefighter" and the tone
+"medium".
 """
 
 import dataclasses
@@ -28,7 +29,7 @@ _REWORDINGS = (
     (r"^family (\w+) (\w+) (\w+) (\w+)$", r"family, \1, \2, \3 and \4"),
     (r" facing right$", r", facing right"),
 )
-"""Names that are a list of parts → the words between them."""
+"""(pattern, replacement) of names that are a list of parts, to join the parts with words."""
 
 _PREPOSITION = re.compile(r",| (?:with|of|in|on|at|from|for|facing|behind|without|showing)\b")
 _ONE = ("man", "woman", "person")
@@ -41,9 +42,9 @@ class Emoji:
 
     Attributes:
         sequence: its code points.
-        name: what it shows, without skin tones.
-        tones: of TONES: one for each person where they differ, else one; () is the default yellow,
-            or no skin at all.
+        name: what it shows, without the skin tones.
+        tones: of TONES: one per person if they differ, else one; (): the default yellow, or no
+            skin at all.
     """
 
     sequence: str
@@ -52,7 +53,7 @@ class Emoji:
 
     @property
     def is_flag(self) -> bool:
-        """Whether it is the flag of a country, a region or an organisation."""
+        """Whether this is the flag of a country, a region or an organisation."""
         return ord(self.sequence[0]) in _FLAG_LETTERS or self.sequence.startswith(_SUBDIVISION_FLAG)
 
 
@@ -67,7 +68,7 @@ def vocabulary() -> list[Emoji]:
 
 
 def captions(e: Emoji) -> tuple[str, ...]:
-    """Return several wordings for one emoji, the plainest first."""
+    """Return several captions of an emoji, the plainest first."""
     if e.is_flag:
         return (f"flag of {e.name}", f"the flag of {e.name}", f"{e.name} flag")
     phrase = _with_article(e.name)
@@ -78,23 +79,23 @@ def captions(e: Emoji) -> tuple[str, ...]:
     return (f"{e.name}, {skin} tone{'s' * (len(e.tones) > 1)}", f"{phrase}{joint} {skin}")
 
 
-def kept_back(emojis: Iterable[Emoji]) -> frozenset[str]:
-    """Return the sequences of the test split: for two names in three, one tone of the five.
+def held_out(emojis: Iterable[Emoji]) -> frozenset[str]:
+    """Return the sequences of the test split: for two names in three, one of the five tones.
 
-    The name decides by its hash which tone, so all other tones of it stay in train and the same
-    ones are kept back wherever this runs. Someone facing right is the same person: both ways go
-    together. Couples are left out: train has their tones in other pairs.
+    The name's hash decides which tone, so the same ones are held out on every machine; all other
+    tones of the name are in train. Both directions that a person faces are held out together.
+    Couples are not held out, as train has their tones in other pairs.
     """
     emojis = list(emojis)
     couples = {e.name.split(",")[0] for e in emojis if len(e.tones) > 1}
     return frozenset(
         e.sequence
         for e in emojis
-        if e.tones and e.name.split(",")[0] not in couples and e.tones[0] == _tone_kept_back(e.name)
+        if e.tones and e.name.split(",")[0] not in couples and e.tones[0] == _tone_held_out(e.name)
     )
 
 
-def _tone_kept_back(name: str) -> str | None:
+def _tone_held_out(name: str) -> str | None:
     digest = hashlib.sha256(name.removesuffix(", facing right").encode()).digest()
     return TONES[digest[1] % len(TONES)] if digest[0] % 3 else None
 
@@ -111,7 +112,7 @@ def _parse(sequence: str, short_name: str) -> Emoji:
 
 
 def _with_article(name: str) -> str:
-    """Put "a" or "an" before what looks like one thing that has no name of its own."""
+    """Put "a" or "an" before a name that looks like a singular common noun."""
     head = _PREPOSITION.split(name)[0].split()
     is_proper = not name[0].isalpha() or name[0].isupper()
     is_plural = head[0] in _SEVERAL or re.search("[^su]s$", head[-1])

@@ -1,8 +1,8 @@
-"""Coloured shapes that stand left of, right of, above and below each other: "shapes/64".
+"""Coloured shapes left of, right of, above and below each other: "shapes/64".
 
-Made here, nothing is downloaded; the path is the folder to keep it in, "" TFDS's own. `test` shows
-what `train` shows; `compositional` shows colours of shapes, and relations of shapes, that `train`
-never does. `scorer` tells whether a picture is what a caption asserts.
+The data set is rendered, not downloaded; the path is the folder to keep it in, "" is TFDS's. `test`
+has the pairs of colour and shape, and the relations of shapes, that `train` has; `compositional`
+has others. `scorer` checks whether an image shows what a caption asserts.
 """
 
 from glide_jax.data.source import Source
@@ -10,14 +10,14 @@ from glide_jax.errors import unknown_name
 
 
 def prepare(variant: str, path: str) -> None:
-    """Draw the data set, once.
+    """Render the data set, once.
 
     Args:
-        variant: the pictures' side in pixels, "32", "64", "128" or "256".
+        variant: the images' side in pixels, "32", "64", "128" or "256".
         path: the folder to keep it in; "": TFDS_DATA_DIR, else TFDS's default.
 
     Raises:
-        UserError: unknown variant, no room.
+        UserError: unknown variant, or no room on the disk.
     """
     from glide_jax.data import prepared
 
@@ -25,10 +25,10 @@ def prepare(variant: str, path: str) -> None:
 
 
 def open_split(variant: str, path: str, split: str) -> Source:
-    """Open "train", "test", "compositional" or a slice of one; arguments as `prepare`.
+    """Open "train", "test", "compositional" or a slice of one; arguments as for `prepare`.
 
     Raises:
-        UserError: unknown variant or split, not prepared.
+        UserError: unknown variant or split, or not prepared.
     """
     from glide_jax.data import prepared
 
@@ -36,7 +36,7 @@ def open_split(variant: str, path: str, split: str) -> Source:
 
 
 def _builder(variant: str, path: str):
-    # Imported here: the scorer lives in this package and has no use for TFDS.
+    # Imported here, as the scorer is in this package and does without TFDS.
     from glide_jax.data import prepared
     from glide_jax.data.shapes import builder
 

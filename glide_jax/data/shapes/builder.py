@@ -1,4 +1,4 @@
-"""Draws the shapes data set once, as a TFDS builder: `shapes/32` to `shapes/256`."""
+"""The TFDS builder that renders the shapes data set, once: `shapes/32` to `shapes/256`."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ class ShapesConfig(tfds.core.BuilderConfig):
     """One data set on disk.
 
     Attributes:
-        size: the pictures' side in pixels.
+        size: the images' side in pixels.
     """
 
     size: int
 
 
 class Shapes(tfds.core.GeneratorBasedBuilder):
-    """One or two coloured shapes on a plain ground, captioned; record i of a split is scene i."""
+    """One or two coloured shapes on a background, captioned; record i of a split is scene i."""
 
     VERSION = tfds.core.Version("2.1.0")
     BUILDER_CONFIGS = [  # noqa: RUF012
@@ -38,8 +38,8 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="One or two coloured shapes, captioned. `compositional` shows pairs of "
-            "colour and shape, and relations of shapes, that `train` and `test` never show.",
+            description="One or two coloured shapes, captioned. `compositional` has pairs of "
+            "colour and shape, and relations of shapes, that `train` and `test` never have.",
             features=prepared.features(CLASSES),
             disable_shuffling=True,
         )
@@ -55,14 +55,14 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
 
 
 def example(split: str, index: int, size: int) -> Example:
-    """Draw and describe one scene.
+    """Render and caption one scene.
 
     Args:
         split: one of `scene.SPLITS`.
         index: 0 ≤ index < SPLITS[split].
-        size: the picture's side in pixels.
+        size: the image's side in pixels.
     """
     scene = sample_scene(split, index)
-    # What is new in a compositional scene may be its relation: the caption must ask for it.
+    # What is new in a compositional scene may be its relation: the caption must mention it.
     caption = describe(scene, generator(split, index, 1), always_relate=split == "compositional")
     return Example(render(scene, size), (caption.text,), caption.facts, label_of(scene))

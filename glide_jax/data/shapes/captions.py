@@ -1,4 +1,4 @@
-"""Says in varied English what a scene shows, and what exactly it said."""
+"""Captions of scenes in varied English, each with exactly what it asserts."""
 
 from typing import Any, NamedTuple
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from glide_jax.data.shapes.scene import CONVERSE, PLAIN, Object, Scene
 
-_SAYS_SIZE = 0.6  # share of objects whose size is named
-_SAYS_PLAIN = 0.25  # share of plain grounds that are named; any other always is
-_SAYS_RELATION = 0.92  # share of captions of two objects that say how they stand
+_NAMES_SIZE = 0.6  # share of objects whose size is named
+_NAMES_PLAIN = 0.25  # share of plain backgrounds that are named; all others always are
+_NAMES_RELATION = 0.92  # share of captions of two objects that name their relation
 
 _SIZE_WORDS = {"small": ("small", "small", "little"), "large": ("large", "large", "big")}
 _GREY_WORDS = ("grey", "grey", "gray")
 
-# {a} is the first object, {b} the second; what stands twice is drawn twice as often.
+# {a} is the first object, {b} the second; what is listed twice is sampled twice as often.
 _ONE = ("{a}", "{a}", "there is {a}", "just {a}", "{a} alone", "{a_apart}")
 _TWO = ("{a} and {b}", "there is {a} and {b}", "two shapes, {a} and {b}")
 _TWO_RELATED = (
@@ -43,23 +43,23 @@ _PLACE = {
     "above": "at the top",
     "below": "at the bottom",
 }
-_GROUND = (
-    "{said}{comma} on a {ground} background",
-    "{said}{comma} on a {ground} background",
-    "{said}{comma} on {ground}",
-    "{said}{comma} against a {ground} background",
-    "on a {ground} background, {said}",
+_BACKGROUND = (
+    "{text}{comma} on a {background} background",
+    "{text}{comma} on a {background} background",
+    "{text}{comma} on {background}",
+    "{text}{comma} against a {background} background",
+    "on a {background} background, {text}",
 )
 
 
 class Caption(NamedTuple):
-    """A wording and what it asserts, no more.
+    """A caption and all that it asserts.
 
     Attributes:
         text: lower-case English without a full stop, at most 20 words.
         facts: {"objects": [{"shape", "colour", "size"}, …], "relation", "background"}, JSON-able.
-            size, relation and background are None where the text is silent. The first object
-            stands so to the second: the relation as the text words it, the objects in that order.
+            size, relation and background are None where the text doesn't mention them. Objects
+            and relation are in the text's order: the first object is `relation` the second.
     """
 
     text: str
@@ -67,32 +67,32 @@ class Caption(NamedTuple):
 
 
 def describe(scene: Scene, rng: np.random.Generator, always_relate: bool) -> Caption:
-    """Word a caption that is true of a scene.
+    """Return a caption that is true of a scene.
 
     Args:
-        scene: what the picture shows.
-        rng: decides what is said, and how.
-        always_relate: with two objects, never leave out how they stand.
+        scene: the scene.
+        rng: chooses what is mentioned, and the wording.
+        always_relate: whether a caption of two objects always names their relation.
     """
     objects, relation = scene.objects, scene.relation
     if relation is not None and rng.random() < 0.5:
         objects, relation = objects[::-1], CONVERSE[relation]
-    if not always_relate and rng.random() >= _SAYS_RELATION:
+    if not always_relate and rng.random() >= _NAMES_RELATION:
         relation = None
-    says_ground = scene.background != PLAIN or rng.random() < _SAYS_PLAIN
-    background = scene.background if says_ground else None
-    sizes = [o.size if rng.random() < _SAYS_SIZE else None for o in objects]
+    names_background = scene.background != PLAIN or rng.random() < _NAMES_PLAIN
+    background = scene.background if names_background else None
+    sizes = [o.size if rng.random() < _NAMES_SIZE else None for o in objects]
     template = _template(len(objects), relation, rng)
-    said = template.format(**_words(objects, sizes, relation, rng))
+    text = template.format(**_words(objects, sizes, relation, rng))
     if background is not None:
         comma = "" if template.endswith(("{a}", "{b}")) else ","
-        ground = _choose(rng, _GREY_WORDS) if background == "grey" else background
-        said = _choose(rng, _GROUND).format(said=said, comma=comma, ground=ground)
+        name = _choose(rng, _GREY_WORDS) if background == "grey" else background
+        text = _choose(rng, _BACKGROUND).format(text=text, comma=comma, background=name)
     asserted = [
         {"shape": o.shape, "colour": o.colour, "size": size}
         for o, size in zip(objects, sizes, strict=True)
     ]
-    return Caption(said, {"objects": asserted, "relation": relation, "background": background})
+    return Caption(text, {"objects": asserted, "relation": relation, "background": background})
 
 
 def _template(count: int, relation: str | None, rng: np.random.Generator) -> str:
@@ -107,7 +107,7 @@ def _words(
     relation: str | None,
     rng: np.random.Generator,
 ) -> dict[str, str]:
-    """Return what a template's names stand for."""
+    """Return the values of a template's names."""
     shown = list(zip(objects, sizes, strict=True))
     words = dict(zip("ab", (_noun(o, size, rng) for o, size in shown), strict=False))
     words["a_apart"] = f"{_noun(objects[0], sizes[0], rng, colour=False)}, {objects[0].colour}"
@@ -120,7 +120,7 @@ def _words(
 
 
 def _noun(o: Object, size: str | None, rng: np.random.Generator, colour: bool = True) -> str:
-    """Return "a large red circle", "an orange ring", without colour "a small cross"."""
+    """Return "a large red circle", "an orange ring" or, without colour, "a small cross"."""
     words = [_choose(rng, _SIZE_WORDS[size])] if size else []
     words += [o.colour, o.shape] if colour else [o.shape]
     article = "an" if words[0][0] in "aeiou" else "a"

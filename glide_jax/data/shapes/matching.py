@@ -1,8 +1,8 @@
-"""Names the shape of a blob: the best overlap with rendered templates.
+"""The shape of a blob: that of the rendered template with the best overlap.
 
-Blob and templates are laid into one frame, centroid at (0, 0) and area 1, so that neither place nor
-size has to be searched for. The templates of a shape are leaned, stretched and blurred a little: a
-drawing need not be perfect to be recognised, and a picture enlarged from 16×16 is soft.
+Blobs and templates are normalised to one frame, centroid at (0, 0) and area 1, so that there is no
+search over position and size. The templates of a shape are rotated, stretched and blurred a little:
+a sample need not be perfect to be recognised, and an image enlarged from 16×16 is blurred.
 """
 
 import functools
@@ -23,23 +23,26 @@ _OVERLAP_NEEDED = {
     "cross": 0.70,
     "ring": 0.66,
 }
-"""Less is no such shape: thin ones stray more when drawn badly, a diamond half fits a circle."""
+"""The least overlap with which a blob counts as the shape.
+
+Thin shapes get the least, as small errors cost them most; a diamond fits a circle quite well.
+"""
 
 _SIDE = 32  # pixels of the frame
 _HALF = 1.25  # the frame reaches from −_HALF to _HALF, in units of sqrt(area)
-_FINE = 96  # pixels of the rendering that a template is taken from, 2 diameters wide
-_LEANS = (-0.2, 0.0, 0.2)  # radians
+_FINE = 96  # pixels of the rendering that a template is made from, 2 diameters wide
+_ROTATIONS = (-0.2, 0.0, 0.2)  # radians
 _STRETCHES = (0.85, 1.0, 1.18)  # width over height
-_BLURS = (0.0, 0.06, 0.12)  # σ, of the diameter; the last is a small shape drawn at 16×16
+_BLURS = (0.0, 0.06, 0.12)  # σ in diameters; the last is a small shape rendered at 16×16
 
 
 class Match(NamedTuple):
-    """What a blob looks like.
+    """The best template for a blob.
 
     Attributes:
-        shape: the shape with the best overlap; None if that is too little for this shape.
+        shape: the shape with the best overlap; None if the overlap is too small for it.
         overlap: Σ min / Σ max of blob and template, in [0, 1].
-        across: the diameter of the best shape if it has the blob's area, in pixels.
+        across: the diameter in pixels of the best shape with the blob's area.
     """
 
     shape: str | None
@@ -48,7 +51,7 @@ class Match(NamedTuple):
 
 
 def match_shape(alpha: np.ndarray) -> Match:
-    """Compare a blob with every template.
+    """Match a blob against every template.
 
     Args:
         alpha: f32[h w] in [0, 1], how much of each pixel the blob covers; not all 0.
@@ -62,8 +65,15 @@ def match_shape(alpha: np.ndarray) -> Match:
     return Match(shape if overlap >= _OVERLAP_NEEDED[shape] else None, overlap, across)
 
 
-def stands_out_most(contrast: np.ndarray) -> np.ndarray:
-    """Return which of a blob's pixels (f[n]: how far from the ground) show its pure colour."""
+def strongest(contrast: np.ndarray) -> np.ndarray:
+    """Return which pixels of a blob show its pure colour.
+
+    Args:
+        contrast: f[n], the distance of each pixel's colour from the background.
+
+    Returns:
+        bool[n].
+    """
     return contrast >= 0.75 * np.quantile(contrast, 0.9)
 
 
@@ -79,18 +89,18 @@ def centroid(alpha: np.ndarray) -> tuple[float, float]:
 
 @functools.cache
 def _templates() -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Return frames f32[n _SIDE²], the shape of each, and its area f32[n] if it were 1 across."""
+    """Return (frames f32[n _SIDE²], the shape of each, its area f32[n] at diameter 1)."""
     axis = (np.arange(_FINE) + 0.5) / _FINE * 2 - 1
     frames, shapes, areas = [], [], []
-    for shape, lean, stretch in itertools.product(SHAPES, _LEANS, _STRETCHES):
-        x = (np.cos(lean) * axis[None, :] + np.sin(lean) * axis[:, None]) / np.sqrt(stretch)
-        y = (np.cos(lean) * axis[:, None] - np.sin(lean) * axis[None, :]) * np.sqrt(stretch)
+    for shape, rotation, stretch in itertools.product(SHAPES, _ROTATIONS, _STRETCHES):
+        x = (np.cos(rotation) * axis[None, :] + np.sin(rotation) * axis[:, None]) / np.sqrt(stretch)
+        y = (np.cos(rotation) * axis[:, None] - np.sin(rotation) * axis[None, :]) * np.sqrt(stretch)
         sharp = coverage(shape, x, y, _FINE / 2)
         for blur in _BLURS:
             soft = ndimage.gaussian_filter(sharp, blur * _FINE / 2, mode="constant")
-            # The reader takes a blob's strongest part for its pure colour, however soft it is.
+            # `reading` takes a blob's strongest pixels for its pure colour, however blurred.
             visible = soft[soft > 0.2]
-            soft = np.minimum(soft / np.median(visible[stands_out_most(visible)]), 1)
+            soft = np.minimum(soft / np.median(visible[strongest(visible)]), 1)
             frames.append(_normalised(soft))
             shapes.append(shape)
             areas.append(soft.sum() * (2 / _FINE) ** 2)
@@ -98,7 +108,7 @@ def _templates() -> tuple[np.ndarray, list[str], np.ndarray]:
 
 
 def _normalised(alpha: np.ndarray) -> np.ndarray:
-    """Lay a blob into the frame: f32[_SIDE²], centroid in the middle, area 1."""
+    """Resample a blob into the frame: f32[_SIDE²], centroid in the middle, area 1."""
     row, column = centroid(alpha)
     reach = ((np.arange(_SIDE) + 0.5) / _SIDE * 2 - 1) * _HALF * np.sqrt(alpha.sum())
     rows, columns = np.meshgrid(row + reach, column + reach, indexing="ij")

@@ -1,4 +1,4 @@
-"""Draws a scene at any resolution, edges smoothed by the exact distance to them."""
+"""Renders a scene at any resolution, antialiased by the signed distance to the edges."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,11 @@ Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def render(scene: Scene, resolution: int) -> np.ndarray:
-    """Draw a scene.
+    """Render a scene.
 
     Args:
-        scene: what to draw.
-        resolution: r, the picture's side in pixels.
+        scene: the scene.
+        resolution: r, the image's side in pixels.
 
     Returns:
         uint8[r r 3], RGB.
@@ -32,24 +32,24 @@ def render(scene: Scene, resolution: int) -> np.ndarray:
 
 
 def coverage(shape: str, x: np.ndarray, y: np.ndarray, pixels_across: float) -> np.ndarray:
-    """Return how much of each pixel a shape of diameter 1 around (0, 0) covers.
+    """Return the fraction of each pixel that a shape of diameter 1 around (0, 0) covers.
 
     Args:
         shape: one of `scene.SHAPES`.
-        x, y: f[h w] or broadcasting to it, the pixels' centres, y down.
+        x, y: f[h w], or arrays that broadcast to it: the pixels' centres, y down.
         pixels_across: the shape's diameter in pixels.
 
     Returns:
-        f32[h w] in [0, 1]: 0.5 − signed distance, clipped. Exact for edges along the
-        grid, a little too full at tips.
+        f32[h w] in [0, 1]: 0.5 − signed distance in pixels, clipped. Exact for edges along the
+        pixel grid, slightly too large at tips.
     """
     distance = _DISTANCES[shape](x, y)
     return np.clip(0.5 - distance * pixels_across, 0.0, 1.0).astype(np.float32)
 
 
 def _span(centre: float, across: float, resolution: int) -> slice:
-    """Return the pixels that an object can touch, along one axis."""
-    reach = 0.6 * across * resolution + 1  # a star's tips stand out a little
+    """Return the range of pixels that an object can cover, along one axis."""
+    reach = 0.6 * across * resolution + 1  # a star's tips reach beyond its diameter
     middle = centre * resolution
     return slice(max(int(middle - reach), 0), min(int(middle + reach) + 1, resolution))
 

@@ -1,4 +1,4 @@
-"""Says whether a picture of `shapes` is what its caption asserts."""
+"""Scores whether an image of `shapes` shows what its caption asserts."""
 
 import dataclasses
 import itertools
@@ -8,29 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from glide_jax.data.shapes.reading import Reading, SeenObject, read_picture
+from glide_jax.data.shapes.reading import Reading, SeenObject, read_image
 from glide_jax.data.shapes.scene import relation_holds
 
-__all__ = ["Reading", "Score", "SeenObject", "read_picture", "score", "score_reading"]
+__all__ = ["Reading", "Score", "SeenObject", "read_image", "score", "score_reading"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How a picture answers its caption. None: the caption asserts nothing of the kind.
+    """How well an image fits its caption. None: the caption asserts nothing of the kind.
 
-    Where as many objects are read as asserted, they are matched one to one so that the most shapes
-    and colours agree. `relation` and `size` are judged on that matching, and False if there is
-    none: another number of objects, or two matchings that agree equally well.
+    If as many objects are read as asserted, they are matched one to one so that the most shapes and
+    colours agree. `relation` and `size` refer to that matching and are False if there is none: if
+    the number of objects differs, or two matchings agree equally well.
 
     Attributes:
-        colour: the colours read are those asserted, each as often: one extra object is an error.
-        shape: the shapes read are those asserted, each as often.
-        relation: the first object's match stands to the second's as asserted: on that side, and
-            at least as far apart on the relation's axis as on the other.
+        colour: the colours read are those asserted, with the same counts.
+        shape: the shapes read are those asserted, with the same counts.
+        relation: the matches of the two objects have the asserted relation: on that side, and
+            at least as far apart along the relation's axis as along the other.
         size: every asserted size is that of the object's match.
         background: the background read is the asserted one.
-        all: the number of objects is right, each asserted object is matched by one of its shape
-            AND colour, and the asserted relation, if any, holds. Size and background don't count.
+        all: the number of objects is right, each asserted object has a match of its shape AND
+            colour, and the asserted relation, if any, holds. Size and background don't count.
     """
 
     colour: bool
@@ -42,17 +42,22 @@ class Score:
 
 
 def score(image: np.ndarray, facts: Mapping[str, Any]) -> Score:
-    """Read a picture and hold it against what a caption asserts.
+    """Read an image and compare it with what a caption asserts.
 
     Args:
         image: uint8[h w 3], or float[h w 3] in [-1, 1].
         facts: as in `captions.Caption`.
     """
-    return score_reading(read_picture(image), facts)
+    return score_reading(read_image(image), facts)
 
 
 def score_reading(reading: Reading, facts: Mapping[str, Any]) -> Score:
-    """Hold what was read from a picture against what a caption asserts."""
+    """Compare what was read from an image with what a caption asserts.
+
+    Args:
+        reading: as `read_image` returns it.
+        facts: as in `captions.Caption`.
+    """
     asserted, background = facts["objects"], facts["background"]
     matching = _best_matching(asserted, reading.objects)
     bound = matching is not None and _agreement(asserted, matching) == 2 * len(asserted)
@@ -73,7 +78,7 @@ Asserted = Sequence[Mapping[str, str | None]]
 def _best_matching(
     asserted: Asserted, seen: tuple[SeenObject, ...]
 ) -> tuple[SeenObject, ...] | None:
-    """Return the seen objects in the asserted order; None if no single order is best."""
+    """Return the objects read, in the order of those asserted; None if no single order is best."""
     if len(asserted) != len(seen):
         return None
     orders = sorted(itertools.permutations(seen), key=lambda order: -_agreement(asserted, order))
@@ -82,7 +87,7 @@ def _best_matching(
 
 
 def _agreement(asserted: Asserted, seen: tuple[SeenObject, ...]) -> int:
-    """Count the shapes and colours that agree."""
+    """Return how many shapes and colours agree."""
     return sum(
         (a["shape"] == s.shape) + (a["colour"] == s.colour)
         for a, s in zip(asserted, seen, strict=True)

@@ -8,7 +8,7 @@
 A transform of x_0_hat hands on the changed one, and the eps that with x_t says the same. Pixels
 that it leaves alone keep the model's own eps, bit for bit.
 
-`schedule` is always the whole one that the model was trained on, since t counts its steps.
+`schedule` is always the full one that the model was trained on, since t counts its steps.
 """
 
 from glide_jax.diffusion.guidance.classifier_free import classifier_free, guidance_interval

@@ -10,7 +10,7 @@ def classifier_free(stacked: Denoiser, guidance_scale: Array | float) -> Denoise
     """eps = uncond + s (cond - uncond) (GLIDE, Nichol et al. 2021, sec. 2.3), in one call.
 
     Args:
-        stacked: a Denoiser of batches 2b: b pictures with their condition, then the same b with
+        stacked: a Denoiser of batches 2b: b images with their condition, then the same b with
             the null condition.
         guidance_scale: s, f32[] or f32[b]; 1: the conditional alone, 0: the null alone.
 
@@ -45,7 +45,7 @@ def guidance_interval(
     computed: half the work. Another interval does not compile again.
 
     Args:
-        guided: classifier_free(…), or any other; its pictures must all be at the same t.
+        guided: classifier_free(…), or any other; its images must all be at the same t.
         conditional: the same model with the condition alone, of batches b.
         interval: f32[2] in [0, 1], shares of the original process; (0, 1): always guided.
         num_steps: T, of the original schedule.

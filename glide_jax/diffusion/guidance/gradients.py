@@ -1,6 +1,6 @@
 """Guidance by the gradient of log p(y | x_t): a classifier's, or CLIP's.
 
-It comes outermost: what it does to a picture is not cut to [-1, 1] again. Which of the two shifts
+It comes outermost: what it does to an image is not cut to [-1, 1] again. Which of the two shifts
 a sampler needs is its gradient_shifts.
 """
 
@@ -18,11 +18,11 @@ already in it."""
 
 
 def gradient_of(log_probability: Callable[[Array, Array], Array]) -> Gradient:
-    """The gradient of a log probability with respect to each picture.
+    """The gradient of a log probability with respect to each image.
 
     Args:
         log_probability: (x_t: f32[b h w c], t: i32[b]) → f32[b], nats, times the guidance scale;
-            a picture's may depend on that picture alone.
+            an image's may depend on that image alone.
     """
     return jax.grad(lambda x_t, t: log_probability(x_t, t).sum())
 

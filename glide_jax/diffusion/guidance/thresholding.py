@@ -1,4 +1,4 @@
-"""Keeping x_0_hat where pictures are."""
+"""Keeping x_0_hat where images are."""
 
 import jax.numpy as jnp
 
@@ -13,7 +13,7 @@ def clip_x_0(denoiser: Denoiser, schedule: Schedule, limit: Array | float = 1.0)
     Args:
         denoiser: any.
         schedule: the one it was trained on, every step.
-        limit: f32[] > 0; pictures are in [-1, 1].
+        limit: f32[] > 0; images are in [-1, 1].
     """
     return on_x_0_hat(denoiser, schedule, lambda x_0_hat: jnp.clip(x_0_hat, -limit, limit))
 
@@ -24,7 +24,7 @@ def dynamic_threshold(denoiser: Denoiser, schedule: Schedule, quantile: Array | 
     Args:
         denoiser: any.
         schedule: the one it was trained on, every step.
-        quantile: f32[] in [0, 1]; s is this quantile of a picture's |x_0_hat|, but at least 1.
+        quantile: f32[] in [0, 1]; s is this quantile of an image's |x_0_hat|, but at least 1.
     """
 
     def threshold(x_0_hat: Array) -> Array:

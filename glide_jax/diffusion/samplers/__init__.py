@@ -1,9 +1,9 @@
-"""Ways to take one step back. A sampler is a pair of pure functions; `sample` drives it.
+"""Samplers: pure functions that take one step of the reverse process; `sample` loops over them.
 
-To add one: a file with a function that returns its Sampler, and a line in SAMPLERS. The shared
-suite in tests/diffusion/samplers_test.py then holds it to what every sampler must do.
+To add one, write a file with a function that returns its Sampler, and add a line to SAMPLERS. The
+shared suite in tests/diffusion/samplers_test.py then tests what every sampler must do.
 
-`repaint` makes another sampler of a sampler: one that keeps the known pixels of a picture.
+`repaint` wraps a sampler so that it keeps the known pixels of an image.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from glide_jax.diffusion.samplers.euler import euler
 from glide_jax.diffusion.samplers.heun import heun
 from glide_jax.diffusion.samplers.plms import plms
 from glide_jax.diffusion.samplers.repaint import repaint
-from glide_jax.diffusion.samplers.sampler import Noise, Sampler, one_draw
+from glide_jax.diffusion.samplers.sampler import Noise, Sampler, fixed_noise
 from glide_jax.types import Array
 
 SAMPLERS: dict[str, Callable[[Array | float], Sampler]] = {
@@ -27,8 +27,8 @@ SAMPLERS: dict[str, Callable[[Array | float], Sampler]] = {
     "euler": lambda eta: euler(),
     "heun": lambda eta: heun(),
 }
-"""Sampler name → factory of eta, the share of noise put back; samplers with a fixed share ignore
-it."""
+"""Sampler name → factory of eta, the share of noise that each step adds; samplers whose share is
+fixed ignore it."""
 
 __all__ = [
     "SAMPLERS",
@@ -38,8 +38,8 @@ __all__ = [
     "ddpm",
     "dpm_solver_pp",
     "euler",
+    "fixed_noise",
     "heun",
-    "one_draw",
     "plms",
     "repaint",
 ]

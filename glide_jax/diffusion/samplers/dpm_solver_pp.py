@@ -1,18 +1,18 @@
-"""DPM-Solver++(2M): x_0 foreseen from the last two looks."""
+"""DPM-Solver++(2M): x_0 extrapolated from the last two evaluations."""
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from glide_jax.diffusion.gaussian import at
-from glide_jax.diffusion.samplers.sampler import Sampler, look
+from glide_jax.diffusion.samplers.sampler import Sampler, evaluate
 from glide_jax.types import Array
 
 
 class _State(NamedTuple):
-    """looks: i32[], taken so far; x_0_hat: f32[b h w c], of the last one."""
+    """evaluations: i32[], how many so far; x_0_hat: f32[b h w c], of the last one."""
 
-    looks: Array
+    evaluations: Array
     x_0_hat: Array
 
 
@@ -25,21 +25,21 @@ def dpm_solver_pp() -> Sampler:
                   + sqrt(alpha_bar_prev) (1 - exp(-h)) d,
         d = x_0_hat + (h / h_last) / 2 (x_0_hat - x_0_hat of the step before).
 
-    The first step has no step before, and the last goes to h = ∞: there d = x_0_hat, the first
-    order, and the last step's result is x_0_hat itself. Steps of equal growth of log_snr suit it
-    best: `logsnr20`, see schedule.kept_timesteps.
+    The first step has none before it, and in the last h = ∞: both use the first order, d = x_0_hat,
+    and the last step returns x_0_hat itself. Steps at equal distances in log_snr suit it best:
+    `logsnr20`, see schedule.kept_timesteps.
     """
 
     def init(x_T):
         return _State(jnp.array(0, jnp.int32), jnp.zeros_like(x_T))
 
     def update(denoiser, schedule, i, x_t, state, noise):
-        _, x_0_hat = look(denoiser, schedule, i, x_t)
+        _, x_0_hat = evaluate(denoiser, schedule, i, x_t)
         half = 0.5 * schedule.log_snr
         h = jnp.where(i > 0, half[i - 1] - half[i], jnp.inf)
-        # Past the noisiest step there is nothing, but that one is the first of its run.
+        # The noisiest step has no step before it, but it is the first, of first order.
         h_last = half[i] - half[jnp.minimum(i + 1, schedule.num_steps - 1)]
-        second_order = (state.looks > 0) & (i > 0)
+        second_order = (state.evaluations > 0) & (i > 0)
         slope = jnp.where(second_order, h / (2 * h_last), 0.0)
         d = x_0_hat + slope * (x_0_hat - state.x_0_hat)
         noise_left = jnp.sqrt(at(schedule.one_minus_alpha_bar_prev, i, x_t)) / (
@@ -47,6 +47,6 @@ def dpm_solver_pp() -> Sampler:
         )
         signal = jnp.sqrt(at(schedule.alpha_bar_prev, i, x_t))
         x_prev = noise_left * x_t - signal * jnp.expm1(-h) * d
-        return x_prev, _State(state.looks + 1, x_0_hat), x_0_hat
+        return x_prev, _State(state.evaluations + 1, x_0_hat), x_0_hat
 
     return Sampler(init, update, "score")

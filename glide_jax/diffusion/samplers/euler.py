@@ -1,6 +1,6 @@
-"""Euler's rule on the probability-flow ODE."""
+"""Euler's method for the probability-flow ODE."""
 
-from glide_jax.diffusion.samplers.sampler import Sampler, look, nothing, x_prev_from
+from glide_jax.diffusion.samplers.sampler import Sampler, evaluate, no_state, x_prev_from
 
 
 def euler() -> Sampler:
@@ -11,12 +11,12 @@ def euler() -> Sampler:
 
         x̄_{t-1} = x̄_t + (sigma_{t-1} - sigma_t) eps = x_0_hat + sigma_{t-1} eps,
 
-    the second since x̄_t = x_0_hat + sigma_t eps. It is what is computed: where sigma_t is 10⁴,
-    the first would lose x_0_hat to rounding. So this is ddim(0), word for word.
+    the second since x̄_t = x_0_hat + sigma_t eps. The code computes the second: where sigma_t is
+    10⁴, the first would lose x_0_hat to rounding. It is the same formula as ddim(0).
     """
 
     def update(denoiser, schedule, i, x_t, state, noise):
-        prediction, x_0_hat = look(denoiser, schedule, i, x_t)
+        prediction, x_0_hat = evaluate(denoiser, schedule, i, x_t)
         return x_prev_from(schedule, i, x_0_hat, prediction.eps), state, x_0_hat
 
-    return Sampler(nothing, update, "score")
+    return Sampler(no_state, update, "score")

@@ -1,31 +1,31 @@
-"""RePaint: any sampler, made to keep the known pixels of a picture."""
+"""RePaint: any sampler, wrapped so that it keeps the known pixels of an image."""
 
 import jax
 import jax.numpy as jnp
 
 from glide_jax.diffusion.gaussian import at
-from glide_jax.diffusion.samplers.sampler import Sampler, one_draw, x_prev_from
+from glide_jax.diffusion.samplers.sampler import Sampler, fixed_noise, x_prev_from
 from glide_jax.types import Array
 
 
 def repaint(sampler: Sampler, image: Array, mask: Array, resamples: int) -> Sampler:
     """Inpainting with a model that was not trained for it (Lugmayr et al. 2022, algorithm 1).
 
-    After each step the known pixels are drawn from q(x_{t-1} | image). The step is then taken
-    back, x_t ~ q(x_t | x_{t-1}), and done again, so that what is drawn and what is known grow
-    together; the last step, which ends without noise, is done once. Every time the sampler starts
-    from the state it had before the step: its memory is of steps, not of attempts.
+    After each step the known pixels are sampled from q(x_{t-1} | image). The step is then undone,
+    x_t ~ q(x_t | x_{t-1}), and repeated, so that known and unknown pixels become consistent; the
+    last step, which ends without noise, is done once. Each repetition starts from the sampler's
+    state before the step.
 
-    Step by step it asks for the draws 0 … 3 resamples - 1, see Noise.
+    It uses noise(0) … noise(3 resamples - 1) of each step, see Noise.
 
     Args:
         sampler: any.
         image: f32[b h w c] in [-1, 1].
-        mask: f32[b h w 1], 1 where the pixel is KEPT, 0 where it is drawn anew.
-        resamples: how often each step is done, 1 or more; the paper takes 10. Static.
+        mask: f32[b h w 1], 1 where the pixel is KEPT, 0 where it is sampled.
+        resamples: how often each step is done, 1 or more; 10 in the paper. Static.
 
     Returns:
-        A Sampler whose pictures have the image's own pixels where it is kept.
+        A Sampler whose results equal `image` where the mask is 1.
 
     Raises:
         ValueError: resamples below 1.
@@ -39,13 +39,13 @@ def repaint(sampler: Sampler, image: Array, mask: Array, resamples: int) -> Samp
 
         def attempt(u, carry):
             x_prev, _, _ = carry
-            taken_back = kept * x_prev + jnp.sqrt(at(schedule.beta, i, x_t)) * noise(3 * u + 2)
-            start = jnp.where(u > 0, taken_back, x_t)
+            noised_again = kept * x_prev + jnp.sqrt(at(schedule.beta, i, x_t)) * noise(3 * u + 2)
+            start = jnp.where(u > 0, noised_again, x_t)
             x_prev, new, x_0_hat = sampler.update(
-                denoiser, schedule, i, start, state, one_draw(noise(3 * u))
+                denoiser, schedule, i, start, state, fixed_noise(noise(3 * u))
             )
-            known = x_prev_from(schedule, i, image, noise(3 * u + 1))
-            return mask * known + (1 - mask) * x_prev, new, x_0_hat
+            known_pixels = x_prev_from(schedule, i, image, noise(3 * u + 1))
+            return mask * known_pixels + (1 - mask) * x_prev, new, x_0_hat
 
         attempts = jnp.where(i > 0, resamples, 1)
         return jax.lax.fori_loop(0, attempts, attempt, (x_t, state, x_t))

@@ -1,4 +1,4 @@
-"""What a sampler is, and what several of them need."""
+"""The Sampler interface, and helpers of several samplers."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -10,21 +10,21 @@ from glide_jax.diffusion.schedule import Schedule
 from glide_jax.types import Array, Denoiser, Prediction
 
 Noise = Callable[[Array | int], Array]
-"""k → f32[b h w c], the k-th of this step's independent standard normals. Most samplers need no
-more than noise(0)."""
+"""k → f32[b h w c], the k-th independent standard normal sample of this step. Most samplers use
+noise(0) only."""
 
 
 class Sampler(NamedTuple):
-    """How steps are taken.
+    """How one step of the reverse process is taken.
 
     Attributes:
-        init: x_T: f32[b h w c] → state, a pytree of arrays, new for every run; () if the sampler
-            remembers nothing.
+        init: x_T: f32[b h w c] → the initial state, a pytree of arrays; () for a sampler without
+            state, see no_state.
         update: (denoiser, schedule, i: i32[], x_t, state, noise: Noise) → (x_prev, state,
-            x_0_hat), with i an index into the schedule; pictures f32[b h w c]. x_prev has
-            alpha_bar_prev[i] left of x_0; at i = 0 it is the picture.
-        gradient_shifts: what a gradient of log p(y | x_t) has to change for this sampler: the
-            `mean` of p(x_{t-1} | x_t), see guidance.shift_mean, or the `score`, see
+            x_0_hat), with i an index into the schedule; images f32[b h w c]. x_prev has the
+            noise level of alpha_bar_prev[i]; at i = 0 it is the image.
+        gradient_shifts: what guidance by a gradient of log p(y | x_t) changes with this sampler:
+            the `mean` of p(x_{t-1} | x_t), see guidance.shift_mean, or the `score`, see
             guidance.shift_score.
     """
 
@@ -33,20 +33,22 @@ class Sampler(NamedTuple):
     gradient_shifts: Literal["mean", "score"]
 
 
-def nothing(x_T: Array) -> tuple[()]:
-    """The init of a sampler that remembers nothing."""
+def no_state(x_T: Array) -> tuple[()]:
+    """The `init` of a sampler without state."""
     return ()
 
 
-def look(denoiser: Denoiser, schedule: Schedule, i: Array, x_t: Array) -> tuple[Prediction, Array]:
-    """What the denoiser says of x_t, told the original t, and its x_0_hat; i: i32[]."""
+def evaluate(
+    denoiser: Denoiser, schedule: Schedule, i: Array, x_t: Array
+) -> tuple[Prediction, Array]:
+    """The denoiser's prediction at x_t and step i, i32[], and its x_0_hat, f32[b h w c]."""
     t = jnp.broadcast_to(schedule.timesteps[i], x_t.shape[:1])
     prediction = denoiser(x_t, t)
     return prediction, x_0_hat_of(schedule, i, x_t, prediction)
 
 
 def x_prev_from(schedule: Schedule, i: Array, x_0: Array, eps: Array) -> Array:
-    """x_{t-1} made of x_0 and eps, as gaussian's (a) says; at i = 0 x_0 itself.
+    """x_{t-1} from x_0 and eps, by (a) in gaussian.py; at i = 0 x_0 itself.
 
     Args:
         schedule: of S steps.
@@ -63,7 +65,7 @@ def x_prev_from(schedule: Schedule, i: Array, x_0: Array, eps: Array) -> Array:
 
 
 def sigmas(schedule: Schedule, i: Array, like: Array) -> tuple[Array, Array]:
-    """Noise to signal, sqrt((1 - alpha_bar) / alpha_bar), at a step and at the one before it.
+    """Noise-to-signal ratio, sqrt((1 - alpha_bar) / alpha_bar), at a step and the next less noisy.
 
     This is Karras et al. 2022's sigma, of x_t / sqrt(alpha_bar) = x_0 + sigma eps.
 
@@ -80,15 +82,15 @@ def sigmas(schedule: Schedule, i: Array, like: Array) -> tuple[Array, Array]:
     return here, jnp.sqrt(at(left, i, like) / at(signal, i, like))
 
 
-def one_draw(noise: Array) -> Noise:
-    """The Noise that has this one draw, f32[b h w c], and raises ValueError for any other."""
+def fixed_noise(noise: Array) -> Noise:
+    """A Noise of one given sample, f32[b h w c]; it raises ValueError for any k but 0."""
 
-    def draw(k: Array | int) -> Array:
+    def sample(k: Array | int) -> Array:
         if not (isinstance(k, int) and k == 0):
             raise ValueError(
-                "there is one draw of noise for each step, and the sampler asks for more; "
-                "give keys instead of noise"
+                "this sampler needs several samples of noise a step, but `noise` has one; "
+                "pass keys instead of noise"
             )
         return noise
 
-    return draw
+    return sample

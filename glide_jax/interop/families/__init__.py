@@ -1,6 +1,6 @@
 """The published model families, one module each.
 
-A module offers what `Family` lists; a new one is one more line of FAMILIES.
+A module has what `Family` lists; a new family is a module and a line in FAMILIES.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,16 +21,16 @@ from glide_jax.interop.tables import Rule
 
 
 class Family(Protocol):
-    """What a module of a family offers.
+    """The interface of a family's module.
 
     Attributes:
         NAME: of the family.
-        SIZES: (what it is, the key of an array, which of its axes tells it), for people to read.
-        is_mine: whether a state dict with these keys is such a model's.
-        build: (state dict, the reference's options) → the model, without weights. Options that
-            make no sense raise UserError; one that is missing, KeyError.
-        rules: model → its table, whichever order its attention was published in.
-        options: model → the options that `build` makes it from, by the reference's names.
+        SIZES: (label, key of an array, axis whose length is the size), for `glide-jax info`.
+        is_mine: whether a state dict with these keys belongs to the family.
+        build: (state dict, the reference's options) → the model, without weights. Invalid options
+            raise UserError; a missing one raises KeyError.
+        rules: model → its table, in the order that its attention was published in.
+        options: model → the reference's options that `build` makes it from.
     """
 
     @property
@@ -50,11 +50,11 @@ FAMILIES: dict[type, Family] = {
     ClipImageConfig: clip_image,
     ClipTextConfig: clip_text,
 }
-"""The class of a model's config → its family."""
+"""Class of a model's config → family."""
 
 
 def of_keys(keys: Collection[str]) -> Family:
-    """The family whose state dicts have such keys. Raises UserError: nobody's."""
+    """The family whose state dicts have such keys. Raises UserError if there is none."""
     for family in FAMILIES.values():
         if family.is_mine(keys):
             return family

@@ -28,16 +28,16 @@ _BY_HEAD = "by_head"
 
 def is_mine(keys: Collection[str]) -> bool:
     """Whether a state dict with these keys is an ADM model's."""
-    whole = any(key.startswith("output_blocks.") for key in keys)
-    return whole and not any(key.startswith(_NOT_ADM) for key in keys)
+    has_decoder = any(key.startswith("output_blocks.") for key in keys)
+    return has_decoder and not any(key.startswith(_NOT_ADM) for key in keys)
 
 
 def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> Model:
-    """The model that the options ask for; the number of classes is the state dict's.
+    """The model of these options; the number of classes is the state dict's.
 
     Raises:
-        UserError: the options ask for what AdmConfig can't say.
-        KeyError: one is missing.
+        UserError: AdmConfig can't express the options.
+        KeyError: an option is missing.
     """
     embedding = state_dict.get("label_emb.weight")
     classes = reference.NUM_CLASSES if embedding is None else len(embedding)
@@ -46,7 +46,7 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> M
 
 
 def rules(model: Model) -> list[tables.Rule]:
-    """The table, in the order in which the model's attention was published."""
+    """The table, in the order that the model's attention was published in."""
     config = typing.cast(AdmConfig, model.config)
     if config.attention_order == _BY_HEAD:
         return _RULES
@@ -57,14 +57,14 @@ def rules(model: Model) -> list[tables.Rule]:
 def options(model: Model) -> dict[str, Any]:
     """The model's part of the reference's model_and_diffusion_defaults, or of the sr_… one.
 
-    The reference's number of classes is a constant of its code, NUM_CLASSES, and no option.
+    The reference's number of classes is a constant of its code, NUM_CLASSES, not an option.
 
     Raises:
         UserError: the reference has no options that make this model.
     """
     config = typing.cast(AdmConfig, model.config)
     reference.require_norm_groups(config)
-    reference.require_no_noise_told(config)
+    reference.require_no_aug_level(config)
     return _own_options(config) | {
         "num_channels": config.channels,
         "num_res_blocks": config.num_res_blocks,
@@ -83,7 +83,7 @@ def options(model: Model) -> dict[str, Any]:
 
 
 def _own_options(config: AdmConfig) -> dict[str, Any]:
-    """Those that only upsamplers have, or only the others."""
+    """The options that only upsamplers have, or only the other models."""
     if not config.low_res_size:
         return {
             "image_size": config.image_size,
@@ -111,7 +111,7 @@ def _config(options: Mapping[str, Any], num_classes: int) -> AdmConfig:
         family=NAME,
         image_size=size,
         low_res_size=options["small_size"] if upsampler else 0,
-        low_res_noise_told=False,
+        aug_level_conditioning=False,
         channels=options["num_channels"],
         channel_mult=mult,
         num_res_blocks=options["num_res_blocks"],
@@ -119,7 +119,7 @@ def _config(options: Mapping[str, Any], num_classes: int) -> AdmConfig:
             options["attention_resolutions"], size, len(mult)
         ),
         **_heads(options),
-        # The reference's upsamplers don't know the option.
+        # The reference's upsamplers have no such option.
         attention_order=_BY_ROLE if options.get("use_new_attention_order") else _BY_HEAD,
         norm_groups=reference.NORM_GROUPS,
         dropout=options["dropout"],
@@ -134,8 +134,8 @@ def _config(options: Mapping[str, Any], num_classes: int) -> AdmConfig:
 def _heads(options: Mapping[str, Any]) -> dict[str, int]:
     if options["num_head_channels"] != -1:
         return {"num_heads": 0, "head_channels": options["num_head_channels"]}
-    heads, on_the_way_up = options["num_heads"], options["num_heads_upsample"]
-    if on_the_way_up not in (-1, heads):
-        what = f"-1 or num_heads, {heads}, not {on_the_way_up}"
+    heads, decoder_heads = options["num_heads"], options["num_heads_upsample"]
+    if decoder_heads not in (-1, heads):
+        what = f"-1 or num_heads, {heads}, not {decoder_heads}"
         raise UserError(f"options: num_heads_upsample must be {what}")
     return {"num_heads": heads, "head_channels": 0}

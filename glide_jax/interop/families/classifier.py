@@ -1,4 +1,4 @@
-"""ADM's classifiers of noisy pictures."""
+"""ADM's classifiers of noisy images."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -37,11 +37,11 @@ def is_mine(keys: Collection[str]) -> bool:
 
 
 def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> Classifier:
-    """The classifier that the options ask for; the number of classes is the state dict's.
+    """The classifier of these options; the number of classes is the state dict's.
 
     Raises:
-        UserError: the options ask for what ClassifierConfig can't say.
-        KeyError: one is missing.
+        UserError: ClassifierConfig can't express the options.
+        KeyError: an option is missing.
     """
     if options["classifier_pool"] != _POOL:
         pool = options["classifier_pool"]
@@ -71,12 +71,12 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> C
 
 
 def rules(model: Classifier) -> list[tables.Rule]:
-    """The table; the pool's queries, keys and values lie otherwise than those of the blocks."""
+    """The table; the pool stores queries, keys and values in another order than the blocks do."""
     return tables.by_role(_RULES, "out.2.qkv_proj", {"d": model.config.head_channels})
 
 
 def options(model: Classifier) -> dict[str, Any]:
-    """The reference's classifier_defaults; it has no option for dropout, or the number of classes.
+    """The reference's classifier_defaults; they have neither dropout nor the number of classes.
 
     Raises:
         UserError: the reference has no options that make this classifier.

@@ -35,7 +35,7 @@ def is_mine(keys: Collection[str]) -> bool:
 
 
 def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> ImageEncoder:
-    """The encoder that the options ask for."""
+    """The encoder of these options."""
     config = ClipImageConfig(
         image_size=options["image_size"],
         patch_size=options["patch_size"],

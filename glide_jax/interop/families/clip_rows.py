@@ -1,4 +1,4 @@
-"""What the tables of CLIP's two encoders share: the transformer."""
+"""The transformer's rows, which the tables of CLIP's two encoders share."""
 
 TRANSFORMER = (
     ("transformer.blocks.{}.attention_norm", "blocks.block_{}.f_attn.ln", "clip_norm"),

@@ -33,7 +33,7 @@ def is_mine(keys: Collection[str]) -> bool:
 
 
 def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> TextEncoder:
-    """The encoder that the options ask for."""
+    """The encoder of these options."""
     config = ClipTextConfig(
         width=options["n_head"] * options["n_head_state"],
         layers=options["n_xf_blocks"],

@@ -37,12 +37,12 @@ SIZES = (
 )
 
 VOCAB_SIZE = 50_257
-"""The reference's own: its tokenizer is no option."""
+"""The reference's; its tokenizer is fixed."""
 
 CHANNEL_MULT: reference.Own = {
     size: own for size, own in reference.CHANNEL_MULT.items() if size <= 256
 }
-"""The reference's own, by pixels a side: as guided-diffusion's, which go on to 512."""
+"""The reference's, by image size: guided-diffusion's, but for 512 pixels."""
 
 _UPSAMPLING = 4
 _RULES = tables.rules(TABLE)
@@ -54,7 +54,7 @@ def is_mine(keys: Collection[str]) -> bool:
 
 
 def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> Model:
-    """The model that the options ask for; the vocabulary is the state dict's."""
+    """The model of these options; the vocabulary size is the state dict's."""
     embedding = state_dict.get("token_embedding.weight")
     return glide(
         _config(options),
@@ -76,7 +76,7 @@ def options(model: Model) -> dict[str, Any]:
         UserError: the reference has no options that make this model.
     """
     config = typing.cast(GlideConfig, model.config)
-    reference.require_no_noise_told(config)
+    reference.require_no_aug_level(config)
     return {
         "image_size": config.image_size,
         "num_channels": config.channels,
@@ -109,7 +109,7 @@ def _config(options: Mapping[str, Any]) -> GlideConfig:
         family=NAME,
         image_size=size,
         low_res_size=size // _UPSAMPLING if options["super_res"] else 0,
-        low_res_noise_told=False,
+        aug_level_conditioning=False,
         inpaint=options["inpaint"],
         channels=options["num_channels"],
         channel_mult=mult,

@@ -1,4 +1,4 @@
-"""What the options of guided-diffusion's models have in common, and what it leaves no choice of."""
+"""What the options of guided-diffusion's models have in common, and what has no option there."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,7 +9,7 @@ NUM_CLASSES = 1000
 NORM_GROUPS = 32
 
 Own = Mapping[int, tuple[float, ...]]
-"""Pixels a side → the channel_mult that the reference takes where none is asked for."""
+"""Image size → the channel_mult that is the reference's default."""
 
 CHANNEL_MULT: Own = {
     512: (0.5, 1, 1, 2, 2, 4, 4),
@@ -17,7 +17,7 @@ CHANNEL_MULT: Own = {
     128: (1, 1, 2, 3, 4),
     64: (1, 2, 3, 4),
 }
-"""Of models and classifiers."""
+"""Of base models and classifiers."""
 
 UPSAMPLER_CHANNEL_MULT: Own = {
     512: (1, 1, 2, 2, 4, 4),
@@ -27,18 +27,18 @@ UPSAMPLER_CHANNEL_MULT: Own = {
 
 
 def own_channel_mult(size: int, own: Own) -> tuple[float, ...]:
-    """The reference's own channel_mult for a size. Raises UserError: it has none."""
+    """The reference's default channel_mult for a size. Raises UserError if it has none."""
     if size not in own:
         sizes = ", ".join(map(str, sorted(own)))
         raise UserError(
-            f"options: the reference has no channel_mult of its own for {size} pixels; it has for "
-            f"{sizes}"
+            f"options: the reference has no default channel_mult for {size} pixels, only for "
+            f"{sizes}: give channel_mult"
         )
     return own[size]
 
 
 def channel_mult(listed: str, size: int, own: Own) -> tuple[float, ...]:
-    """An option `"1,2,3,4"`, or `""` for the reference's own at that size.
+    """An option `"1,2,3,4"`, or `""` for the reference's default at that size.
 
     Raises:
         UserError: as `numbers`, or as `own_channel_mult`.
@@ -47,7 +47,7 @@ def channel_mult(listed: str, size: int, own: Own) -> tuple[float, ...]:
 
 
 def channel_mult_option(config: UNetConfig, own: Own) -> str:
-    """The inverse of `channel_mult`. Raises UserError for fractions: the reference reads none."""
+    """The inverse of `channel_mult`. Raises UserError for fractions, which have no option."""
     mult = config.channel_mult
     if mult == own.get(config.image_size):
         return ""
@@ -56,18 +56,18 @@ def channel_mult_option(config: UNetConfig, own: Own) -> str:
 
 
 def numbers(name: str, listed: str) -> tuple[int, ...]:
-    """An option `"32,16,8"` → (32, 16, 8). Raises UserError: it lists no positive numbers."""
+    """An option `"32,16,8"` → (32, 16, 8). Raises UserError for anything else."""
     try:
         found = tuple(int(number) for number in listed.split(","))
     except ValueError:
         found = ()
     if not found or min(found) < 1:
-        raise UserError(f"options: {name} must be such as '32,16,8', not {listed!r}")
+        raise UserError(f"options: {name} must be a list such as '32,16,8', not {listed!r}")
     return found
 
 
 def attending(listed: str, size: int, num_levels: int) -> tuple[int, ...]:
-    """The levels that attend, by their pixels a side; other numbers in the list mean nothing."""
+    """The image sizes of the levels with attention; other numbers in the list are ignored."""
     rates = {size // resolution for resolution in numbers("attention_resolutions", listed)}
     return tuple(size >> level for level in range(num_levels) if 1 << level in rates)
 
@@ -79,23 +79,23 @@ def attention_option(config: UNetConfig) -> str:
 
 
 def require_norm_groups(config: UNetConfig) -> None:
-    """Raises UserError unless the groups are the reference's: it would load, and draw otherwise."""
+    """Raises UserError unless the groups are the reference's, which has no option for them."""
     require(config.norm_groups == NORM_GROUPS, f"norm_groups={config.norm_groups}")
 
 
-def require_no_noise_told(config: DenoiserConfig) -> None:
-    """Raises UserError for an upsampler that is told the noise on its low-res picture."""
-    require(not config.low_res_noise_told, "low_res_noise_told=True")
+def require_no_aug_level(config: DenoiserConfig) -> None:
+    """Raises UserError for an upsampler that is conditioned on its augmentation level."""
+    require(not config.aug_level_conditioning, "aug_level_conditioning=True")
 
 
 def require_channel_mult(config: UNetConfig, own: Own) -> None:
-    """Raises UserError unless channel_mult is the reference's own for the size."""
+    """Raises UserError unless channel_mult is the reference's default for the size."""
     size, mult = config.image_size, config.channel_mult
     require(own.get(size) == mult, f"channel_mult={mult} at {size} pixels")
 
 
 def require(holds: bool, what: str) -> None:
-    """Raises UserError, that the reference can't be told to build `what`, unless `holds`."""
+    """Raises UserError, that the reference has no option for `what`, unless `holds`."""
     if not holds:
         raise UserError(f"the reference can't build a model with {what}: it has no option for it")
 

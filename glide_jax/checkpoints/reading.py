@@ -1,0 +1,184 @@
+"""Reading checkpoints: what they hold, and their arrays in whole or in part."""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from glide_jax import __version__, config
+from glide_jax.checkpoints.layout import by_path, complete_steps, incomplete_checkpoints, part_of
+from glide_jax.errors import UserError
+
+
+class Checkpoint:
+    """One complete checkpoint, to read. Nothing is read before it is needed.
+
+    Args:
+        directory: the folder of checkpoints, one folder a step.
+        step: which one.
+    """
+
+    def __init__(self, directory: str | Path, step: int):
+        self.path = Path(directory).absolute() / str(step)
+        self.step = step
+
+    @property
+    def stage(self) -> str:
+        """The name of its stage."""
+        return self.path.parent.parent.name
+
+    @property
+    def experiment(self) -> config.Experiment:
+        """The experiment that it belongs to.
+
+        Raises:
+            UserError: the file is damaged, or another version of glide_jax wrote it.
+        """
+        values = self._meta["config"]
+        if "stages" not in values:
+            raise UserError(
+                f"{self.path} was written by glide_jax before 0.2, whose configs had no stages: "
+                "use that version, or import the weights or train again in another --workdir"
+            )
+        try:
+            return config.from_dict(values)
+        except UserError as error:
+            raise UserError(
+                f"{self.path} was written by glide_jax {self._meta.get('version', 'before 0.2')}, "
+                f"and {__version__} can't read its config ({error}): use that version, or choose "
+                "another --workdir"
+            ) from None
+
+    @property
+    def tokenizer(self) -> dict[str, Any]:
+        """The tokenizer's `to_dict`; UserError: the file is damaged."""
+        return self._meta["tokenizer"]
+
+    @property
+    def data_state(self) -> dict[str, Any]:
+        """The state of the data iterator; UserError: the file is damaged."""
+        return self._read_json("data")
+
+    @functools.cached_property
+    def _meta(self) -> dict[str, Any]:
+        return self._read_json("meta")
+
+    @property
+    def is_of_a_run(self) -> bool:
+        """Whether training wrote it; an imported checkpoint has `ema_params` alone."""
+        return bool(self.shapes("params"))
+
+    def shapes(self, part: str) -> dict[str, jax.ShapeDtypeStruct]:
+        """The arrays of one part of the state, path → shape and dtype; {}: there is no such part.
+
+        Args:
+            part: such as `params`, `ema_params` or `opt_state`.
+        """
+        return {
+            path.partition("/")[2]: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+            for path, leaf in self._arrays.items()
+            if part_of(path) == part
+        }
+
+    @functools.cached_property
+    def _arrays(self) -> dict[str, Any]:
+        with self._reporting_damage():
+            folder: Any = self.path / "state"  # Orbax declares its own kind of Path, and takes any
+            return dict(ocp.PyTreeCheckpointHandler().metadata(folder).tree)
+
+    def restore(self, abstract: Any) -> Any:
+        """Read the state, or some of its parts.
+
+        Args:
+            abstract: a pytree of jax.ShapeDtypeStruct (or arrays), each with the sharding to
+                restore it with; without one it is put on the first device. Each part named at its
+                top level is read completely, and no other: {"ema_params": ...} reads nothing else.
+
+        Returns:
+            The same pytree, of arrays.
+
+        Raises:
+            UserError: its names, shapes or dtypes are not the checkpoint's, or it is damaged.
+        """
+        wanted = {path: _target(leaf) for path, leaf in by_path(abstract).items()}
+        self._check(wanted)
+        args = ocp.args.PyTreeRestore(
+            item=wanted,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
+            partial_restore=True,
+        )
+        with self._reporting_damage():
+            reader = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+            arrays = reader.restore(self.path / "state", args=args)
+        leaves = [arrays[path] for path in wanted]
+        return jax.tree.unflatten(jax.tree.structure(abstract), leaves)
+
+    def _check(self, wanted: Mapping[str, jax.ShapeDtypeStruct]) -> None:
+        # Orbax would cast dtypes silently, and of wrong names it reports only the number.
+        there = {path: _shown(leaf) for path, leaf in self._arrays.items()}
+        here = {path: _shown(leaf) for path, leaf in wanted.items()}
+        parts = {part_of(path) for path in here}
+        for path in [*here, *(path for path in there if part_of(path) in parts)]:
+            a, b = there.get(path, "absent"), here.get(path, "absent")
+            if a != b:
+                raise UserError(
+                    f"{self.path} does not fit this model: {path} is {a} there and {b} here; "
+                    "use the version of glide_jax that wrote it, or another workdir"
+                )
+
+    def _read_json(self, item: str) -> Any:
+        # Not with a Checkpointer, which starts JAX: the config read here sets the CPU's devices.
+        folder: Any = self.path / item
+        with self._reporting_damage():
+            return ocp.JsonCheckpointHandler().restore(folder, args=ocp.args.JsonRestore())
+
+    @contextlib.contextmanager
+    def _reporting_damage(self) -> Iterator[None]:
+        """Turn whatever reading a damaged file raises into one line."""
+        try:
+            yield
+        except (UserError, MemoryError, jax.errors.JaxRuntimeError):
+            raise  # too little memory is not the file's fault
+        except Exception as error:
+            # Orbax and TensorStore raise anything here, down to plain Exception.
+            earlier = [s for s in complete_steps(self.path.parent) if s < self.step]
+            rest = f"continue from step {max(earlier)}" if earlier else "start from the beginning"
+            raise UserError(
+                f"{self.path} is damaged ({type(error).__name__}); delete it to {rest}"
+            ) from error
+
+
+def find_checkpoint(directory: str | Path) -> Checkpoint | None:
+    """The newest complete checkpoint in a directory; None: there is none."""
+    directory = Path(directory).absolute()
+    if not directory.is_dir():
+        return None
+    steps = complete_steps(directory)
+    return Checkpoint(directory, max(steps)) if steps else None
+
+
+def open_checkpoint(directory: str | Path) -> Checkpoint:
+    """The newest complete checkpoint in a directory, where one is required.
+
+    Raises:
+        UserError: there is none, or only a half-written one.
+    """
+    if found := find_checkpoint(directory):
+        return found
+    how = "train first: glide-jax train --config=quickstart --workdir=DIR"
+    if incomplete_checkpoints(Path(directory)):
+        raise UserError(f"{directory} holds only a half-written checkpoint; {how}")
+    raise UserError(f"no checkpoint in {directory}; {how}")
+
+
+def _target(leaf: Any) -> jax.ShapeDtypeStruct:
+    sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _shown(leaf: Any) -> str:
+    return f"{leaf.dtype}{list(leaf.shape)}"

@@ -1,0 +1,45 @@
+"""A workdir: which stages it holds, and the newest checkpoint of each."""
+
+from pathlib import Path
+
+from glide_jax.checkpoints.layout import CHECKPOINTS, checkpoints_of
+from glide_jax.checkpoints.reading import Checkpoint, find_checkpoint, open_checkpoint
+from glide_jax.config import Experiment
+from glide_jax.errors import unknown_name
+
+
+def read_experiment(workdir: Path) -> Experiment:
+    """The experiment of a workdir, from the newest checkpoint of its first stage that has one.
+
+    Args:
+        workdir: of training or of import.
+
+    Raises:
+        UserError: there is no checkpoint, or another version of glide_jax wrote it.
+    """
+    folders = sorted(workdir.glob(f"*/{CHECKPOINTS}")) if workdir.is_dir() else []
+    found = [checkpoint for folder in folders if (checkpoint := find_checkpoint(folder))]
+    if not found:
+        return open_checkpoint(folders[0] if folders else workdir).experiment
+    experiment = found[0].experiment
+    by_stage = {checkpoint.stage: checkpoint for checkpoint in found}
+    first = next((name for name in experiment.stages if name in by_stage), None)
+    return by_stage[first].experiment if first else experiment
+
+
+def open_stage(workdir: Path, name: str | None = None) -> Checkpoint:
+    """The newest checkpoint of a workdir's stage.
+
+    Args:
+        workdir: of training or of import.
+        name: of the stage; None: the first.
+
+    Raises:
+        UserError: there is no such stage, or no checkpoint of it.
+    """
+    stages = read_experiment(workdir).stages
+    if name is None:
+        name = next(iter(stages))
+    if name not in stages:
+        raise unknown_name("stage", name, stages)
+    return open_checkpoint(checkpoints_of(workdir, name))

@@ -1,0 +1,174 @@
+"""Writing checkpoints: in the background, complete or not at all."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import orbax.checkpoint as ocp
+
+from glide_jax import __version__, config
+from glide_jax.checkpoints.layout import by_path, incomplete_checkpoints
+from glide_jax.checkpoints.reading import Checkpoint, find_checkpoint
+from glide_jax.errors import UserError, a_few
+
+
+class Checkpoints:
+    """The checkpoints of one job, to write and to continue from. A context manager.
+
+    Args:
+        directory: the folder of checkpoints; made if it does not exist.
+        keep: how many are kept, the newest.
+        experiment: stored in each checkpoint.
+        tokenizer: its `to_dict`, stored in each; that of the checkpoints there, if there are any.
+
+    Raises:
+        UserError: the directory can't be written to, or holds another experiment's checkpoints.
+        ValueError: the tokenizer is not that of the checkpoints there.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        keep: int,
+        experiment: config.Experiment,
+        tokenizer: dict[str, Any],
+    ):
+        self.directory = Path(directory).absolute()
+        refuse_another_run(self.directory, experiment)
+        found = find_checkpoint(self.directory)
+        if found and found.tokenizer != tokenizer:
+            raise ValueError(f"{found.path} has another tokenizer: continue with that one")
+        self._meta = {
+            "version": __version__,
+            "config": config.to_dict(experiment),
+            "tokenizer": tokenizer,
+        }
+        self._writing: int | None = None
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            item_handlers={
+                # Compression would save a thirteenth of the space and take twice the time.
+                "state": ocp.PyTreeCheckpointHandler(use_compression=False),
+                "data": ocp.JsonCheckpointHandler(),
+                "meta": ocp.JsonCheckpointHandler(),
+            },
+            options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
+        )
+
+    def latest(self) -> Checkpoint | None:
+        """The newest complete checkpoint, after waiting for the one being written."""
+        self.wait()
+        return find_checkpoint(self.directory)
+
+    def save(self, step: int, state: Any, data_state: dict[str, Any]) -> None:
+        """Start to write a checkpoint; returns as soon as `state` may be donated.
+
+        Nothing is written if this step is the newest on disk already.
+
+        Args:
+            step: steps taken, more than in every checkpoint on disk.
+            state: a pytree of arrays.
+            data_state: the state of the data iterator, JSON-able.
+
+        Raises:
+            UserError: this checkpoint, or the one before, could not be written.
+            ValueError: there is a later one on disk.
+        """
+        newest = self._manager.latest_step()
+        if newest == step:
+            return
+        if newest is not None and newest > step:
+            raise ValueError(f"step {step} comes after step {newest} in {self.directory}")
+        items = ocp.args.Composite(
+            state=ocp.args.PyTreeSave(by_path(state)),
+            data=ocp.args.JsonSave(data_state),
+            meta=ocp.args.JsonSave(self._meta),
+        )
+        self.wait()
+        self._writing = step
+        self._do(lambda: self._manager.save(step, args=items))
+
+    def wait(self) -> None:
+        """Wait until everything is on disk; UserError: the last `save` could not be finished."""
+        self._do(self._manager.wait_until_finished)
+
+    def close(self) -> None:
+        """Wait, and release the directory; UserError: the last `save` could not be finished."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _do(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except Exception as error:
+            reason = _disk_reason(error)
+            if reason is None:
+                raise
+            # The space that an incomplete checkpoint takes is needed for the next one.
+            if self._writing is not None:
+                for part in incomplete_checkpoints(self.directory, self._writing):
+                    shutil.rmtree(part, ignore_errors=True)
+            found = find_checkpoint(self.directory)
+            rest = f"step {found.step} is complete" if found else "there is no earlier one"
+            raise UserError(
+                f"{reason}: step {self._writing} could not be saved in {self.directory}; {rest}: "
+                "fix that and run the same command again"
+            ) from error
+
+
+def refuse_another_run(directory: str | Path, experiment: config.Experiment) -> None:
+    """Check that a run may write checkpoints to a directory, and continue from those there.
+
+    Raises:
+        UserError: it can't be written to, or holds another experiment's checkpoints.
+    """
+    directory = Path(directory).absolute()
+    _make_writable(directory)
+    found = find_checkpoint(directory)
+    if found is None:
+        return
+    may_change = config.MAY_CHANGE if found.is_of_a_run else config.MAY_CHANGE_BEFORE
+    if conflicts := config.conflicts(found.experiment, experiment, may_change):
+        raise UserError(
+            f"{directory} holds another experiment's checkpoints (theirs → yours: "
+            f"{a_few(conflicts, '; ')}); choose another --workdir"
+        )
+
+
+def _make_writable(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"can't write to {directory}: {error.strerror}; choose another --workdir"
+        ) from error
+
+
+def _disk_reason(error: BaseException | None) -> str | None:
+    """Why the disk made a save fail; None: the disk did not."""
+    while error is not None:
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        # TensorStore wraps the system's message in exceptions of no particular type.
+        for code in (errno.ENOSPC, errno.EDQUOT):
+            is_full = is_full or os.strerror(code) in str(error)
+        if is_full:
+            return "the disk is full"
+        if isinstance(error, OSError):
+            return error.strerror or str(error)
+        error = error.__cause__ or error.__context__
+    return None

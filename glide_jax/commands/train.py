@@ -1,0 +1,71 @@
+"""`glide-jax train`."""
+
+import argparse
+from pathlib import Path
+
+from glide_jax.commands.command import Run, accept_overrides
+from glide_jax.config import Experiment, experiment_from, load_config
+from glide_jax.entry import Parser
+from glide_jax.errors import UserError
+
+
+def add(parser: Parser) -> Run:
+    """Train the stages of a config, or continue; then sample, score and report."""
+    parser.add_argument(
+        "--config", metavar="NAME|FILE", help="the experiment: quickstart, or a file's path"
+    )
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        metavar="DIR",
+        help="for checkpoints, metrics and samples; the run in it is continued; default: runs/NAME",
+    )
+    parser.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="train in several processes, which meet at the first one's address; auto: Slurm, a "
+        "TPU pod, GKE or Open MPI knows it",
+    )
+    parser.add_argument(
+        "--num-processes", type=int, metavar="N", help="how many processes; not with auto"
+    )
+    parser.add_argument(
+        "--process-id", type=int, metavar="I", help="this process's number from 0; not with auto"
+    )
+    accept_overrides(parser, "stages.base.training.batch_size=64")
+    return _run
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if not arguments.config:
+        raise UserError("give --config=NAME or --config=FILE, such as --config=quickstart")
+    several = arguments.num_processes, arguments.process_id
+    if not arguments.coordinator and several != (None, None):
+        raise UserError("--num-processes and --process-id need --coordinator=HOST:PORT")
+    experiment = experiment_from(load_config(arguments.config, arguments.overrides))
+    # JAX loads only now, after the mistakes that can be found without it.
+    from glide_jax import runtime
+    from glide_jax.parallel.processes import join
+    from glide_jax.registries import check_names
+
+    check_names(experiment)
+    runtime.configure(experiment.cpu_devices)
+    if arguments.coordinator:
+        join(arguments.coordinator, *several)
+    train(experiment, arguments.workdir or Path("runs") / Path(arguments.config).stem)
+
+
+def train(experiment: Experiment, workdir: Path) -> None:
+    """Train every stage in order, sample the prompts, score the samples, write the report.
+
+    Args:
+        experiment: what to train.
+        workdir: where; a run that is there is continued.
+
+    Raises:
+        UserError: something in the experiment is impossible here.
+        Interrupted: stopped early; everything is saved.
+    """
+    from glide_jax.commands.training_run import run
+
+    run(experiment, workdir)

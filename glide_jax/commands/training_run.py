@@ -1,0 +1,184 @@
+"""A training run: every stage in order, then samples, scores, summary.json and report.png."""
+
+import dataclasses
+import resource
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from glide_jax.checkpoints import checkpoints_of, open_checkpoint, refuse_another_run
+from glide_jax.commands.outputs import contact_sheet, save_samples
+from glide_jax.config import TEXT_PRETRAINING, DenoiserStageConfig, Experiment
+from glide_jax.evaluation import prompt_truth
+from glide_jax.evaluation.report import write_report
+from glide_jax.evaluation.summary import SUMMARY, update_summary
+from glide_jax.parallel.mesh import make_mesh
+from glide_jax.planning import cost
+from glide_jax.planning.lowering import abstract_state
+from glide_jax.planning.memory import check_state_fits, memory_limit
+from glide_jax.sampling.grid import save_image
+from glide_jax.sampling.output import Origin, PipelineOutput
+from glide_jax.sampling.pipeline import Pipeline
+from glide_jax.sampling.program import make_steps
+from glide_jax.sampling.stages import Stage, make_stage
+from glide_jax.training import loop
+from glide_jax.training.interrupt import Interrupt
+from glide_jax.training.job import Job, Jobs
+from glide_jax.training.jobs import check_batches, make_jobs, pretrain_text
+from glide_jax.types import Params
+
+_KIB_IN_A_GIB = 2**20
+
+
+def run(experiment: Experiment, workdir: Path) -> None:
+    """Train every stage in order, sample the prompts, score the samples, write the report.
+
+    Args:
+        experiment: what to train.
+        workdir: where; a run that is there is continued.
+
+    Raises:
+        UserError: something in the experiment is impossible here.
+        Interrupted: stopped early; everything is saved.
+    """
+    start = time.perf_counter()
+    _check(experiment, workdir)
+    jobs = make_jobs(experiment, workdir)
+    check_memory(jobs.in_order)
+    jobs = _with_costs(jobs, workdir)
+    stages: list[Stage] = []
+    with Interrupt() as interrupt:
+        for job in pretrain_text(jobs, interrupt):
+            stages += _train_stage(job, stages, interrupt)
+    why_not = _samples_nothing(experiment)
+    figures = {} if why_not else _sample_and_score(stages, experiment, workdir)
+    seconds = time.perf_counter() - start
+    figures |= {"seconds": round(seconds, 1), "peak_rss_gib": round(_peak_rss_gib(), 2)}
+    update_summary(workdir, figures)
+    if "jsonl" in experiment.monitoring.sinks:
+        write_report(workdir)
+    print(f"done in {cost.duration(seconds)}, at most {figures['peak_rss_gib']} GiB of memory")
+    if why_not:
+        print(f"{why_not}; figures: {workdir / SUMMARY}")
+        return
+    print(f"images: {workdir / 'samples.png'}; figures: {workdir / SUMMARY}")
+    if experiment.prompts:
+        print(f'sample your own: glide-jax sample "…" --checkpoint {workdir}')
+
+
+def check_memory(jobs: Sequence[Job]) -> None:
+    """Raises UserError where a stage's state alone is more than the devices say they have."""
+    limit = memory_limit(jax.local_devices())
+    if limit is None:
+        return
+    devices, kind = jax.device_count(), jax.devices()[0].device_kind
+    for job in jobs:
+        state, fsdp = abstract_state(job), job.training.fsdp
+        check_state_fits(job.section, state, fsdp, devices, limit, kind)
+
+
+def _check(experiment: Experiment, workdir: Path) -> None:
+    """Raise now what would otherwise be raised when a later stage's turn comes."""
+    check_batches(experiment, jax.device_count())
+    for stage in experiment.stages.values():
+        make_mesh(stage.training.fsdp)
+        if isinstance(stage, DenoiserStageConfig):
+            for sampler in (stage.sampling.sampler, stage.sampling.inpaint_sampler):
+                make_steps(stage.diffusion, sampler, stage.sampling.steps)
+    for name in (TEXT_PRETRAINING, *experiment.stages):
+        if name != TEXT_PRETRAINING or experiment.text_pretraining:
+            refuse_another_run(checkpoints_of(workdir, name), experiment)
+
+
+def _train_stage(job: Job, before: list[Stage], interrupt: Interrupt) -> list[Stage]:
+    """Train one stage.
+
+    Args:
+        job: of the stage.
+        before: the stages before it, which feed its sample grids.
+        interrupt: see `loop.train`.
+
+    Returns:
+        The trained stage; []: it is a guide, which generates no images.
+    """
+    stage_config = job.stage
+    if not isinstance(stage_config, DenoiserStageConfig):
+        loop.train(job, interrupt, None)
+        return []
+    length = job.experiment.text_length
+    stage = make_stage(job.name, stage_config, job.model, {}, job.tokenizer, length, step=0)
+
+    def sample_grid(params: Params, step: int) -> np.ndarray:
+        pipeline = Pipeline((*before, dataclasses.replace(stage, params=params)))
+        output = _sample(pipeline, job.experiment)
+        save_image(contact_sheet(output), job.directory / "samples" / f"{step:08d}.png")
+        return output.arrays
+
+    grids = loop.SampleGrids(stage_config.training.sample_every_steps, sample_grid)
+    params = loop.train(job, interrupt, None if _samples_nothing(job.experiment) else grids)
+    step = open_checkpoint(job.directory / "checkpoints").step
+    return [dataclasses.replace(stage, params=params, step=step)]
+
+
+def _samples_nothing(experiment: Experiment) -> str:
+    """Why a run of the experiment ends without images; "": it samples some."""
+    stage = experiment.first_stage
+    if not isinstance(stage, DenoiserStageConfig):
+        return f"a model of family {stage.model.family!r} generates no images: it guides others"
+    if stage.model.low_res_size:
+        return "an upsampler samples no prompts without a base model"
+    return "" if experiment.prompts or experiment.labels else "the config has no prompts to sample"
+
+
+def _sample(pipeline: Pipeline, experiment: Experiment) -> PipelineOutput:
+    """The experiment's prompts or, from a class-conditional model, its labels."""
+    if experiment.labels:
+        return pipeline.sample_classes(experiment.labels, seed=experiment.seed)
+    return pipeline(experiment.prompts or (), seed=experiment.seed)
+
+
+def _sample_and_score(
+    stages: Sequence[Stage], experiment: Experiment, workdir: Path
+) -> dict[str, Any]:
+    """Write the samples; the figures of the data set's scorer, if it has one."""
+    pipeline = Pipeline(tuple(stages), origin=Origin.of([workdir]))
+    output = _sample(pipeline, experiment)
+    save_samples(output, workdir / "samples", workdir / "samples.png")
+    if not experiment.prompts or not prompt_truth.has_scorer(experiment.data.source):
+        return {}
+    return {"scores": prompt_truth.evaluate(pipeline, experiment, print)}
+
+
+def _with_costs(jobs: Jobs, workdir: Path) -> Jobs:
+    """Print what the jobs will cost here; the jobs, with what their utilisation is measured by."""
+    first = jobs.stages[0]
+    images = f"{len(first.source):,} images of {first.experiment.data.source}"
+    devices = f"{jax.device_count()} × {jax.devices()[0].device_kind}"
+    print(f"{images}; {devices}; to {workdir}")
+    return jobs.map(_with_cost)
+
+
+def _with_cost(job: Job) -> Job:
+    estimate = cost.estimate(job)
+    steps = job.training.num_steps
+    print(
+        f"{job.name}: {estimate}; {steps:,} steps of {job.training.batch_size} images at "
+        f"about {cost.duration(estimate.seconds_per_step)} take "
+        f"{cost.duration(estimate.seconds_per_step * steps)} here",
+        flush=True,
+    )
+    if estimate.seconds_per_step > cost.LONG_STEP_S:
+        key = f"--config.{job.section}.training"
+        print(
+            f"{job.name}: for a first look on this hardware add "
+            f"{key}.batch_size=4 {key}.num_steps=20"
+        )
+    return dataclasses.replace(job, mfu=estimate.mfu)
+
+
+def _peak_rss_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_IN_A_GIB

@@ -1,0 +1,206 @@
+"""Opened files of weights: which models they hold, from keys and options; no weights are read yet.
+
+A released file's options are known by the name that the user gives it; those of a file that we
+exported lie beside it.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glide_jax.config import ClipConfig, Experiment, StageConfig
+from glide_jax.errors import UserError
+from glide_jax.interop import families, files, openai, released
+from glide_jax.interop.released_config import released_experiment, released_tokenizer
+from glide_jax.interop.sidecar import Sidecar, read_sidecar
+from glide_jax.models.clip import clip, join_params
+from glide_jax.models.families import model_of
+
+CLIP = ("clip_image", "clip_text")
+"""The families of the two files that are one model."""
+
+CLIP_LOGIT_SCALE = 100.0
+"""Of the published CLIP, whose files and options don't hold it."""
+
+_SHOWN = 40
+"""Up to so many wrong keys are listed; a file with more holds another model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """One opened file.
+
+    Attributes:
+        path: of the file.
+        arrays: by PyTorch key.
+        family: of `interop.families`, recognised by the keys.
+    """
+
+    path: Path
+    arrays: files.StateDict
+    family: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointSource:
+    """One model to be imported.
+
+    Attributes:
+        parts: its files, each with its model; CLIP's image encoder comes before its text encoder.
+        experiment: with this model as its only stage.
+        tokenizer: its `to_dict`; {}: there is none.
+    """
+
+    parts: tuple[tuple[File, Any], ...]
+    experiment: Experiment
+    tokenizer: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        (name,) = self.experiment.stages
+        return name
+
+    @property
+    def stage(self) -> StageConfig:
+        """The stage's config."""
+        return self.experiment.first_stage
+
+    def params(self) -> dict[str, np.ndarray]:
+        """Read the weights. Only once: the files' arrays are released.
+
+        Raises:
+            UserError: they are another model's, or not all finite.
+        """
+        each = [_params(file, model) for file, model in self.parts]
+        return join_params(*each) if len(each) == len(CLIP) else each[0]
+
+
+def open_released(paths: Sequence[Path], names: Sequence[str]) -> list[CheckpointSource]:
+    """The models in released files.
+
+    Args:
+        paths: one for each name, but two for "clip", in any order.
+        names: of `released.models()`, in the files' order.
+
+    Raises:
+        UserError: a file is missing, damaged, or of another model than its name says.
+    """
+    wanted = [released.model_files(name) for name in names]
+    if len(paths) != sum(map(len, wanted)):
+        needs = ", ".join(f"{n} takes {len(w)}" for n, w in zip(names, wanted, strict=True))
+        raise UserError(f"{len(paths)} files are given, but {needs}: give as many files")
+    opened = [_open(path) for path in paths]
+    models = []
+    for name, public in zip(names, wanted, strict=True):
+        mine, opened = opened[: len(public)], opened[len(public) :]
+        by_family = {file.family: file for file in mine}
+        if set(by_family) != {p.kind for p in public}:
+            held = ", ".join(f"{file.path} of {file.family}" for file in mine)
+            kinds = " and ".join(p.kind for p in public)
+            raise UserError(
+                f"--as={name} is of the family {kinds}, but by its keys {held}: give another --as"
+            )
+        models.append(_released([(by_family[p.kind], p.options) for p in public]))
+    return models
+
+
+def open_exported(paths: Sequence[Path]) -> list[CheckpointSource]:
+    """The models in files that we exported, in any order.
+
+    Raises:
+        UserError: a file is missing or damaged, its options are not beside it, or one of CLIP's
+            two files is missing.
+    """
+    opened = [_open(path) for path in paths]
+    encoders = sorted((f for f in opened if f.family in CLIP), key=lambda f: CLIP.index(f.family))
+    if encoders and tuple(f.family for f in encoders) != CLIP:
+        raise UserError("CLIP is two files, its image encoder and its text encoder: give both")
+    models = [[file] for file in opened if file.family not in CLIP] + [encoders] * bool(encoders)
+    return [_exported(parts) for parts in models]
+
+
+def _open(path: Path) -> File:
+    arrays = files.read(path)
+    with _named(path):
+        return File(path, arrays, families.of_keys(arrays.keys()).NAME)
+
+
+def _released(parts: Sequence[tuple[File, Mapping[str, Any]]]) -> CheckpointSource:
+    built = []
+    for file, options in parts:
+        with _named(file.path):
+            built.append((file, openai.build(file.arrays, options)))
+    model = _joined(*(m for _, m in built)) if len(built) == len(CLIP) else built[0][1]
+    experiment = released_experiment(model, parts[0][1])
+    return CheckpointSource(tuple(built), experiment, released_tokenizer(experiment))
+
+
+def _joined(image: Any, text: Any) -> Any:
+    if image.embedding_width != text.embedding_width:
+        raise UserError("the two encoders are of different CLIPs: their features differ in width")
+    config = ClipConfig(
+        "clip", image.config, text.config, image.embedding_width, CLIP_LOGIT_SCALE, "float32"
+    )
+    return clip(config, vocab_size=text.vocab_size, text_length=text.text_length)
+
+
+def _exported(parts: Sequence[File]) -> CheckpointSource:
+    beside = _beside(parts[0])
+    (stage,) = beside.experiment.stages.values()
+    model = model_of(stage, vocab_size=beside.vocab_size, text_length=beside.experiment.text_length)
+    models = (model.image, model.text) if len(parts) == len(CLIP) else (model,)
+    return CheckpointSource(
+        tuple(zip(parts, models, strict=True)), beside.experiment, beside.tokenizer
+    )
+
+
+def _beside(file: File) -> Sidecar:
+    beside = read_sidecar(file.path)
+    if beside is None:
+        raise UserError(
+            f"there are no options beside {file.path}; if it is a released file, give --as="
+            f"{'|'.join(released.models())}"
+        )
+    return beside
+
+
+def _params(file: File, model: Any) -> dict[str, np.ndarray]:
+    with _named(file.path):
+        bad = [key for key, array in file.arrays.items() if not _is_finite(array)]
+        if bad:
+            raise UserError(
+                f"{', '.join(bad)} holds numbers that are not finite in float32: the weights are "
+                "broken"
+            )
+        try:
+            params = openai.params_of(model, file.arrays)
+        except openai.WrongKeysError as error:
+            if len(error.wrong) <= _SHOWN:
+                raise
+            some = "; ".join(error.wrong[:3])
+            raise UserError(
+                f"it is another model than --as or the options beside it say: "
+                f"{len(error.wrong)} of its keys are wrong ({some}; …)"
+            ) from error
+        file.arrays.clear()
+        return params
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether every element is finite as float32."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(np.asarray(array, np.float32)).all())
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Puts the file's path before the message of a UserError."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error

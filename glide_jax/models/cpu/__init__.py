@@ -1,0 +1,1 @@
+"""Kernels for CPUs; only `models.kernels` calls them."""

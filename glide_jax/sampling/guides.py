@@ -1,0 +1,160 @@
+"""Guides: models whose gradients lead sampling towards captions or classes.
+
+A guide's `log_probability` gives a Partial of one function, always the same: another caption, class
+or scale is another argument of the compiled program, and compiles nothing.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from glide_jax.config import DiffusionConfig
+from glide_jax.data.images import square, to_float
+from glide_jax.errors import UserError
+from glide_jax.models.classifier import Classifier
+from glide_jax.models.clip import Clip, similarity
+from glide_jax.models.labels import class_labels
+from glide_jax.sampling.guidance import LogProbability
+from glide_jax.sampling.request import Settings, Subject
+from glide_jax.text import Tokenizer, tokenize
+from glide_jax.types import Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Guide:
+    """A model whose gradient guides.
+
+    Attributes:
+        image_size: pixels a side of the images it sees.
+        num_steps: of the noising process it was trained on.
+        log_probability: (b captions or classes, scale) → scale · log p of each given an image.
+            Raises UserError for a class that doesn't exist.
+    """
+
+    image_size: int
+    num_steps: int
+    log_probability: Callable[[Sequence, float], LogProbability]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipGuide(Guide):
+    """A guide towards captions, which also scores how well a finished image fits one.
+
+    Attributes:
+        score: (n captions, images: uint8[n s s 3] of any size) → f32[n], cosines.
+    """
+
+    score: Callable[[Sequence[str], np.ndarray], np.ndarray]
+
+
+G = TypeVar("G", bound=Guide)
+
+
+def clip_guide(model: Clip, params: Params, tokenizer: Tokenizer, text_length: int) -> ClipGuide:
+    """GLIDE's noised CLIP as a guide: log p = logit_scale · cosine (Nichol et al. 2021, sec. 2.4).
+
+    Args:
+        model: the CLIP.
+        params: its weights.
+        tokenizer: its own, which may differ from a stage's.
+        text_length: tokens that a caption is padded or cut to.
+    """
+    encode_text, size = jax.jit(model.encode_text), model.config.image_size
+    logit_scale = model.config.logit_scale
+
+    def scaled_cosine(params, features, scale, x_t, t):
+        return scale * logit_scale * similarity(features, model.encode_image(params, x_t, t))
+
+    @jax.jit
+    def cosine(params, features, images):
+        clean = jnp.zeros(len(images), jnp.int32)
+        return similarity(features, model.encode_image(params, images, clean))
+
+    def features_of(captions):
+        batch = tokenize(tokenizer, captions, text_length)
+        return encode_text(params, jnp.asarray(batch.tokens), jnp.asarray(batch.mask))
+
+    def log_probability(captions, scale):
+        return Partial(scaled_cosine, params, features_of(captions), jnp.float32(scale))
+
+    def score(captions, images):
+        seen = to_float(np.stack([square(pixels, size) for pixels in images]))
+        return np.asarray(cosine(params, features_of(captions), seen))
+
+    return ClipGuide(size, model.config.image.num_timesteps, log_probability, score)
+
+
+def classifier_guide(model: Classifier, params: Params, num_steps: int) -> Guide:
+    """ADM's classifier as a guide: log p = log softmax (Dhariwal & Nichol 2021, sec. 4).
+
+    Args:
+        model: the classifier.
+        params: its weights.
+        num_steps: of the noising process it was trained on.
+    """
+    num_classes = model.config.num_classes
+
+    def scaled_log_softmax(params, labels, scale, x_t, t):
+        logs = jax.nn.log_softmax(model.apply(params, x_t, t))
+        return scale * jnp.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
+
+    def log_probability(labels, scale):
+        return Partial(
+            scaled_log_softmax, params, class_labels(labels, num_classes), jnp.float32(scale)
+        )
+
+    return Guide(model.config.image_size, num_steps, log_probability)
+
+
+def guides_of(
+    settings: Settings,
+    image_size: int,
+    diffusion: DiffusionConfig,
+    clip: ClipGuide | None,
+    classifier: Guide | None,
+) -> Callable[[Sequence[Subject]], tuple[LogProbability, ...]]:
+    """The guides of a stage, as the settings say: the subjects of a batch → whose gradients guide.
+
+    Args:
+        settings: resolved.
+        image_size, diffusion: of the stage that is guided.
+        clip, classifier: the guides that are loaded, or None.
+
+    Raises:
+        UserError: a guide is asked for that is not loaded, or that does not fit the stage.
+    """
+    by_clip, by_class = settings.clip_scale, settings.classifier_scale
+    if by_clip is not None:
+        clip = _fitting("clip", clip, image_size, diffusion)
+    if by_class is not None:
+        classifier = _fitting("classifier", classifier, image_size, diffusion)
+
+    def guides(subjects: Sequence[Subject]) -> tuple[LogProbability, ...]:
+        found = []
+        if clip is not None and by_clip is not None:
+            captions = [subject.prompt for subject in subjects]
+            found.append(clip.log_probability(captions, by_clip))
+        if classifier is not None and by_class is not None:
+            labels = [subject.label for subject in subjects]
+            found.append(classifier.log_probability(labels, by_class))
+        return tuple(found)
+
+    return guides
+
+
+def _fitting(name: str, guide: G | None, image_size: int, diffusion: DiffusionConfig) -> G:
+    if guide is None:
+        raise UserError(f"{name}_scale needs a guide: load one with {name}=DIR (--{name} DIR)")
+    sizes, steps = (guide.image_size, image_size), (guide.num_steps, diffusion.num_steps)
+    for what, (theirs, ours) in (("pixels a side", sizes), ("noise levels", steps)):
+        if theirs != ours:
+            raise UserError(
+                f"the {name} was trained on {theirs} {what}, and the model on {ours}: it can't "
+                "guide it"
+            )
+    return guide

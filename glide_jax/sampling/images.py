@@ -1,0 +1,127 @@
+"""Images and masks as people have them → the arrays that a stage is given.
+
+A path, a Pillow image or an array goes in; what comes out is square, at a stage's size, and has
+8 bits of colour, as the images that stages hand to each other. Here, and nowhere else, a
+mask is inverted: people paint white what is to be repainted; inside, 1 is a pixel that is kept.
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from glide_jax.data.images import open_image, square, to_float, to_rgb, to_uint8
+from glide_jax.errors import UserError
+
+ImageLike = str | os.PathLike | Image.Image | np.ndarray
+"""A file, a Pillow image of any mode, or an array: uint8[h w], [h w 3] or [h w 4] from 0 to 255,
+or float of these shapes in [-1, 1]. A mask that is an array may also be bool[h w], or float[h w]
+in [0, 1]."""
+
+
+def read_image(given: ImageLike) -> np.ndarray:
+    """An image: upright, on white where it is transparent.
+
+    Returns:
+        uint8[h w 3].
+
+    Raises:
+        UserError: it can't be read, or is no image.
+    """
+    if isinstance(given, np.ndarray) and given.dtype.kind == "f":
+        given = to_uint8(_within(-1, 1, given))
+    return to_rgb(_opened(given), _name(given))
+
+
+def at_size(image: np.ndarray, size: int) -> np.ndarray:
+    """The image's middle square as a stage sees it.
+
+    Args:
+        image: uint8[h w 3].
+        size: pixels a side.
+
+    Returns:
+        f32[1 size size 3] in [-1, 1].
+    """
+    return to_float(square(image, size))[None]
+
+
+def read_mask(given: ImageLike, image: np.ndarray, size: int) -> np.ndarray:
+    """The pixels of an image to keep, from a mask that is white where it is to be repainted.
+
+    Grey counts as the nearer of black and white, and what is transparent as black.
+
+    Args:
+        given: of the image's shape, at any size.
+        image: uint8[h w 3].
+        size: pixels a side of the result, which is the middle square, as of the image.
+
+    Returns:
+        f32[1 size size 1], 1 where the pixel is KEPT, 0 where it is repainted.
+
+    Raises:
+        UserError: it can't be read, has another shape than the image, or no white.
+    """
+    if isinstance(given, np.ndarray) and given.dtype.kind in "bf":
+        given = np.rint(255 * _within(0, 1, given)).astype(np.uint8)
+    levels = Image.fromarray(to_rgb(_opened(given), _name(given), ground="black")).convert("L")
+    height, width = image.shape[:2]
+    # A pixel of rounding is no other shape.
+    if abs(levels.width * height - levels.height * width) > max(height, width):
+        raise UserError(
+            f"the mask is {levels.width}×{levels.height} and the image {width}×{height}: "
+            "give a mask of the image's shape"
+        )
+    side = min(levels.size)
+    left, top = (levels.width - side) // 2, (levels.height - side) // 2
+    box = (left, top, left + side, top + side)
+    repainted = np.asarray(levels.resize((size, size), Image.Resampling.BOX, box)) >= 128
+    if not repainted.any():
+        raise UserError("the mask has no white: paint white what is to be repainted")
+    return 1 - repainted.astype(np.float32)[None, :, :, None]
+
+
+def shrunk_mask(mask: np.ndarray, size: int) -> np.ndarray:
+    """The mask for a smaller stage: a pixel is kept where all that it covers is.
+
+    Args:
+        mask: f32[1 s s 1], 1 where the pixel is KEPT.
+        size: pixels a side, a divisor of s.
+
+    Returns:
+        f32[1 size size 1].
+    """
+    times = mask.shape[1] // size
+    return mask.reshape(1, size, times, size, times, 1).min((2, 4))
+
+
+def _opened(given: ImageLike) -> Image.Image:
+    if isinstance(given, Image.Image):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return open_image(given)
+    if not isinstance(given, np.ndarray):
+        raise UserError(
+            f"an image is a file, a Pillow image or an array, not {type(given).__name__}"
+        )
+    if given.dtype == np.uint8 and given.ndim in (2, 3) and min(given.shape[:2]) > 0:
+        if given.ndim == 2 or given.shape[2] in (3, 4):
+            return Image.fromarray(given)
+        if given.shape[2] == 1:
+            return Image.fromarray(given[..., 0])
+    raise UserError(
+        f"an array of {given.dtype}{list(given.shape)} is no image: "
+        "give uint8[h w 3] from 0 to 255, or float[h w 3] in [-1, 1]"
+    )
+
+
+def _within(low: int, high: int, array: np.ndarray) -> np.ndarray:
+    # False for NaN too.
+    if not (array.size and low <= array.min() and array.max() <= high):
+        raise UserError(f"an array of {array.dtype} must be in [{low}, {high}], and have no NaN")
+    return array.astype(np.float32)
+
+
+def _name(given: Any) -> str:
+    return os.fspath(given) if isinstance(given, str | os.PathLike) else "that was given"

@@ -1,0 +1,276 @@
+"""What a pipeline gives back: images, and the provenance of each, which its PNG file carries."""
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from glide_jax import __version__
+from glide_jax.data.images import open_image
+from glide_jax.errors import UserError
+from glide_jax.sampling.grid import save_image
+from glide_jax.sampling.request import SAMPLE, SampleRequest, Settings, Subject
+from glide_jax.sampling.run import RunResult
+from glide_jax.sampling.stages import Stage
+
+KEY = "glide_jax"
+"""The name of the PNG's text chunk, which is JSON."""
+
+_MAX_SLUG_BYTES = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What a pipeline was loaded from.
+
+    Attributes:
+        checkpoints: the workdirs of the stages.
+        overrides: `KEY=VALUE` each, what was changed in the configs of all of them.
+        clip, classifier: the guides' workdirs, or None.
+    """
+
+    checkpoints: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    clip: str | None = None
+    classifier: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        workdirs: Sequence[str | Path],
+        overrides: Sequence[str] = (),
+        clip: str | Path | None = None,
+        classifier: str | Path | None = None,
+    ) -> Self:
+        """The origin as an image stores it: with absolute paths."""
+        return cls(
+            checkpoints=tuple(map(_absolute, workdirs)),
+            overrides=tuple(overrides),
+            clip=_absolute(clip) if clip else None,
+            classifier=_absolute(classifier) if classifier else None,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """Everything that an image is a function of.
+
+    Attributes:
+        task: `sample`, `inpaint`, `edit` or `upsample`.
+        prompt, negative_prompt, label: what it shows; label is None where there was none.
+        seed, index: they decide its noise.
+        settings: of the first stage, resolved, by name.
+        strength: of an edit, else None.
+        batch_slots: for each stage, (images in its batch, its slot): another batch size may round
+            differently.
+        checkpoints: the workdirs.
+        overrides: what was changed in their configs, `KEY=VALUE` each.
+        steps: the training step of each stage's weights.
+        clip, classifier: the guides' workdirs, or None.
+        input_files: of a task that starts from images, their files by name; None: it was no file.
+        version: of glide_jax.
+    """
+
+    task: str
+    prompt: str
+    negative_prompt: str
+    label: int | None
+    seed: int
+    index: int
+    settings: Mapping[str, Any]
+    strength: float | None
+    batch_slots: tuple[tuple[int, int], ...]
+    checkpoints: tuple[str, ...]
+    overrides: tuple[str, ...]
+    steps: tuple[int, ...]
+    clip: str | None
+    classifier: str | None
+    input_files: Mapping[str, str | None]
+    version: str
+
+    def request(self, stages: Sequence[Stage], origin: Origin, settings: Settings) -> SampleRequest:
+        """The request that samples the image again.
+
+        Raises:
+            UserError: it started from another image, or these are not the weights, or not the
+                config, that it was sampled with.
+        """
+        if self.task != SAMPLE:
+            files = ", ".join(f"{name} {path}" for name, path in self.input_files.items())
+            raise UserError(
+                f"the image was made by {self.task!r}, from another image: run that again, with "
+                f"{files}"
+            )
+        steps = tuple(stage.step for stage in stages)
+        if steps != self.steps:
+            raise UserError(
+                f"the image was sampled with the weights of steps {self.steps}, and these are of "
+                f"{steps}: they can't reproduce it"
+            )
+        if origin.overrides != self.overrides:
+            raise UserError(
+                f"the image was sampled with {_changes(self.overrides)}, and these models were "
+                f"loaded with {_changes(origin.overrides)}: load them with "
+                f"overrides={list(self.overrides)}"
+            )
+        return SampleRequest(
+            task=self.task,
+            subjects=(Subject(self.prompt, self.negative_prompt, self.label),),
+            indices=(self.index,),
+            seed=self.seed,
+            settings=settings,
+            batch_slots=self.batch_slots,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineOutput:
+    """Images, in the order of the prompts, those of one prompt together.
+
+    Attributes:
+        stages: uint8[n s s 3] for each stage that sampled, s its size; the last are the images.
+        provenance: n of them, of each image; saved with it.
+    """
+
+    stages: tuple[np.ndarray, ...]
+    provenance: tuple[Provenance, ...]
+
+    @property
+    def arrays(self) -> np.ndarray:
+        """uint8[n s s 3]."""
+        return self.stages[-1]
+
+    @property
+    def images(self) -> list[Image.Image]:
+        """The images, for Pillow; each may be the next edit's input."""
+        return [Image.fromarray(pixels) for pixels in self.arrays]
+
+    @property
+    def prompts(self) -> list[str]:
+        """Each image's prompt."""
+        return [one.prompt for one in self.provenance]
+
+    @property
+    def captions(self) -> list[str]:
+        """What each image shows, for people: its prompt or class."""
+        return [
+            one.prompt if one.label is None else f"class {one.label}" for one in self.provenance
+        ]
+
+    @property
+    def seeds(self) -> list[tuple[int, int]]:
+        """(seed, index) of each image, which with the prompt and the settings decide it."""
+        return [(one.seed, one.index) for one in self.provenance]
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write a PNG for each image, with its provenance.
+
+        Args:
+            folder: made if it is not there; a file of the same prompt, seed and index is replaced.
+
+        Returns:
+            The files.
+
+        Raises:
+            DiskError: one could not be written.
+        """
+        files = [Path(folder) / file_name(one) for one in self.provenance]
+        for file, pixels, one in zip(files, self.arrays, self.provenance, strict=True):
+            save_image(pixels, file, png_info(one))
+        return files
+
+
+def provenance_of(
+    request: SampleRequest, result: RunResult, stages: Sequence[Stage], origin: Origin
+) -> tuple[Provenance, ...]:
+    """The provenance of each image of a request.
+
+    Args:
+        request: what was asked for.
+        result: what it became.
+        stages: all of the pipeline's.
+        origin: what they were loaded from.
+    """
+    sampled = stages[request.first_stage :]
+    return tuple(
+        Provenance(
+            task=request.task,
+            **request.subjects[row]._asdict(),
+            seed=request.seed,
+            index=request.indices[row],
+            settings=request.settings.to_dict(row),
+            strength=request.strength,
+            batch_slots=slots,
+            **vars(origin),
+            steps=tuple(stage.step for stage in sampled),
+            input_files=request.input_files,
+            version=__version__,
+        )
+        for row, slots in zip(result.rows, result.batch_slots, strict=True)
+    )
+
+
+def png_info(provenance: Provenance) -> PngImagePlugin.PngInfo:
+    """The text chunk that carries it, for Pillow to save."""
+    info = PngImagePlugin.PngInfo()
+    # What Python has no JSON for are NumPy's numbers.
+    text = json.dumps(
+        dataclasses.asdict(provenance), ensure_ascii=False, default=lambda x: x.item()
+    )
+    # A lone surrogate, which a wrongly set terminal makes, is no UTF-8; JSON reads its escape.
+    info.add_itxt(KEY, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    return info
+
+
+def read_provenance(path: str | os.PathLike) -> Provenance:
+    """The provenance in an image file.
+
+    Raises:
+        UserError: it can't be read, or has none.
+    """
+    with open_image(path) as image:
+        text = image.info.get(KEY)
+    if text is None:
+        raise UserError(
+            f"{path} does not say what made it: it is not a PNG that glide_jax wrote, or another "
+            "program has saved it since; give the prompt and the seed"
+        )
+    try:
+        values = json.loads(text)
+        slots = values["batch_slots"]
+        values["batch_slots"] = tuple((size, slot) for size, slot in slots)
+        for name in ("checkpoints", "overrides", "steps"):
+            values[name] = tuple(values[name])
+        return Provenance(**values)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path} was made by another version of glide_jax: give the prompt and the seed"
+        ) from error
+
+
+def file_name(provenance: Provenance) -> str:
+    """`a-red-circle-7-0.png`: what it shows, the seed, its index."""
+    label = provenance.label
+    what = provenance.prompt if label is None else f"class {label}"
+    return f"{slug(what)}-{provenance.seed}-{provenance.index}.png"
+
+
+def slug(prompt: str) -> str:
+    """A prompt as part of a file's name: at most 60 bytes of UTF-8."""
+    words = re.sub(r"\W+", "-", prompt.lower()).strip("-")
+    cut = words.encode("utf-8", "ignore")[:_MAX_SLUG_BYTES].decode("utf-8", "ignore")
+    return cut.strip("-") or "no-prompt"
+
+
+def _absolute(workdir: str | Path) -> str:
+    return str(Path(workdir).absolute())
+
+
+def _changes(overrides: Sequence[str]) -> str:
+    return f"{', '.join(overrides)} in its config" if overrides else "its config as it is"

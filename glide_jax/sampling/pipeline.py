@@ -1,0 +1,355 @@
+"""The Pipeline: prompts, images and masks in, images out."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glide_jax.data.images import square
+from glide_jax.errors import UserError
+from glide_jax.sampling import request as requests
+from glide_jax.sampling.guides import ClipGuide, Guide, guides_of
+from glide_jax.sampling.images import ImageLike, at_size, read_image, read_mask, shrunk_mask
+from glide_jax.sampling.output import (
+    Origin,
+    PipelineOutput,
+    Provenance,
+    provenance_of,
+    read_provenance,
+)
+from glide_jax.sampling.released import released_workdirs
+from glide_jax.sampling.request import SampleRequest, StageEdit, Subject
+from glide_jax.sampling.run import OnProgress, Progress, run_request
+from glide_jax.sampling.stages import (
+    Stage,
+    check_cascade,
+    check_prompts,
+    load_classifier,
+    load_clip,
+    load_stages,
+)
+
+Prompts = str | Sequence[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+    """A cascade of models, ready to sample.
+
+    What its methods have in common: `prompt` is one caption or a list, "" asks for an image of
+    anything, and what is longer than the model reads is cut. `num_images` are sampled of each
+    prompt. Image i, prompt by prompt, is a function of (`seed`, i) and its conditioning, not of
+    how many are sampled, in what batches or on how many devices, up to rounding.
+
+    `on_progress` is called with a `SamplingProgress` every `progress_every` steps; that changes no
+    bit of the images and compiles nothing.
+
+    The other keyword arguments are settings of the first stage that samples, those of
+    `config.SamplingConfig` and `clip_scale` and `classifier_scale`; what is left out is as the
+    checkpoint's config says. `guidance_scale` may also be one for each prompt.
+
+    Attributes:
+        stages: the base model's, then the upsamplers'.
+        clip: for clip_scale and rerank; None: there is none.
+        classifier: for classifier_scale; None: there is none.
+        origin: what it was loaded from.
+    """
+
+    stages: tuple[Stage, ...]
+    clip: ClipGuide | None = None
+    classifier: Guide | None = None
+    origin: Origin = dataclasses.field(default_factory=Origin)
+
+    @classmethod
+    def load(
+        cls,
+        *workdirs: str | Path,
+        overrides: Sequence[str] = (),
+        clip: str | Path | None = None,
+        classifier: str | Path | None = None,
+    ) -> "Pipeline":
+        """The newest weights of workdirs, of training or of import.
+
+        Args:
+            workdirs: one, or several whose stages follow each other: a base model's, then its
+                upsampler's.
+            overrides: what to change in their configs, such as
+                `stages.upsampler.sampling.steps=20`.
+            clip: the workdir of a noised CLIP.
+            classifier: the workdir of a classifier.
+
+        Raises:
+            UserError: there is no model in one of them, none of the right kind, they make no
+                cascade, or an override is wrong.
+        """
+        if not workdirs:
+            raise UserError("give the workdir of a model")
+        stages = [
+            stage for workdir in workdirs for stage in load_stages(Path(workdir), overrides)[1]
+        ]
+        check_cascade(stages)
+        return cls(
+            stages=tuple(stages),
+            clip=load_clip(Path(clip)) if clip else None,
+            classifier=load_classifier(Path(classifier)) if classifier else None,
+            origin=Origin.of(workdirs, overrides, clip, classifier),
+        )
+
+    @classmethod
+    def released(cls, *, inpaint: bool = False, clip: bool = False) -> "Pipeline":
+        """OpenAI's released base model and upsampler.
+
+        The public files are taken from the cache folder, or downloaded into it, and imported there
+        once.
+
+        Args:
+            inpaint: the models that were trained to inpaint.
+            clip: with the noised CLIP.
+
+        Raises:
+            UserError: a file can't be had; the message says what to download, and where to put it.
+        """
+        workdir, clip_workdir = released_workdirs(inpaint=inpaint, clip=clip)
+        return cls.load(workdir, clip=clip_workdir)
+
+    def __call__(
+        self,
+        prompt: Prompts,
+        *,
+        num_images: int = 1,
+        seed: int = 0,
+        negative_prompt: Prompts = "",
+        rerank: int | None = None,
+        on_progress: OnProgress | None = None,
+        progress_every: int = 1,
+        **settings: Any,
+    ) -> PipelineOutput:
+        """Sample prompts.
+
+        Args:
+            prompt, num_images, seed, on_progress, progress_every, settings: see the class.
+            negative_prompt: guidance leads away from it; one, or one for each prompt.
+            rerank: sample so many of each prompt, and keep the num_images that CLIP scores
+                highest, the best first.
+
+        Raises:
+            UserError: a value makes no sense, or these models can't do it.
+        """
+        subjects = requests.subjects_of(prompt, negative_prompt)
+        sampled = num_images
+        if rerank is not None:
+            if self.clip is None:
+                raise UserError("rerank needs a CLIP: load one with clip=DIR, or --clip DIR")
+            if rerank < num_images:
+                raise UserError(f"rerank={rerank} is fewer than num_images={num_images}")
+            sampled = rerank
+        request = self._request(requests.SAMPLE, subjects, sampled, seed, settings)
+        best = None if rerank is None else (num_images, rerank)
+        request = dataclasses.replace(request, rerank=best)
+        return self._run(request, on_progress, progress_every)
+
+    def sample_classes(
+        self,
+        labels: int | Sequence[int],
+        *,
+        num_images: int = 1,
+        seed: int = 0,
+        on_progress: OnProgress | None = None,
+        progress_every: int = 1,
+        **settings: Any,
+    ) -> PipelineOutput:
+        """Sample classes, with a class-conditional model (ADM).
+
+        Args:
+            labels: numbers of classes.
+            num_images, seed, on_progress, progress_every, settings: see the class.
+
+        Raises:
+            UserError: a class that doesn't exist, a value that makes no sense, or a model without
+                classes.
+        """
+        numbers = [labels] if isinstance(labels, int) else labels
+        subjects = [Subject(label=label) for label in numbers]
+        if not subjects:
+            raise UserError("give a class")
+        request = self._request(requests.SAMPLE, subjects, num_images, seed, settings)
+        return self._run(request, on_progress, progress_every)
+
+    def inpaint(
+        self,
+        image: ImageLike,
+        mask: ImageLike,
+        prompt: Prompts,
+        *,
+        num_images: int = 1,
+        seed: int = 0,
+        negative_prompt: Prompts = "",
+        on_progress: OnProgress | None = None,
+        progress_every: int = 1,
+        **settings: Any,
+    ) -> PipelineOutput:
+        """Repaint a part of an image.
+
+        A model that was trained to inpaint is conditioned on the known pixels, and its x_0_hat is
+        replaced by them there (Nichol et al. 2021, sec. 4.3); any other inpaints by RePaint. The
+        sampler is the config's inpaint_sampler unless another is given.
+
+        Args:
+            image: its middle square is used.
+            mask: of the image's shape; white: repaint, black: keep.
+            prompt, num_images, seed, negative_prompt, on_progress, progress_every, settings: see
+                the class.
+
+        Raises:
+            UserError: as __call__, or an image that can't be read.
+        """
+        pixels = read_image(image)
+        kept = read_mask(mask, pixels, self.stages[-1].image_size)
+        edits = tuple(
+            StageEdit(known=(at_size(pixels, size), shrunk_mask(kept, size)))
+            for size in (stage.image_size for stage in self.stages)
+        )
+        subjects = requests.subjects_of(prompt, negative_prompt)
+        request = self._request(requests.INPAINT, subjects, num_images, seed, settings)
+        files = {"image": _path_of(image), "mask": _path_of(mask)}
+        request = dataclasses.replace(request, edits=edits, input_files=files)
+        return self._run(request, on_progress, progress_every)
+
+    def image_to_image(
+        self,
+        image: ImageLike,
+        prompt: Prompts,
+        *,
+        strength: float,
+        num_images: int = 1,
+        seed: int = 0,
+        negative_prompt: Prompts = "",
+        on_progress: OnProgress | None = None,
+        progress_every: int = 1,
+        **settings: Any,
+    ) -> PipelineOutput:
+        """Sample a prompt starting from an image with noise (SDEdit, Meng et al. 2022).
+
+        Args:
+            image: its middle square is started from; upsamplers enlarge what became of it.
+            strength: in (0, 1], the share of the steps that are taken: low keeps the image, 1
+                almost nothing of it.
+            prompt, num_images, seed, negative_prompt, on_progress, progress_every, settings: see
+                the class.
+
+        Raises:
+            UserError: as __call__, or an image that can't be read.
+        """
+        strength = requests.check_strength(strength)
+        initial = at_size(read_image(image), self.stages[0].image_size), strength
+        edits = (StageEdit(initial=initial), *[StageEdit()] * (len(self.stages) - 1))
+        subjects = requests.subjects_of(prompt, negative_prompt)
+        request = self._request(requests.EDIT, subjects, num_images, seed, settings)
+        files = {"image": _path_of(image)}
+        request = dataclasses.replace(request, edits=edits, input_files=files, strength=strength)
+        return self._run(request, on_progress, progress_every)
+
+    def upsample(
+        self,
+        image: ImageLike,
+        prompt: Prompts = "",
+        *,
+        num_images: int = 1,
+        seed: int = 0,
+        on_progress: OnProgress | None = None,
+        progress_every: int = 1,
+        **settings: Any,
+    ) -> PipelineOutput:
+        """Enlarge an image with the pipeline's upsamplers.
+
+        Args:
+            image: its middle square, reduced to the size that the first upsampler takes.
+            prompt: what it shows.
+            num_images, seed, on_progress, progress_every, settings: see the class.
+
+        Raises:
+            UserError: there is no upsampler, a value makes no sense, or the image can't be read.
+        """
+        first = next((i for i, stage in enumerate(self.stages) if stage.low_res_size), None)
+        if first is None:
+            raise UserError("there is no upsampler among these models: add one's workdir")
+        low_res = square(read_image(image), self.stages[first].low_res_size)[None]
+        subjects = requests.subjects_of(prompt, "")
+        request = self._request(requests.UPSAMPLE, subjects, num_images, seed, settings, first)
+        low_res = np.repeat(low_res, len(request.subjects), axis=0)
+        files = {"image": _path_of(image)}
+        request = dataclasses.replace(request, low_res=low_res, input_files=files)
+        return self._run(request, on_progress, progress_every)
+
+    def reproduce(
+        self,
+        image: str | Path | Provenance,
+        *,
+        on_progress: OnProgress | None = None,
+        progress_every: int = 1,
+    ) -> PipelineOutput:
+        """Sample an image again: bit for bit on the same hardware, with the same versions.
+
+        Where scales or negative prompts differed from prompt to prompt, up to rounding.
+
+        Args:
+            image: its file, or its provenance.
+            on_progress, progress_every: see the class.
+
+        Raises:
+            UserError: the file has no provenance, the image was not made by `sample`, or these are
+                not the weights, or not the config, that it was sampled with.
+        """
+        found = image if isinstance(image, Provenance) else read_provenance(image)
+        sampling = self.stages[0].config.sampling
+        settings = requests.resolve(found.settings, sampling, 1, 1, inpaints=False)
+        request = found.request(self.stages, self.origin, settings)
+        return self._run(request, on_progress, progress_every)
+
+    def _request(
+        self,
+        task: str,
+        subjects: Sequence[Subject],
+        num_images: int,
+        seed: int,
+        settings: Mapping[str, Any],
+        first_stage: int = 0,
+    ) -> SampleRequest:
+        """Every subject num_images times."""
+        repeated = requests.repeated(subjects, num_images)
+        sampling = self.stages[first_stage].config.sampling
+        inpaints = task == requests.INPAINT
+        return SampleRequest(
+            task=task,
+            subjects=repeated,
+            indices=tuple(range(len(repeated))),
+            seed=seed,
+            settings=requests.resolve(
+                settings, sampling, len(subjects), num_images, inpaints=inpaints
+            ),
+            first_stage=first_stage,
+        )
+
+    def _run(
+        self, request: SampleRequest, on_progress: OnProgress | None, progress_every: int
+    ) -> PipelineOutput:
+        if progress_every < 1:
+            raise UserError(f"progress_every must be 1 or more, not {progress_every}")
+        if request.low_res is None:
+            check_prompts(self.stages, [subject.prompt for subject in request.subjects])
+        first = self.stages[request.first_stage]
+        guides = guides_of(
+            request.settings, first.image_size, first.config.diffusion, self.clip, self.classifier
+        )
+        progress = Progress(on_progress, progress_every)
+        result = run_request(request, self.stages, guides, self.clip, progress)
+        provenance = provenance_of(request, result, self.stages, self.origin)
+        return PipelineOutput(result.stages, provenance)
+
+
+def _path_of(image: ImageLike) -> str | None:
+    """The path of an image; None: it is no file."""
+    return os.path.abspath(image) if isinstance(image, str | os.PathLike) else None

@@ -1,0 +1,251 @@
+"""A request, run: stage after stage, batch after batch. Every image of the project is sampled here.
+
+SampleRequest ─ run_request ─ each stage: _run_stage ─ each batch: Program ─→ uint8[n s s 3]
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from glide_jax.sampling.batching import ImageBatch, batches, shared_evenly
+from glide_jax.sampling.guidance import GuidanceInputs, LogProbability, transforms_of
+from glide_jax.sampling.guides import ClipGuide
+from glide_jax.sampling.program import (
+    InitialImage,
+    KnownPixels,
+    SampleArguments,
+    StaticArguments,
+)
+from glide_jax.sampling.request import SampleRequest, Settings, StageEdit, Subject, stage_key
+from glide_jax.sampling.stages import Stage, condition_of, null_condition_of
+
+BatchSlot = tuple[int, int]
+"""(images in a batch, the slot of one of them)."""
+
+Guides = Callable[[Sequence[Subject]], tuple[LogProbability, ...]]
+"""The subjects of a batch → whose gradients guide it."""
+
+
+class SamplingProgress(NamedTuple):
+    """How far sampling is, and what the images look like so far.
+
+    Attributes:
+        stage: its name.
+        image_size: pixels a side.
+        batch, num_batches: which of the stage's batches this is, from 1, and of how many.
+        step, num_steps: steps taken of this batch, and of how many.
+        x_0_hat: f32[b s s 3] in about [-1, 1], the model's estimate of the images.
+    """
+
+    stage: str
+    image_size: int
+    batch: int
+    num_batches: int
+    step: int
+    num_steps: int
+    x_0_hat: np.ndarray
+
+
+OnProgress = Callable[[SamplingProgress], object]
+
+
+class Progress(NamedTuple):
+    """Who is shown the progress.
+
+    Attributes:
+        callback: None: nobody, and the device is never waited for.
+        every: steps between two calls.
+    """
+
+    callback: OnProgress | None
+    every: int
+
+
+class RunResult(NamedTuple):
+    """What a request became.
+
+    Attributes:
+        stages: uint8[n s s 3] for each stage that sampled.
+        rows: which rows of the request the n images are.
+        batch_slots: of each image, one for each stage.
+    """
+
+    stages: tuple[np.ndarray, ...]
+    rows: tuple[int, ...]
+    batch_slots: tuple[tuple[BatchSlot, ...], ...]
+
+
+def no_guides(subjects: Sequence[Subject]) -> tuple[LogProbability, ...]:
+    """No gradient guides."""
+    return ()
+
+
+def run_request(
+    request: SampleRequest,
+    stages: Sequence[Stage],
+    guides: Guides,
+    clip: ClipGuide | None,
+    progress: Progress,
+) -> RunResult:
+    """Sample what was asked for, stage after stage.
+
+    Args:
+        request: checked.
+        stages: all of the pipeline's.
+        guides: of the first stage.
+        clip: scores the images, where only the best are kept.
+        progress: who is shown it.
+
+    Raises:
+        UserError: a stage can't sample what was asked for.
+    """
+    rows = list(range(len(request.subjects)))
+    slots: list[tuple[BatchSlot, ...]] = [()] * len(rows)
+    images: list[np.ndarray] = []
+    low_res = request.low_res
+    for place, stage in enumerate(stages[request.first_stage :]):
+        own = _of_stage(request, stage, place, rows, low_res)
+        cut = _cut(own, stage)
+        low_res = _run_stage(stage, own, guides if place == 0 else no_guides, cut, progress)
+        images.append(low_res)
+        kept = [(len(batch.slots), slot) for batch in cut for slot in batch.kept]
+        slots = [(*before, slot) for before, slot in zip(slots, kept, strict=True)]
+        if place == 0 and request.rerank and clip:
+            best = _best(request, request.rerank, clip, low_res)
+            rows, slots = best, [slots[i] for i in best]
+            low_res = images[0] = low_res[best]
+    return RunResult(tuple(images), tuple(rows), tuple(slots))
+
+
+def _of_stage(
+    request: SampleRequest,
+    stage: Stage,
+    place: int,
+    rows: Sequence[int],
+    low_res: np.ndarray | None,
+) -> SampleRequest:
+    """The part of a request that is the `place`-th stage's, for the rows that are kept.
+
+    What was chosen is the first stage's; the others sample as their configs say.
+    """
+    edit, settings = request.edit(place), request.settings
+    if place > 0:
+        inpaints = edit.known is not None
+        sampling = stage.inpaint_sampling if inpaints else stage.config.sampling
+        scales = (sampling.guidance_scale,) * len(request.subjects)
+        settings = Settings(sampling, scales, None, None)
+    scales = tuple(settings.guidance_scales[i] for i in rows)
+    return dataclasses.replace(
+        request,
+        subjects=tuple(request.subjects[i] for i in rows),
+        indices=tuple(request.indices[i] for i in rows),
+        settings=dataclasses.replace(settings, guidance_scales=scales),
+        first_stage=request.first_stage + place,
+        low_res=low_res,
+        edits=(edit,),
+        batch_slots=request.batch_slots and (request.batch_slots[place],),
+    )
+
+
+def _run_stage(
+    stage: Stage,
+    request: SampleRequest,
+    guides: Guides,
+    cut: Sequence[ImageBatch],
+    progress: Progress,
+) -> np.ndarray:
+    """Sample one stage's images: uint8[k s s 3], of the slots that are kept."""
+    sampling, known = request.settings.sampling, request.edit(0).known
+    # A model that was not trained to inpaint does by RePaint.
+    resamples = sampling.resamples if known is not None and not stage.inpaints else None
+    static = StaticArguments(sampling.sampler, sampling.steps, resamples, stage.mesh)
+    program = stage.program(static)
+    sampled = []
+    for number, batch in enumerate(cut, 1):
+        arguments = _arguments(stage, request, guides, batch, static, program.num_steps)
+        report = _reporter(progress.callback, stage, number, len(cut))
+        images = program(stage.params, arguments, report, progress.every)
+        sampled.append(images[list(batch.kept)])
+    return np.concatenate(sampled)
+
+
+def _arguments(
+    stage: Stage,
+    request: SampleRequest,
+    guides: Guides,
+    batch: ImageBatch,
+    static: StaticArguments,
+    num_steps: int,
+) -> SampleArguments:
+    slots, settings, edit = list(batch.slots), request.settings, request.edit(0)
+    sampling = settings.sampling
+    subjects = [request.subjects[i] for i in slots]
+    low_res = None if request.low_res is None else request.low_res[slots]
+    # Of all the images: every batch of one request runs the same program.
+    guided = any(scale != 1 for scale in settings.guidance_scales)
+    known = edit.known and KnownPixels(*map(jnp.asarray, edit.known))
+    transforms = transforms_of(
+        GuidanceInputs(
+            sampling=sampling,
+            scales=jnp.float32([settings.guidance_scales[i] for i in slots]) if guided else None,
+            known=known if static.resamples is None else None,
+            log_probabilities=guides(subjects),
+        )
+    )
+    return SampleArguments(
+        seed_key=stage_key(request.seed, request.first_stage),
+        indices=jnp.asarray([request.indices[i] for i in slots], jnp.int32),
+        condition=condition_of(stage, subjects, low_res),
+        null_condition=null_condition_of(stage, subjects) if guided else None,
+        guidance=transforms,
+        eta=jnp.float32(sampling.eta),
+        temperature=jnp.float32(sampling.temperature),
+        aug_level=jnp.float32(sampling.aug_level),
+        known=known,
+        initial=_initial(edit, num_steps),
+    )
+
+
+def _initial(edit: StageEdit, num_steps: int) -> InitialImage | None:
+    if edit.initial is None:
+        return None
+    image, strength = edit.initial
+    taken = max(1, round(strength * num_steps))
+    return InitialImage(jnp.asarray(image), jnp.int32(taken - 1))
+
+
+def _reporter(callback: OnProgress | None, stage: Stage, batch: int, num_batches: int):
+    if callback is None:
+        return None
+
+    def report(step: int, num_steps: int, x_0_hat: np.ndarray) -> None:
+        callback(
+            SamplingProgress(
+                stage.name, stage.image_size, batch, num_batches, step, num_steps, x_0_hat
+            )
+        )
+
+    return report
+
+
+def _cut(request: SampleRequest, stage: Stage) -> Sequence[ImageBatch]:
+    if request.batch_slots is None:
+        size = request.settings.sampling.batch_size
+        return batches(len(request.subjects), size, stage.num_devices)
+    ((size, slot),) = request.batch_slots
+    # On as many devices as before it is even already.
+    return [ImageBatch((0,) * shared_evenly(size, stage.num_devices), (slot,))]
+
+
+def _best(
+    request: SampleRequest, rerank: tuple[int, int], clip: ClipGuide, images: np.ndarray
+) -> list[int]:
+    """The rows of the images that are kept, the best of a prompt first."""
+    kept, sampled = rerank
+    scores = clip.score([subject.prompt for subject in request.subjects], images)
+    by_prompt = scores.reshape(-1, sampled)
+    best = np.argsort(-by_prompt, axis=1, kind="stable")[:, :kept]
+    return (best + sampled * np.arange(len(by_prompt))[:, None]).flatten().tolist()

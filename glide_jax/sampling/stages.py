@@ -1,0 +1,266 @@
+"""Stages: models with their weights, loaded from workdirs, checked to make a cascade."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+
+from glide_jax import config, text
+from glide_jax.checkpoints import Checkpoint, open_stage, read_experiment
+from glide_jax.config import (
+    MAY_CHANGE_BEFORE,
+    ClassifierConfig,
+    ClipConfig,
+    DenoiserStageConfig,
+    Experiment,
+    SamplingConfig,
+    conflicts,
+)
+from glide_jax.errors import UserError, a_few
+from glide_jax.models.families import model_of
+from glide_jax.models.labels import class_labels
+from glide_jax.models.model import Model
+from glide_jax.parallel.mesh import make_mesh, replicated
+from glide_jax.sampling.guides import ClipGuide, Guide, classifier_guide, clip_guide
+from glide_jax.sampling.program import ProgramCache, make_steps, program_cache
+from glide_jax.sampling.request import Subject
+from glide_jax.text import Tokenizer, tokenize
+from glide_jax.types import Condition, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A model with its weights, ready to sample.
+
+    Attributes:
+        name: of the stage.
+        config: its section of the experiment.
+        model: as config describes it.
+        params: its weights; images are split over the mesh that they are on.
+        tokenizer: of its captions; None: it reads none.
+        text_length: tokens that a caption is padded or cut to.
+        step: the training step of the weights.
+        program: static arguments → the compiled program.
+    """
+
+    name: str
+    config: DenoiserStageConfig
+    model: Model
+    params: Params
+    tokenizer: Tokenizer | None
+    text_length: int
+    step: int
+    program: ProgramCache
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of what it generates."""
+        return self.model.config.image_size
+
+    @property
+    def low_res_size(self) -> int:
+        """Pixels a side of what it enlarges; 0: it is a base model."""
+        return self.model.config.low_res_size
+
+    @property
+    def inpaints(self) -> bool:
+        """Whether it was trained to inpaint."""
+        return getattr(self.model.config, "inpaint", False)
+
+    @property
+    def inpaint_sampling(self) -> SamplingConfig:
+        """How it is sampled to inpaint."""
+        sampling = self.config.sampling
+        return dataclasses.replace(sampling, sampler=sampling.inpaint_sampler)
+
+    @property
+    def mesh(self) -> Mesh | None:
+        """The devices that the weights are on; None: one that nobody chose."""
+        sharding = getattr(next(iter(self.params.values()), None), "sharding", None)
+        mesh = sharding.mesh if isinstance(sharding, NamedSharding) else None
+        return mesh if isinstance(mesh, Mesh) else None
+
+    @property
+    def num_devices(self) -> int:
+        """How many devices share each batch."""
+        return 1 if self.mesh is None else self.mesh.size
+
+
+def make_stage(
+    name: str,
+    config: DenoiserStageConfig,
+    model: Model,
+    params: Params,
+    tokenizer: Tokenizer | None,
+    text_length: int,
+    step: int,
+) -> Stage:
+    """A stage ready to sample. Raises UserError where its sampling config makes no sense."""
+    make_steps(config.diffusion, config.sampling.sampler, config.sampling.steps)
+    program = program_cache(model, config.diffusion)
+    return Stage(name, config, model, params, tokenizer, text_length, step, program)
+
+
+def load_stages(workdir: Path, overrides: Sequence[str] = ()) -> tuple[Experiment, list[Stage]]:
+    """The newest averaged weights of a workdir's stages, on every device, ready to sample.
+
+    Args:
+        workdir: of training or of import.
+        overrides: `KEY=VALUE`, such as `stages.base.sampling.guidance_scale=5`.
+
+    Raises:
+        UserError: there is no model, or none that generates images, or an override is wrong.
+    """
+    trained = read_experiment(workdir)
+    experiment = config.with_overrides(trained, overrides)
+    if changed := conflicts(trained, experiment, MAY_CHANGE_BEFORE):
+        raise UserError(
+            f"{workdir} was trained with other values (trained → yours: {a_few(changed, '; ')}); "
+            "its weights mean nothing else: leave that change out"
+        )
+    stages = []
+    for name, stage in experiment.stages.items():
+        if not isinstance(stage, DenoiserStageConfig):
+            raise UserError(
+                f"{workdir} holds a model of family {stage.model.family!r}, which generates no "
+                "images: it can guide models that do, see docs/sampling.md"
+            )
+        checkpoint = open_stage(workdir, name)
+        model, params, tokenizer = _read(checkpoint, experiment)
+        length = experiment.text_length
+        stages.append(make_stage(name, stage, model, params, tokenizer, length, checkpoint.step))
+    return experiment, stages
+
+
+def load_clip(workdir: Path) -> ClipGuide:
+    """The noised CLIP of a workdir. Raises UserError where there is none."""
+    checkpoint = open_stage(workdir)
+    experiment = checkpoint.experiment
+    family = experiment.first_stage.model
+    if not isinstance(family, ClipConfig):
+        raise UserError(f"{workdir} holds a model of family {family.family!r}, not a CLIP")
+    model, params, tokenizer = _read(checkpoint, experiment)
+    if tokenizer is None:
+        raise UserError(f"{workdir} holds a CLIP without its tokenizer: import it again")
+    return clip_guide(model, params, tokenizer, experiment.text_length)
+
+
+def load_classifier(workdir: Path) -> Guide:
+    """The classifier of a workdir. Raises UserError where there is none."""
+    checkpoint = open_stage(workdir)
+    experiment = checkpoint.experiment
+    stage = experiment.first_stage
+    if not isinstance(stage.model, ClassifierConfig):
+        family = stage.model.family
+        raise UserError(f"{workdir} holds a model of family {family!r}, not a classifier")
+    model, params, _ = _read(checkpoint, experiment)
+    return classifier_guide(model, params, stage.diffusion.num_steps)
+
+
+def _read(checkpoint: Checkpoint, experiment: Experiment) -> tuple[Any, Params, Tokenizer | None]:
+    """A stage's model, weights and tokenizer; None: it reads no captions."""
+    saved = checkpoint.tokenizer
+    tokenizer = text.from_dict(saved) if saved else None
+    vocab_size = tokenizer.vocab_size if tokenizer else 0
+    stage = experiment.stages[checkpoint.stage]
+    model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
+    return model, _params(checkpoint, model.shapes), tokenizer
+
+
+def _params(checkpoint: Checkpoint, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> Params:
+    everywhere = replicated(make_mesh(fsdp=1))
+    wanted = {
+        path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere)
+        for path, leaf in shapes.items()
+    }
+    return checkpoint.restore({"ema_params": wanted})["ema_params"]
+
+
+def check_cascade(stages: Sequence[Stage]) -> None:
+    """Raises UserError unless each stage enlarges what the one before generates."""
+    for before, stage in itertools.pairwise(stages):
+        if stage.low_res_size != before.image_size:
+            low = stage.low_res_size
+            what = f"enlarges {low} pixels a side" if low else "is a base model"
+            raise UserError(
+                f"the models make no cascade: after one that generates {before.image_size} pixels "
+                f"a side comes one that {what}"
+            )
+
+
+def check_prompts(stages: Sequence[Stage], prompts: Sequence[str]) -> None:
+    """Raises UserError unless the first stage samples prompts, or all are empty."""
+    first = stages[0]
+    if first.low_res_size:
+        raise UserError(
+            "the first model is an upsampler: it needs an image to enlarge, "
+            f"{first.low_res_size} pixels a side, and a prompt gives none; "
+            "put a base model before it"
+        )
+    if first.tokenizer is None and any(prompts):
+        family = first.model.config.family
+        raise UserError(f"a model of family {family!r} reads no captions: it samples no prompts")
+
+
+def truncated_prompts(stage: Stage, prompts: Sequence[str]) -> list[str]:
+    """Those of the prompts that are longer than the stage reads."""
+    if stage.tokenizer is None:
+        return []
+    cut = tokenize(stage.tokenizer, prompts, stage.text_length).cut
+    return [prompt for prompt, is_cut in zip(prompts, cut, strict=True) if is_cut]
+
+
+def condition_of(
+    stage: Stage, subjects: Sequence[Subject], low_res: np.ndarray | None
+) -> Condition:
+    """The condition of these images.
+
+    Args:
+        stage: of any family.
+        subjects: b of them.
+        low_res: uint8[b h w 3], for an upsampler.
+
+    Raises:
+        UserError: the model needs a class, and there is none, or none of that number; or it has no
+            classes.
+    """
+    condition = Condition()
+    if stage.tokenizer is not None:
+        condition = _captions(stage, [subject.prompt for subject in subjects])
+    labels = [subject.label for subject in subjects]
+    num_classes = getattr(stage.model.config, "num_classes", 0)
+    if num_classes or any(label is not None for label in labels):
+        if num_classes and None in labels:
+            raise UserError(f"this model samples classes, not prompts: give 0 … {num_classes - 1}")
+        condition = dataclasses.replace(condition, label=class_labels(labels, num_classes))
+    if low_res is not None:
+        pixels = jnp.asarray(low_res, jnp.float32) / 127.5 - 1
+        condition = dataclasses.replace(condition, low_res=pixels)
+    return condition
+
+
+def null_condition_of(stage: Stage, subjects: Sequence[Subject]) -> Condition:
+    """What guidance leads away from: one row where it is the same for all, else one per image.
+
+    Raises:
+        UserError: the stage reads no captions, so that there is none.
+    """
+    if stage.tokenizer is None:
+        raise UserError(
+            f"a model of family {stage.model.config.family!r} reads no captions: guidance_scale "
+            "must be 1; a classifier can guide it, by classifier_scale"
+        )
+    captions = [subject.negative_prompt for subject in subjects]
+    return _captions(stage, captions[:1] if len(set(captions)) == 1 else captions)
+
+
+def _captions(stage: Stage, captions: Sequence[str]) -> Condition:
+    assert stage.tokenizer is not None
+    batch = tokenize(stage.tokenizer, captions, stage.text_length)
+    return Condition(tokens=jnp.asarray(batch.tokens), mask=jnp.asarray(batch.mask))

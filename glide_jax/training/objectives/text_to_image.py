@@ -1,0 +1,44 @@
+"""The loss of GLIDE's stages: images conditioned on their caption."""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from glide_jax.config import DenoiserStageConfig, GlideConfig
+from glide_jax.models.model import Model
+from glide_jax.text import TokenBatch
+from glide_jax.training.batch import Batch
+from glide_jax.training.example_rng import ExampleRng
+from glide_jax.training.objectives.denoising import denoising_loss
+from glide_jax.training.objectives.inpainting_masks import kept_outside_box
+from glide_jax.training.objectives.loss import Loss
+from glide_jax.types import Condition
+
+
+def text_to_image_loss(model: Model, stage: DenoiserStageConfig, null: TokenBatch) -> Loss:
+    """The loss of a text-conditional model (Nichol et al. 2021).
+
+    With probability `training.caption_dropout` a caption is replaced by the null caption, for
+    classifier-free guidance (Ho & Salimans 2021). A model that inpaints also receives the image
+    with a random box erased, and its loss covers all pixels; an upsampler still receives the
+    complete low-res image.
+
+    Args:
+        model: the model to train.
+        stage: its noising process, and how its conditions are augmented.
+        null: the null caption, i32[1 l] and bool[1 l]: `tokenize(tokenizer, [""], l)`.
+    """
+
+    def condition_of(batch: Batch, rng: ExampleRng) -> Condition:
+        drop = (rng.uniform("caption") < stage.training.caption_dropout)[:, None]
+        tokens = jnp.where(drop, null.tokens, batch["tokens"])
+        mask = jnp.where(drop, null.mask, batch["mask"])
+        condition = Condition(tokens=tokens, mask=mask)
+        if isinstance(stage.model, GlideConfig) and stage.model.inpaint:
+            box = [rng.uniform(f"box_{name}") for name in ("height", "width", "top", "left")]
+            kept = kept_outside_box(*box, size=stage.model.image_size)
+            image = batch["image"]
+            condition = dataclasses.replace(condition, inpaint_image=image, inpaint_mask=kept)
+        return condition
+
+    return denoising_loss(model, stage, condition_of)

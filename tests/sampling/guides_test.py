@@ -1,0 +1,131 @@
+"""Guides: CLIP towards prompts, a classifier towards classes."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from jax.tree_util import Partial
+from models.model_toys import filled
+from sampling import pipeline_toys
+
+from glide_jax.config import (
+    AdmConfig,
+    ClassifierConfig,
+    ClipConfig,
+    ClipImageConfig,
+    ClipTextConfig,
+)
+from glide_jax.errors import UserError
+from glide_jax.models.classifier import classifier
+from glide_jax.models.clip import clip
+from glide_jax.sampling.guides import ClipGuide, classifier_guide, clip_guide
+from glide_jax.sampling.pipeline import Pipeline
+
+LENGTH = 6
+TOKENIZER = tiny.tokenizer()
+
+
+class Framed:
+    """The toy tokenizer with a start: CLIP's text encoder wants one token or more."""
+
+    vocab_size, pad_id, start_ids, end_ids = TOKENIZER.vocab_size, 0, (1,), (2,)
+
+    def encode(self, text):
+        return TOKENIZER.encode(text)
+
+
+@pytest.fixture(scope="module")
+def clip_toy():
+    config = ClipConfig(
+        "clip", ClipImageConfig(8, 4, 16, 1, 2, 1000), ClipTextConfig(16, 1, 2), 8, 100.0, "float32"
+    )
+    model = clip(config, vocab_size=TOKENIZER.vocab_size, text_length=LENGTH)
+    return clip_guide(model, filled(model.shapes), Framed(), LENGTH)
+
+
+def shared(config):
+    """The quickstart's sizes, for another family of U-Nets."""
+    names = [field.name for field in dataclasses.fields(config)]
+    base = dataclasses.asdict(tiny.experiment().first_stage.model)
+    return {name: base[name] for name in names if name in base and name != "family"}
+
+
+def class_stage():
+    config = AdmConfig(
+        family="adm", num_heads=0, attention_order="by_head", num_classes=3, **shared(AdmConfig)
+    )
+    whole = tiny.experiment("stages.base.sampling.guidance_scale=1")
+    stage = dataclasses.replace(whole.first_stage, model=config)
+    experiment = dataclasses.replace(whole, stages={"base": stage}, text=None, prompts=None)
+    return pipeline_toys.stage_of(experiment, "base")
+
+
+def bright(scale, x_t, t):
+    return scale * x_t.sum((1, 2, 3))
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+def test_images_are_led_where_log_probability_rises(sampler):
+    """The mean's way and the score's; a scale of 0 changes nothing."""
+    guide = ClipGuide(8, 1000, lambda captions, scale: Partial(bright, jnp.float32(scale)), None)
+    pipe = Pipeline(pipeline_toys.stages()[:1], clip=guide)
+
+    def mean(**settings):
+        # Not the noisiest step, where a score shifted by s shifts x_0_hat by 2·10⁴ s.
+        asked = {"guidance_scale": 1, "sampler": sampler, "steps": "ddim4"}
+        return pipe("", **asked, **settings).arrays.mean()
+
+    assert mean(clip_scale=0.5) > mean(clip_scale=0) + 1
+    assert abs(mean(clip_scale=0) - mean()) < 0.1
+
+
+def test_log_probability_is_a_hundred_cosines(clip_toy):
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
+    captions = ["red square", "blue square"]
+    towards = clip_toy.log_probability(captions, 2.0)
+    x_0 = jnp.asarray(images, jnp.float32) / 127.5 - 1
+    got = towards(x_0, jnp.zeros(2, jnp.int32))
+    np.testing.assert_allclose(got, 200 * clip_toy.score(captions, images), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_classifier_leads_towards_its_class():
+    config = ClassifierConfig(family="classifier", num_classes=3, **shared(ClassifierConfig))
+    model = classifier(config)
+    guide = classifier_guide(model, filled(model.shapes), 1000)
+    pipe = Pipeline((class_stage(),), classifier=guide)
+    labels = [0, 1, 2, 2]
+    plain = pipe.sample_classes(labels, sampler="ddpm", steps=8)
+    assert (plain.arrays[2] != plain.arrays[3]).any()
+    assert plain.provenance[1].label == 1
+    led = pipe.sample_classes(labels, sampler="ddpm", steps=8, classifier_scale=20)
+    towards = guide.log_probability(labels, 1.0)
+
+    def log_probability(output):
+        x_0 = jnp.asarray(output.arrays, jnp.float32) / 127.5 - 1
+        return float(jax.jit(towards)(x_0, jnp.zeros(4, jnp.int32)).mean())
+
+    assert log_probability(led) > log_probability(plain)
+
+
+@pytest.mark.slow
+def test_clip_guides_a_whole_run(clip_toy):
+    pipe = Pipeline(pipeline_toys.stages()[:1], clip=clip_toy)
+    asked = {"guidance_scale": 1, "num_images": 2}
+    towards_red = pipe("red square", clip_scale=5, **asked)
+    assert (towards_red.arrays != pipe("red square", clip_scale=0, **asked).arrays).any()
+
+
+def test_classes_are_asked_for_as_classes():
+    pipe = Pipeline((class_stage(),))
+    with pytest.raises(UserError, match="reads no captions"):
+        pipe("red square")
+    with pytest.raises(UserError, match=r"give 0 … 2"):
+        pipe("")
+    with pytest.raises(UserError, match="there is no class 3"):
+        pipe.sample_classes([3])
+    with pytest.raises(UserError, match="guidance_scale must be 1"):
+        pipe.sample_classes([2], guidance_scale=3)

@@ -1,0 +1,37 @@
+"""A cascade that nobody trained, small enough to sample in a second."""
+
+import functools
+
+import tiny
+from models.model_toys import filled
+
+from glide_jax import config
+from glide_jax.models.families import model_of
+from glide_jax.sampling.pipeline import Pipeline
+from glide_jax.sampling.stages import make_stage
+
+PROMPTS = ["red square", "green square", "blue square", "", "red square"]
+
+
+@functools.cache
+def stages(*overrides):
+    """8×8 by three steps of DDIM, guided, then 16×16 by two."""
+    loaded = config.load_config(
+        tiny.CONFIGS / "quickstart.py", [*tiny.OVERRIDES, *tiny.UPSAMPLER_OVERRIDES, *overrides]
+    )
+    experiment = config.experiment_from(loaded)
+    return tuple(stage_of(experiment, name) for name in experiment.stages)
+
+
+def stage_of(experiment, name, step=0):
+    """A stage with weights of the experiment's config."""
+    stage = experiment.stages[name]
+    tokenizer = tiny.tokenizer() if stage.model.reads_captions else None
+    length = experiment.text_length
+    vocab_size = tokenizer.vocab_size if tokenizer else 0
+    model = model_of(stage, vocab_size=vocab_size, text_length=length)
+    return make_stage(name, stage, model, filled(model.shapes), tokenizer, length, step)
+
+
+def pipeline(*overrides):
+    return Pipeline(stages(*overrides))
