@@ -27,38 +27,34 @@ from glide_jax.config import load_config
 
 
 def get_config():
-    config = load_config("base")
-    base = config.stages.base
-    stage = dict(
-        model=dict(
-            family="classifier",
-            image_size=64,
-            channels=128,
-            channel_mult=(1, 2, 3, 4),
-            num_res_blocks=4,
-            attention_resolutions=(32, 16, 8),
-            head_channels=64,
-            norm_groups=32,
-            dropout=0.0,
-            scale_shift_norm=True,
-            resblock_updown=True,
-            num_classes=1000,
-            dtype="bfloat16",
-            remat="none",
-        ),
-        # The noise of the model that it guides.
-        diffusion={name: base.diffusion[name] for name in ("schedule", "num_steps", "timesteps")},
-        training=base.training,
+    # A guide of the same base model as CLIP: with its noise.
+    config = load_config("clip")
+    stage = config.stages.clip
+    stage.model = dict(
+        family="classifier",
+        image_size=64,
+        channels=128,
+        channel_mult=(1, 2, 3, 4),
+        num_res_blocks=4,
+        attention_resolutions=(32, 16, 8),
+        head_channels=64,
+        norm_groups=32,
+        dropout=0.0,
+        scale_shift_norm=True,
+        resblock_updown=True,
+        num_classes=1000,
+        dtype="bfloat16",
+        remat="none",
     )
-    for name in ("caption_dropout", "max_aug_level", "sample_every_steps"):
-        del stage["training"][name]
-    stage["training"].update(
+    stage.training.update(
         batch_size=1024,
+        microbatch_size=4,
         num_steps=300_000,
         learning_rate=6e-4,
+        lr_warmup_steps=1000,
         lr_decay="cosine",
         weight_decay=0.2,
     )
     config.stages = dict(classifier=stage)
-    del config.text, config.prompts, config.evaluation
+    del config.text
     return config

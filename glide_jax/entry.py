@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from glide_jax.config import OVERRIDE
-from glide_jax.errors import Interrupted, UserError
+from glide_jax.errors import Interrupted, UserError, one_line
 
 BAD_INPUT = 2
 STOPPED = 130
@@ -29,6 +29,8 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UserError: a mistake in them.
         """
+        if any("\0" in word for word in (*words, *overrides)):
+            self.error("an argument has a null character")
         arguments = self.parse_intermixed_args(_with_dashes(words))
         if overrides and "overrides" not in arguments:
             self.error(f"unrecognized arguments: {OVERRIDE}{overrides[0]}")
@@ -61,6 +63,15 @@ def status_of(run: Callable[[], None]) -> int:
     except BrokenPipeError:
         # Whoever read the output has stopped reading. Python would complain again as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        # Whatever the system refuses of a file: a folder that may not be read, too long a name.
+        if error.filename is None:
+            raise
+        error = UserError(
+            f"can't use {error.filename!r}: {error.strerror or one_line(error)}; give another"
+        )
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("stopped; what was saved before is complete", file=sys.stderr)
         return STOPPED

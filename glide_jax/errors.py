@@ -1,17 +1,27 @@
 """Errors that people read when a command or a run ends early."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 _FEW = 3
+_NOT_PRINTED = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, lone surrogates, line and paragraph separators."""
 
 
 class UserError(Exception):
     """Something outside the program is wrong: a config, a prompt, a file, a disk.
 
     The message is one line: what is wrong; what to do. The commands print it after `error: ` and
-    exit with status 2, without a traceback.
+    exit with status 2, without a traceback. What would end the line, or change a terminal's
+    colours, as a file's name may, is escaped.
     """
+
+    def __str__(self) -> str:
+        return "".join(
+            c.encode("unicode_escape").decode() if unicodedata.category(c) in _NOT_PRINTED else c
+            for c in super().__str__()
+        )
 
 
 class Interrupted(Exception):

@@ -42,6 +42,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         DiskError: it could not be written.
     """
+    if not path.name:
+        raise DiskError(f"can't write {path}: it is a folder; give a file's name")
     part = path.with_suffix(".part")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

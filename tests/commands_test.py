@@ -13,6 +13,7 @@ from glide_jax import cli, config, entry, main
 from glide_jax.checkpoints import Checkpoints
 from glide_jax.commands import sampling_options
 from glide_jax.commands.sampling_progress import ProgressLine
+from glide_jax.errors import UserError
 from glide_jax.sampling.output import read_provenance
 from glide_jax.sampling.run import SamplingProgress
 
@@ -59,6 +60,10 @@ def run(*words):
         (["sample", "a", "--seed", "x"], "invalid int value"),
         (["sample", "--prompts-file", "none.txt"], "can't read none.txt"),
         (["sample", "a", "--class", "3"], "either PROMPT or --class"),
+        (["sample", "a", "--clip-scale=1"], "--clip-scale needs a noised CLIP: give --clip DIR"),
+        (["sample", "a", "--rerank=4"], "--rerank needs a noised CLIP: give --clip DIR"),
+        (["sample", "--class=1", "--classifier-scale=1"], "give --classifier DIR"),
+        (["edit", "a.png", "a", "--strength=1", "--clip-scale=1"], "give --clip DIR"),
         (["sample", "--like", "none.png"], "none.png: No such file"),
         (["sample", "a", "--like", "none.png"], "leave prompts and settings out"),
         (["sample", "--like", "none.png", "--steps", "3"], "leave prompts and settings out"),
@@ -147,6 +152,26 @@ def test_every_sampling_setting_has_a_flag():
         assert len(action.help) > 10
     read = parser.parse(["--guidance-interval", "0.2", "0.8", "--steps", "27", "--batch-size=2"])
     assert (read.guidance_interval, read.steps, read.batch_size) == ([0.2, 0.8], "27", 2)
+
+
+@pytest.mark.parametrize(
+    ("python", "shell"),
+    [
+        ("num_images must be 1 or more, not 0", "--num-images must be 1 or more, not 0"),
+        ("rerank=2 is fewer than num_images=3", "--rerank=2 is fewer than --num-images=3"),
+        ("eta must be from 0 to 1, not 2.0", "--eta must be from 0 to 1, not 2.0"),
+        ("so guidance_scale must be 1", "so --guidance-scale must be 1"),
+        ("no more steps must be taken", "no more steps must be taken"),
+        (
+            "config.stages.base.sampling.batch_size: wrong",
+            "config.stages.base.sampling.batch_size: wrong",
+        ),
+    ],
+)
+def test_the_command_line_is_answered_in_its_own_words(python, shell):
+    with pytest.raises(UserError) as error, sampling_options.in_flags():
+        raise UserError(python)
+    assert str(error.value) == shell
 
 
 @pytest.mark.slow

@@ -150,6 +150,15 @@ def test_every_command_is_in_the_readme():
     assert [name for name in COMMANDS if f"glide-jax {name}" not in text] == []
 
 
+def test_what_the_readme_s_first_command_does_not_install_is_said_where_it_is_needed():
+    """Whoever follows the README has no PyTorch: a row with a `.pt` says how to get it."""
+    rows = [line for line in (ROOT / "README.md").read_text("utf-8").split("\n") if ".pt" in line]
+    commands = [row for row in rows if row.startswith("|") and re.search(r"\w\.pt\b", row)]
+    assert len(commands) == 2
+    for row in commands:
+        assert re.search(r"pip install -e '\.\[[\w,]*torch[\w,]*\]'", row), row
+
+
 def test_every_config_is_in_the_table_of_training():
     text = (ROOT / "docs" / "training.md").read_text("utf-8")
     names = [path.name for path in config_folder().glob("*.py")]

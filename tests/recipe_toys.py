@@ -126,6 +126,7 @@ class Squares:
     """A Source."""
 
     classes = None
+    fingerprint = "squares"
 
     def __len__(self):
         return 16
@@ -198,6 +199,15 @@ def add(parser):
     return lambda arguments: print(f"toy {arguments.word}")
 '''
 
+FIGURE = '''
+"""The pixels of the first model's images."""
+
+
+def figure(evaluation):
+    """Their number."""
+    return {"toy": evaluation.pipeline.stages[0].image_size ** 2}
+'''
+
 CONFIG = '''
 """The quickstart's base stage with a toy of everything."""
 
@@ -236,4 +246,6 @@ common = ["light", "--checkpoint", workdir, "--guidance-scale", "1"]
 assert main(["sample", *common, "--out", f"{out}/plain"]) == 0
 assert main(["sample", *common, "--out", f"{out}/sampler", "--sampler", "toy"]) == 0
 assert main(["sample", *common, "--out", f"{out}/guidance", "--toy-level", "0"]) == 0
+assert main(["evaluate", "--checkpoint", workdir, "--figure", "toy"]) == 0
+assert '"toy": 64' in (Path(workdir) / "summary.json").read_text()
 """

@@ -128,6 +128,12 @@ def sink_of_metrics(repository):
     repository.register(f"glide_jax/{SINKS}/registry.py", "SINKS", '"toy": f"{_HERE}.toy:Toy",')
 
 
+def figure(repository):
+    repository.new("glide_jax/evaluation/toy.py", recipe_toys.FIGURE)
+    registry = "glide_jax/evaluation/registry.py"
+    repository.register(registry, "FIGURES", '"toy": "glide_jax.evaluation.toy",')
+
+
 def command(repository):
     repository.new("glide_jax/commands/toy.py", recipe_toys.COMMAND)
     repository.register("glide_jax/commands/__init__.py", "COMMANDS", '"toy": "toy",')
@@ -147,6 +153,7 @@ RECIPES = {
     "Tokenizer": tokenizer,
     "Optimizer": optimizer,
     "Sink of metrics": sink_of_metrics,
+    "Figure": figure,
     "Command": command,
     "Config": config,
 }

@@ -84,6 +84,10 @@ class Swatches:
     def classes(self) -> tuple[str, ...]:
         return tuple(COLOURS)
 
+    @property
+    def fingerprint(self) -> str:
+        return "swatches"
+
     def __len__(self) -> int:
         return 24
 

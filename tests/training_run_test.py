@@ -4,6 +4,7 @@ import json
 
 import pytest
 import tiny
+from shrinking import shrunk
 
 from glide_jax import config, data
 from glide_jax.checkpoints import open_checkpoint
@@ -38,3 +39,18 @@ def test_an_upsampler_alone_is_trained_and_samples_no_prompts(tmp_path, monkeypa
     assert [path.name for path in tmp_path.rglob("*.png")] == ["report.png"]
     with pytest.raises(UserError, match="needs an image to enlarge"):
         sample(tmp_path, [], ["red square"], seed=0)
+
+
+@pytest.mark.slow
+def test_an_unconditional_model_gets_sample_grids(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(data, "prepare", lambda source, path: None)
+    monkeypatch.setattr(data, "open_source", lambda source, path, split: tiny.Swatches())
+    quick = ("num_steps=2", "sample_every_steps=1", "batch_size=8")
+    changes = [f"stages.base.training.{change}" for change in quick]
+    unconditional = ["stages.base.model.num_classes=0", "labels=none"]
+    experiment = shrunk(tiny.CONFIGS / "adm_imagenet64.py", *unconditional, *changes)
+    train(experiment, tmp_path)
+    assert "glide-jax sample --num-images" in capsys.readouterr().out
+    grids = sorted((tmp_path / "base" / "samples").glob("*.png"))
+    assert [grid.name for grid in grids] == ["00000001.png"]  # the last step has samples.png
+    assert len(list((tmp_path / "samples").glob("*.png"))) == 8

@@ -2,14 +2,15 @@
 
 from glide_jax.checkpoints.layout import CHECKPOINTS, checkpoints_of
 from glide_jax.checkpoints.quiet import quiet_background_errors
-from glide_jax.checkpoints.reading import Checkpoint, find_checkpoint, open_checkpoint
+from glide_jax.checkpoints.reading import Checkpoint, DataSet, find_checkpoint, open_checkpoint
 from glide_jax.checkpoints.workdir import open_stage, read_experiment
-from glide_jax.checkpoints.writing import Checkpoints, refuse_another_run
+from glide_jax.checkpoints.writing import Checkpoints, refuse_another_run, refuse_other_data
 
 __all__ = [
     "CHECKPOINTS",
     "Checkpoint",
     "Checkpoints",
+    "DataSet",
     "checkpoints_of",
     "find_checkpoint",
     "open_checkpoint",
@@ -17,4 +18,5 @@ __all__ = [
     "quiet_background_errors",
     "read_experiment",
     "refuse_another_run",
+    "refuse_other_data",
 ]

@@ -2,7 +2,8 @@
 
     WORKDIR/JOB/checkpoints/STEP/state   the arrays, each under its path: `params/unet.out.kernel`
                                  data    JSON: the state of the data iterator
-                                 meta    JSON: the experiment, the tokenizer, glide_jax's version
+                                 meta    JSON: the experiment, the tokenizer, the data's
+                                         fingerprint, glide_jax's version
 
 A checkpoint is written under a temporary name, in the background, and renamed when it is complete:
 a folder whose name is a number holds a complete checkpoint, whatever killed the run. Arrays are

@@ -1,6 +1,7 @@
 """Reading checkpoints: what they hold, and their arrays in whole or in part."""
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,19 @@ import orbax.checkpoint as ocp
 from glide_jax import __version__, config
 from glide_jax.checkpoints.layout import by_path, complete_steps, incomplete_checkpoints, part_of
 from glide_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """What a checkpoint records of the data that it was trained on.
+
+    Attributes:
+        fingerprint: of the data, see `data.source.Source`.
+        images: how many they are.
+    """
+
+    fingerprint: str
+    images: int
 
 
 class Checkpoint:
@@ -38,7 +52,7 @@ class Checkpoint:
         Raises:
             UserError: the file is damaged, or another version of glide_jax wrote it.
         """
-        values = self._meta["config"]
+        values = self._of_meta("config")
         if "stages" not in values:
             raise UserError(
                 f"{self.path} was written by glide_jax before 0.2, whose configs had no stages: "
@@ -56,7 +70,18 @@ class Checkpoint:
     @property
     def tokenizer(self) -> dict[str, Any]:
         """The tokenizer's `to_dict`; UserError: the file is damaged."""
-        return self._meta["tokenizer"]
+        return self._of_meta("tokenizer")
+
+    @property
+    def data_set(self) -> DataSet | None:
+        """The data that it was trained on; None: it was imported, or is older than this record.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        values = self._of_meta("data") if "data" in self._meta else None
+        with self._reporting_damage():
+            return None if values is None else DataSet(**values)
 
     @property
     def data_state(self) -> dict[str, Any]:
@@ -66,6 +91,10 @@ class Checkpoint:
     @functools.cached_property
     def _meta(self) -> dict[str, Any]:
         return self._read_json("meta")
+
+    def _of_meta(self, key: str) -> Any:
+        with self._reporting_damage():
+            return self._meta[key]
 
     @property
     def is_of_a_run(self) -> bool:
@@ -169,7 +198,10 @@ def open_checkpoint(directory: str | Path) -> Checkpoint:
     """
     if found := find_checkpoint(directory):
         return found
-    how = "train first: glide-jax train --config=quickstart --workdir=DIR"
+    how = (
+        "give the workdir of a training or an import; to make one: glide-jax train --config=NAME "
+        "--workdir=DIR, or glide-jax import"
+    )
     if incomplete_checkpoints(Path(directory)):
         raise UserError(f"{directory} holds only a half-written checkpoint; {how}")
     raise UserError(f"no checkpoint in {directory}; {how}")

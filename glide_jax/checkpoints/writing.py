@@ -1,5 +1,6 @@
 """Writing checkpoints: in the background, complete or not at all."""
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -12,7 +13,7 @@ import orbax.checkpoint as ocp
 
 from glide_jax import __version__, config
 from glide_jax.checkpoints.layout import by_path, incomplete_checkpoints
-from glide_jax.checkpoints.reading import Checkpoint, find_checkpoint
+from glide_jax.checkpoints.reading import Checkpoint, DataSet, find_checkpoint
 from glide_jax.errors import UserError, a_few
 
 
@@ -24,9 +25,11 @@ class Checkpoints:
         keep: how many are kept, the newest.
         experiment: stored in each checkpoint.
         tokenizer: its `to_dict`, stored in each; that of the checkpoints there, if there are any.
+        data_set: what is trained on, stored in each; None: nothing is.
 
     Raises:
-        UserError: the directory can't be written to, or holds another experiment's checkpoints.
+        UserError: the directory can't be written to, or holds checkpoints of another experiment or
+            of other data.
         ValueError: the tokenizer is not that of the checkpoints there.
     """
 
@@ -37,9 +40,12 @@ class Checkpoints:
         keep: int,
         experiment: config.Experiment,
         tokenizer: dict[str, Any],
+        data_set: DataSet | None = None,
     ):
         self.directory = Path(directory).absolute()
         refuse_another_run(self.directory, experiment)
+        if data_set:
+            refuse_other_data(self.directory, experiment, data_set)
         found = find_checkpoint(self.directory)
         if found and found.tokenizer != tokenizer:
             raise ValueError(f"{found.path} has another tokenizer: continue with that one")
@@ -47,6 +53,7 @@ class Checkpoints:
             "version": __version__,
             "config": config.to_dict(experiment),
             "tokenizer": tokenizer,
+            "data": dataclasses.asdict(data_set) if data_set else None,
         }
         self._writing: int | None = None
         self._manager = ocp.CheckpointManager(
@@ -140,7 +147,9 @@ def refuse_another_run(directory: str | Path, experiment: config.Experiment) -> 
     found = find_checkpoint(directory)
     if found is None:
         return
-    may_change = config.MAY_CHANGE if found.is_of_a_run else config.MAY_CHANGE_BEFORE
+    may_change = config.MAY_CHANGE_BEFORE
+    if found.is_of_a_run:
+        may_change = config.MAY_CHANGE_WITH_FINGERPRINT if found.data_set else config.MAY_CHANGE
     if conflicts := config.conflicts(found.experiment, experiment, may_change):
         raise UserError(
             f"{directory} holds another experiment's checkpoints (theirs → yours: "
@@ -148,7 +157,44 @@ def refuse_another_run(directory: str | Path, experiment: config.Experiment) -> 
         )
 
 
+def refuse_other_data(
+    directory: str | Path, experiment: config.Experiment, data_set: DataSet
+) -> None:
+    """Check that a run continues from the checkpoints in a directory with the data of these.
+
+    Checkpoints that record no data are not checked.
+
+    Args:
+        directory: the folder of checkpoints.
+        experiment: which would continue.
+        data_set: its data.
+
+    Raises:
+        UserError: the data are others.
+    """
+    found = find_checkpoint(directory)
+    theirs = found.data_set if found and found.is_of_a_run else None
+    if found is None or theirs is None or theirs == data_set:
+        return
+    counts = f"{theirs.images:,} images then, {data_set.images:,} now"
+    if theirs.images == data_set.images:
+        counts = f"{theirs.images:,} images then and now, of other names, sizes or captions"
+    workdir, stage = found.path.parents[2], next(iter(experiment.stages))
+    raise UserError(
+        f"data.source={experiment.data.source} at {experiment.data.path or 'its default path'} is "
+        f"not what {found.path} was trained on ({counts}): set data.path to those, or start a run "
+        f"from its weights in another --workdir, with "
+        f"--config.stages.{stage}.training.init_from={workdir}"
+    )
+
+
 def _make_writable(directory: Path) -> None:
+    try:
+        str(directory).encode()
+    except UnicodeEncodeError as error:  # TensorStore takes nothing else
+        raise UserError(
+            f"can't write to {directory}: its name is not UTF-8; choose another --workdir"
+        ) from error
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):

@@ -35,9 +35,7 @@ def add(parser: Parser) -> Run:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    import logging
-
-    from glide_jax import data
+    from glide_jax import data, runtime
     from glide_jax.data import images
     from glide_jax.data.survey import survey
     from glide_jax.errors import UserError
@@ -45,11 +43,11 @@ def _check(arguments: argparse.Namespace) -> None:
 
     if arguments.sample < 1:
         raise UserError(f"--sample={arguments.sample} must be 1 or more")
-    logging.basicConfig(format="%(message)s")
+    runtime.show_notes()
     data.prepare(arguments.source, arguments.path)
     source = data.open_source(arguments.source, arguments.path, arguments.split)
     found = survey(source, sample=arguments.sample, show=_SHOWN)
-    print("\n".join(found.lines()))
+    print(f"{arguments.split}: " + "\n".join(found.lines()))
     if not found.shown:
         raise UserError("none of the sampled images can be read; see the lines above")
     samples, captions = zip(*found.shown, strict=True)

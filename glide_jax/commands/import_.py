@@ -30,6 +30,16 @@ def add(parser: Parser) -> Run:
         "default: FILE was written by `export`, with FILE.options.json beside it. NAME: "
         + ", ".join(released.models()),
     )
+    parser.add_argument(
+        "--options",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="JSON",
+        help="of weights in another size than the released ones: a file of options by the "
+        "reference's names, such as image_size; the shapes say most of them. One for each FILE. "
+        "Default: FILE.options.json where it is beside FILE",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new workdir")
 
     def run(arguments: argparse.Namespace) -> None:
@@ -39,12 +49,14 @@ def add(parser: Parser) -> Run:
 
         runtime.quiet_checkpoint_errors()
         files, names, out = arguments.files, arguments.names, arguments.out
+        if not files and arguments.options:
+            raise UserError("give the FILE that --options describe")
         if not files and not names:
             raise UserError("give a FILE, or the name of a released model: --as=base")
         if not files:
             public = [file for name in names for file in released.model_files(name)]
             files = [download(file.name) for file in public]
-        experiment = import_checkpoint(files, names, out)
+        experiment = import_checkpoint(files, names, out, arguments.options)
         for name, stage in experiment.stages.items():
             print(f"{out / name}: {stage.model.family}; `glide-jax info {out}` says more")
 

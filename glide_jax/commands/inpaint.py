@@ -22,11 +22,12 @@ def add(parser: Parser) -> Run:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    sampling_options.check_guides(arguments)
     keywords = sampling_options.keywords_of(arguments)
     prompts = sampling_options.required_prompts_of(arguments)
     pipeline = sampling_options.load(arguments.checkpoint, arguments.overrides, arguments.clip)
     sampling_options.warn_of_truncated(pipeline, prompts)
-    with sampling_options.show_progress(arguments) as on_progress:
+    with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         output = pipeline.inpaint(
             arguments.image, arguments.mask, prompts, on_progress=on_progress, **keywords
         )

@@ -14,7 +14,8 @@ from glide_jax.errors import UserError
 
 
 def add(parser: Parser) -> Run:
-    """Sample prompts or classes; without any, those of the checkpoint's config."""
+    """Sample prompts or classes; without any, those of the checkpoint's config. An unconditional
+    model takes neither."""
     sampling_options.add_prompts(parser)
     sampling_options.add_models_and_output(parser)
     parser.add_argument(
@@ -79,6 +80,7 @@ def _run(arguments: argparse.Namespace) -> None:
         _reproduce(arguments)
         return
     start = time.perf_counter()
+    sampling_options.check_guides(arguments)
     keywords = sampling_options.keywords_of(arguments)
     prompts, labels = sampling_options.prompts_of(arguments), arguments.labels
     if labels is not None and prompts:
@@ -91,7 +93,7 @@ def _run(arguments: argparse.Namespace) -> None:
         arguments.checkpoint, arguments.overrides, arguments.clip, arguments.classifier
     )
     sampling_options.warn_of_truncated(pipeline, prompts)
-    with sampling_options.show_progress(arguments) as on_progress:
+    with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         keywords |= {"on_progress": on_progress}
         if labels is not None:
             output = pipeline.sample_classes(labels, **keywords)
@@ -102,10 +104,12 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _prompts_of_config(arguments: argparse.Namespace) -> tuple[list[str], list[int] | None]:
-    """The prompts, or the labels, of the first checkpoint's config."""
+    """The config's prompts or labels, of the first checkpoint; of an unconditional model ""."""
     experiment = read_experiments(arguments.checkpoint, arguments.overrides)[0]
     if experiment.labels:
         return [], list(experiment.labels)
+    if experiment.samples_anything:
+        return [""], None
     if not experiment.prompts:
         raise UserError(
             f"give a PROMPT, --prompts-file or --class: the config of {arguments.checkpoint[0]} "
@@ -148,6 +152,6 @@ def _reproduce(arguments: argparse.Namespace) -> None:
         arguments.clip or (Path(made.clip) if made.clip else None),
         arguments.classifier or (Path(made.classifier) if made.classifier else None),
     )
-    with sampling_options.show_progress(arguments) as on_progress:
+    with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         output = pipeline.reproduce(made, on_progress=on_progress)
     sampling_options.save(output, arguments.out)

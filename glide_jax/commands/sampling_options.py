@@ -1,6 +1,7 @@
 """What the commands share that sample: their arguments, and what is done with the images."""
 
 import argparse
+import contextlib
 import dataclasses
 import inspect
 import math
@@ -8,7 +9,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,21 @@ _INPAINTING = ("resamples",)
 
 _GUIDE_SCALES = {"clip_scale": "clip", "classifier_scale": "classifier"}
 """Settings beside SamplingConfig's → the flag of the model that they need."""
+
+_NEEDS = _GUIDE_SCALES | {"rerank": "clip"}
+"""What can be asked for → the flag of the guide that it needs."""
+
+_GUIDE_NAMES = {"clip": "noised CLIP", "classifier": "classifier"}
+
+_KEYWORDS = (
+    "clip_scale",
+    "classifier_scale",
+    "num_images",
+    "negative_prompt",
+    "rerank",
+    "strength",
+)
+"""A Pipeline's other keywords, whose flags have the same names."""
 
 
 def add_prompts(parser: Parser) -> None:
@@ -134,6 +150,33 @@ def keywords_of(arguments: argparse.Namespace) -> dict[str, Any]:
     if every is not None and every < 1:
         raise UserError(f"--preview-every must be 1 or more, not {every}")
     return {name: v for name, v in (given | {"progress_every": every}).items() if v is not None}
+
+
+def check_guides(arguments: argparse.Namespace) -> None:
+    """Raise UserError where a guide is used whose workdir is not given."""
+    for name, guide in _NEEDS.items():
+        if getattr(arguments, name, None) is not None and getattr(arguments, guide) is None:
+            raise UserError(
+                f"{_flag(name)} needs a {_GUIDE_NAMES[guide]}: give --{guide} DIR, its workdir"
+            )
+
+
+@contextlib.contextmanager
+def in_flags() -> Iterator[None]:
+    """Say in the words of the command line what the Pipeline says in Python's.
+
+    `num_images must be 1 or more` becomes `--num-images must be …`. A keyword that is also a word,
+    such as `steps`, is meant where it comes first, or has an `=` behind it.
+    """
+    names = [*(field.name for field in dataclasses.fields(SamplingConfig)), *_KEYWORDS]
+    marked = "|".join(name for name in names if "_" in name)
+    words = "|".join(name for name in names if "_" not in name)
+    keyword = re.compile(rf"(?<![\w.-])(?:({marked})\b|({words})(?==)|(?<!.)({words})(?= must be))")
+    try:
+        yield
+    except UserError as error:
+        text = keyword.sub(lambda found: _flag(found.group()), str(error))
+        raise UserError(text) from error
 
 
 def load(

@@ -54,8 +54,13 @@ class ProgressLine:
             shown = np.concatenate(list(to_uint8(progress.x_0_hat[:_PREVIEWED])), axis=1)
             save_image(shown, self._preview)
 
+    def end(self) -> None:
+        """End the line; the next call is of something new, with a time of its own."""
+        self._line.end()
+        self._stage = ""
+
     def __enter__(self) -> "ProgressLine":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._line.end()
+        self.end()

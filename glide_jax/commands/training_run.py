@@ -32,6 +32,8 @@ from glide_jax.training.jobs import check_batches, make_jobs, pretrain_text
 from glide_jax.types import Params
 
 _KIB_IN_A_GIB = 2**20
+_UNCONDITIONAL_IMAGES = 8
+"""On the sample grids of a model that takes neither prompts nor classes."""
 
 
 def run(experiment: Experiment, workdir: Path) -> None:
@@ -68,6 +70,8 @@ def run(experiment: Experiment, workdir: Path) -> None:
     print(f"images: {workdir / 'samples.png'}; figures: {workdir / SUMMARY}")
     if experiment.prompts:
         print(f'sample your own: glide-jax sample "…" --checkpoint {workdir}')
+    if experiment.samples_anything:
+        print(f"sample more: glide-jax sample --num-images 8 --seed 1 --checkpoint {workdir}")
 
 
 def check_memory(jobs: Sequence[Job]) -> None:
@@ -131,13 +135,17 @@ def _samples_nothing(experiment: Experiment) -> str:
         return f"a model of family {stage.model.family!r} generates no images: it guides others"
     if stage.model.low_res_size:
         return "an upsampler samples no prompts without a base model"
-    return "" if experiment.prompts or experiment.labels else "the config has no prompts to sample"
+    if experiment.prompts or experiment.labels or experiment.samples_anything:
+        return ""
+    return "the config has no prompts to sample"
 
 
 def _sample(pipeline: Pipeline, experiment: Experiment) -> PipelineOutput:
-    """The experiment's prompts or, from a class-conditional model, its labels."""
+    """The experiment's prompts, its labels or, from an unconditional model, a row of images."""
     if experiment.labels:
         return pipeline.sample_classes(experiment.labels, seed=experiment.seed)
+    if experiment.samples_anything:
+        return pipeline("", num_images=_UNCONDITIONAL_IMAGES, seed=experiment.seed)
     return pipeline(experiment.prompts or (), seed=experiment.seed)
 
 

@@ -22,6 +22,6 @@ def _run(arguments: argparse.Namespace) -> None:
     prompts = sampling_options.prompts_of(arguments) or [""]
     pipeline = sampling_options.load(arguments.checkpoint, arguments.overrides)
     sampling_options.warn_of_truncated(pipeline, prompts)
-    with sampling_options.show_progress(arguments) as on_progress:
+    with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         output = pipeline.upsample(arguments.image, prompts, on_progress=on_progress, **keywords)
     sampling_options.save(output, arguments.out)

@@ -11,7 +11,13 @@ imports neither JAX nor anything of the others, so that a wrong key is answered 
 """
 
 from glide_jax.config.clip import ClipConfig, ClipImageConfig, ClipTextConfig
-from glide_jax.config.comparing import MAY_CHANGE, MAY_CHANGE_BEFORE, conflicts, differences
+from glide_jax.config.comparing import (
+    MAY_CHANGE,
+    MAY_CHANGE_BEFORE,
+    MAY_CHANGE_WITH_FINGERPRINT,
+    conflicts,
+    differences,
+)
 from glide_jax.config.experiment import TEXT_PRETRAINING, Experiment, TextPretrainingConfig
 from glide_jax.config.families import FAMILIES, ModelConfig
 from glide_jax.config.files import config_folder, experiment_from, find_config, load_config
@@ -42,6 +48,7 @@ __all__ = [
     "FAMILIES",
     "MAY_CHANGE",
     "MAY_CHANGE_BEFORE",
+    "MAY_CHANGE_WITH_FINGERPRINT",
     "OVERRIDE",
     "TEXT_PRETRAINING",
     "AdmConfig",

@@ -28,6 +28,12 @@ MAY_CHANGE = (
 All others decide what is learned, and must agree.
 """
 
+MAY_CHANGE_WITH_FINGERPRINT = (*MAY_CHANGE, "data.path")
+"""Keys that may differ where the checkpoint holds the fingerprint of its data.
+
+The data may have moved: whether they are the same is known without their path.
+"""
+
 MAY_CHANGE_BEFORE = (
     *MAY_CHANGE,
     "seed",

@@ -100,6 +100,12 @@ class Experiment:
         """Whether the stages generate images; False: a guide, such as CLIP or a classifier."""
         return isinstance(self.first_stage, DenoiserStageConfig)
 
+    @property
+    def samples_anything(self) -> bool:
+        """Whether the first stage is an unconditional base model, without prompts and classes."""
+        model = self.first_stage.model
+        return isinstance(model, AdmConfig) and model.num_classes == 0 and model.low_res_size == 0
+
     def only(self, stage: str) -> "Experiment":
         """The experiment of this stage alone, without text-encoder pretraining."""
         stages = {stage: self.stages[stage]}

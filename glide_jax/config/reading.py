@@ -94,17 +94,32 @@ def convert(value: Any, hint: Any, path: str, root: Any) -> Any:
         return {name: convert(part, named, _join(path, name), root) for name, part in items}
     if sections(hint):
         return _build(_kind(hint, value, path), value, path, root)
+    return plain(value, hint, dotted(path))
+
+
+def plain(value: Any, hint: Any, name: str) -> Any:
+    """A value that is no section as a type hint wants it.
+
+    Args:
+        value: from the config file, JSON, the command line or a caller.
+        hint: a plain type, a tuple of one, or either with None.
+        name: what the error calls it.
+
+    Raises:
+        UserError: it is of another type, or not finite.
+    """
+    if value is None and is_optional(hint):
+        return None
     hint = without_none(hint)
     if typing.get_origin(hint) is tuple:
         item_hint = typing.get_args(hint)[0]
         if not isinstance(value, list | tuple):
-            what = f"a tuple, of {_WORDS[item_hint]} each"
-            raise UserError(f"{dotted(path)} must be {what}, not {value!r}")
-        return tuple(convert(item, item_hint, path, root) for item in value)
+            raise UserError(f"{name} must be a tuple, of {_WORDS[item_hint]} each, not {value!r}")
+        return tuple(plain(item, item_hint, name) for item in value)
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint or (isinstance(value, float) and not math.isfinite(value)):
-        raise UserError(f"{dotted(path)} must be {_WORDS[hint]}, not {value!r}")
+        raise UserError(f"{name} must be {_WORDS[hint]}, not {value!r}")
     return value
 
 
@@ -139,7 +154,7 @@ def unknown_key(key: str, values: Any) -> UserError:
     keys = [name for name in known_keys(values) if _has_place(name, values)]
     parents = {name.rpartition(".")[0] for name in keys} - {""}
     section, rest = "", key
-    while (deeper := _join(section, rest.partition(".")[0])) in parents:
+    while rest and (deeper := _join(section, rest.partition(".")[0])) in parents:
         section, rest = deeper, rest.partition(".")[2]
     prefix = f"{section}." if section else ""
     inside = [name.removeprefix(prefix) for name in keys if name.startswith(prefix)]

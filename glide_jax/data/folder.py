@@ -31,8 +31,14 @@ from glide_jax.data.caption_files import CAPTION_FILES, read_captions
 from glide_jax.data.fields import Fields, split_fields, texts
 from glide_jax.data.filenames import by_portable_name, portable, printable
 from glide_jax.data.lines import read_text, split_lines
-from glide_jax.data.source import Example, checked_index
-from glide_jax.data.splitting import check_split, describe_split, held_out, split_indices
+from glide_jax.data.source import Example, checked_index, fingerprint_of
+from glide_jax.data.splitting import (
+    MIN_TO_SPLIT,
+    check_split,
+    describe_split,
+    held_out,
+    split_indices,
+)
 from glide_jax.errors import UserError, a_few, one_line
 
 _BY_FOLDER = "folder"
@@ -52,6 +58,15 @@ class FolderSource:
     root: str
     items: tuple[tuple[str, tuple[str, ...]], ...]
     classes: tuple[str, ...] | None
+
+    @property
+    def fingerprint(self) -> str:
+        """See Source: of the names, sizes and captions."""
+        return fingerprint_of(
+            part
+            for name, captions in self.items
+            for part in (portable(name), self._size(name), len(captions), *captions)
+        )
 
     def __len__(self) -> int:
         return len(self.items)
@@ -73,6 +88,13 @@ class FolderSource:
     def captions(self, i: int) -> tuple[str, ...]:
         """Return the captions of image i without decoding it."""
         return self._item(i)[1]
+
+    def _size(self, name: str) -> int:
+        """The size of an image file in bytes; -1: it is gone."""
+        try:
+            return os.path.getsize(os.path.join(self.root, name))
+        except OSError:
+            return -1
 
     def _item(self, i: int) -> tuple[str, tuple[str, ...]]:
         return self.items[checked_index(i, len(self))]
@@ -133,7 +155,7 @@ def open_split(variant: str, path: str, split: str) -> FolderSource:
             "file name and caption in the folder"
         )
     tests = held_out([name for name, _ in items])
-    is_split = any(tests)
+    is_split = len(tests) >= MIN_TO_SPLIT
     summary += f"; {describe_split(tests)}"
     _log.log(logging.INFO if is_split and not str(skipped) else logging.WARNING, "%s", summary)
     classes = tuple(sorted({_class(name) for name, _ in items})) if by_folder else None

@@ -10,16 +10,19 @@ the extra `huggingface`; the package `datasets` stores the rows so that any of t
 Rows without a caption (null, empty, a class of -1) are skipped; a line of the log counts them.
 """
 
+import contextlib
 import glob
 import logging
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from glide_jax.data import images
 from glide_jax.data.fields import Fields, caption_field, class_caption, split_fields, texts
-from glide_jax.data.source import Example, checked_index
+from glide_jax.data.network import unreachable
+from glide_jax.data.source import Example, checked_index, fingerprint_of
 from glide_jax.errors import UserError, one_line
 
 _ROWS_AT_ONCE = 10_000
@@ -80,6 +83,13 @@ class HuggingFaceSource:
         """See Source."""
         return tuple(_names(self._rows.features[self._label])) if self._label else None
 
+    @property
+    def fingerprint(self) -> str:
+        """See Source: of the captions, and of the images' sizes."""
+        sizes = _byte_counts(self._rows.data.column(self._image))
+        captions = (caption for i in range(len(self)) for caption in self.captions(i))
+        return fingerprint_of([len(self), sizes[self._usable].tobytes(), *captions])
+
     def __len__(self) -> int:
         return len(self._usable)
 
@@ -128,6 +138,18 @@ class HuggingFaceSource:
         return np.array(usable, np.int64)
 
 
+def _byte_counts(column: Any) -> np.ndarray:
+    """Return i64[n], the size of each image in a column of images or bytes; -1: it is null."""
+    import pyarrow
+    import pyarrow.compute
+
+    compute: Any = pyarrow.compute
+    if pyarrow.types.is_struct(column.type):  # the type Image
+        column = compute.struct_field(column, "bytes")
+    lengths = compute.fill_null(compute.cast(compute.binary_length(column), "int64"), -1)
+    return np.asarray(lengths)
+
+
 def _read(path: str | None, where: str) -> bytes:
     try:
         with open(path or "", "rb") as file:
@@ -151,9 +173,13 @@ def _loaded(name: str, path: str, split: str | None) -> Any:
             'the source "huggingface" needs a name, "huggingface/NAME", or data.path: a folder or '
             "a pattern of parquet files"
         )
+    offline = _why_offline(name, path)
     try:
         if name:
-            return datasets.load_dataset(name, split=split, cache_dir=path or None)
+            with _offline(datasets) if offline else contextlib.nullcontext():
+                return datasets.load_dataset(name, split=split, cache_dir=path or None)
+        if offline:
+            raise UserError(f"can't open the data set {path}: {offline}; connect to the network")
         path = os.path.expanduser(path)
         if os.path.isdir(path):
             if path == glob.escape(path):
@@ -168,8 +194,37 @@ def _loaded(name: str, path: str, split: str | None) -> Any:
     except UserError:
         raise
     except Exception as error:  # the hub, the network and the files raise errors of many types
+        if offline:
+            raise UserError(
+                f"can't open the data set {name}: {offline}, and it is not in the cache; connect "
+                "to the network, or set data.path to files of it and data.source to huggingface"
+            ) from error
         reason = one_line(error)[:200]
         raise UserError(f"can't open the data set {name or path}: {reason}") from error
+
+
+def _why_offline(name: str, path: str) -> str:
+    """Return why a data set's server can't be reached; "": it can be, or none is needed."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "offline, as HF_HUB_OFFLINE says" if name else ""
+    if name:
+        return "" if os.path.isdir(name) else unreachable(constants.ENDPOINT)
+    return unreachable(constants.ENDPOINT if path.startswith("hf://") else path)
+
+
+@contextlib.contextmanager
+def _offline(datasets: Any) -> Iterator[None]:
+    """Let `datasets` read its cache alone: it would retry an absent network for a minute."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
 def _columns(rows: Any, fields: Fields, where: str) -> tuple[Any, Fields]:

@@ -50,7 +50,7 @@ def to_rgb(image: Image.Image, name: str, ground: str = "white") -> np.ndarray:
     """Convert a Pillow image as `decode` does.
 
     Args:
-        image: in any of Pillow's modes.
+        image: in any of Pillow's modes; of a file, its pixels may not be read yet.
         name: of the image, for errors.
         ground: the background colour of transparent parts.
 
@@ -60,7 +60,14 @@ def to_rgb(image: Image.Image, name: str, ground: str = "white") -> np.ndarray:
     Raises:
         BrokenImage: damaged, or cut off.
     """
-    return np.asarray(_guarded(lambda: _rgb(image, ground), name))
+    try:
+        return np.asarray(_guarded(lambda: _rgb(image, ground), name))
+    except BrokenImage as error:
+        path = getattr(image, "filename", "")
+        if not path or not _may_be_text(error):
+            raise
+        # The texts come after the pixels.
+        return np.asarray(_guarded(lambda: _rgb(_open_without_text(path), ground), name))
 
 
 def open_image(path: str | os.PathLike) -> Image.Image:
@@ -75,8 +82,7 @@ def open_image(path: str | os.PathLike) -> Image.Image:
     except BrokenImage as error:
         if not _may_be_text(error):
             raise
-        data = _without_text(Path(path).read_bytes())
-        return _guarded(lambda: _open(io.BytesIO(data)), name)
+        return _guarded(lambda: _open_without_text(path), name)
 
 
 def check(path: str, name: str) -> None:
@@ -157,6 +163,10 @@ def _open(file) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"{image.width}×{image.height} is more than {MAX_PIXELS} pixels")
     return image
+
+
+def _open_without_text(path: str | os.PathLike) -> Image.Image:
+    return _open(io.BytesIO(_without_text(Path(path).read_bytes())))
 
 
 def _rgb(image: Image.Image, ground: str) -> Image.Image:

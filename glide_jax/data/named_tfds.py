@@ -9,12 +9,17 @@ To find images without a caption (an empty one, a class of -1), all images would
 they stay in the source and raise BrokenImage when they are read; training replaces and counts them.
 """
 
+import contextlib
 import difflib
 import functools
+import sys
+import urllib.parse
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import download_manager
 
 from glide_jax.data import images, prepared
 from glide_jax.data.fields import (
@@ -25,7 +30,8 @@ from glide_jax.data.fields import (
     texts,
     value_at,
 )
-from glide_jax.data.source import Example, checked_index
+from glide_jax.data.network import unreachable
+from glide_jax.data.source import Example, checked_index, fingerprint_of
 from glide_jax.errors import UserError, one_line, unknown_name
 
 
@@ -42,7 +48,9 @@ def prepare(variant: str, path: str) -> None:
     builder = _builder(split_fields(variant)[0], path)
 
     def make() -> None:
-        builder.download_and_prepare(file_format=prepared.FILE_FORMAT)
+        tfds.display_progress_bar(sys.stderr.isatty())
+        with _unreachable_servers_refused():
+            builder.download_and_prepare(file_format=prepared.FILE_FORMAT)
 
     try:
         prepared.make_once(builder, make)
@@ -54,6 +62,36 @@ def prepare(variant: str, path: str) -> None:
             f"the data set {builder.name} can't be made in {builder.data_path}: {reason}; on a "
             f"machine where it can: tfds build {builder.name} --file_format=array_record"
         ) from error
+
+
+@contextlib.contextmanager
+def _unreachable_servers_refused() -> Iterator[None]:
+    """Raise UserError before a download from a server that can't be reached.
+
+    TFDS itself would retry every file for minutes. Files that it has already need no server.
+    """
+    module: Any = download_manager
+    get_downloader = module.get_downloader
+    why = functools.cache(unreachable)
+
+    def refusing(*arguments: Any, **keywords: Any) -> Any:
+        downloader = get_downloader(*arguments, **keywords)
+        download = downloader.download
+
+        def checked(url: str, *arguments: Any, **keywords: Any) -> Any:
+            scheme, host = urllib.parse.urlsplit(url)[:2]
+            if reason := why(f"{scheme}://{host}"):
+                raise UserError(f"can't download the data set: {reason}; connect to the network")
+            return download(url, *arguments, **keywords)
+
+        downloader.download = checked
+        return downloader
+
+    module.get_downloader = refusing
+    try:
+        yield
+    finally:
+        module.get_downloader = get_downloader
 
 
 def open_split(variant: str, path: str, split: str) -> "NamedSource":
@@ -87,6 +125,7 @@ class NamedSource:
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str, fields: Fields):
         self._name, self._fields = builder.name, fields
+        self._full_name = builder.info.full_name
         self._names = _classes(builder.info.features, fields.caption)
         names = _classes(builder.info.features, fields.label) if fields.label else None
         self._classes = None if names is None else tuple(names)
@@ -106,6 +145,11 @@ class NamedSource:
     def classes(self) -> tuple[str, ...] | None:
         """See Source."""
         return self._classes
+
+    @property
+    def fingerprint(self) -> str:
+        """See Source: TFDS gives other data another version."""
+        return fingerprint_of([self._full_name, len(self)])
 
     def __len__(self) -> int:
         return len(self._records)

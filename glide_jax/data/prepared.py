@@ -21,7 +21,7 @@ import tensorflow_datasets as tfds
 
 from glide_jax.cache import NoLocks, lock
 from glide_jax.data import images
-from glide_jax.data.source import Example, checked_index
+from glide_jax.data.source import Example, checked_index, fingerprint_of
 from glide_jax.errors import UserError, unknown_name
 
 FILE_FORMAT = "array_record"
@@ -130,7 +130,7 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> "PreparedSource
     try:
         # TFDS's decorator hides the parameters.
         records = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]
-        source = PreparedSource(records, _classes(builder))
+        source = PreparedSource(records, _classes(builder), builder.info.full_name)
         len(source)  # TFDS finds out here whether a slice ends before it starts
         return source
     except ValueError as error:
@@ -146,15 +146,21 @@ class PreparedSource:
     Args:
         records: TFDS's data source of the split.
         classes: see Source.
+        name: of the data set, with its version.
     """
 
-    def __init__(self, records: Any, classes: tuple[str, ...] | None):
-        self._records, self._classes = records, classes
+    def __init__(self, records: Any, classes: tuple[str, ...] | None, name: str):
+        self._records, self._classes, self._name = records, classes, name
 
     @property
     def classes(self) -> tuple[str, ...] | None:
         """See Source."""
         return self._classes
+
+    @property
+    def fingerprint(self) -> str:
+        """See Source: TFDS gives other data another version."""
+        return fingerprint_of([self._name, len(self)])
 
     def __len__(self) -> int:
         return len(self._records)

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from braceexpand import braceexpand
 
 from glide_jax.data import images
 from glide_jax.data.filenames import printable
+from glide_jax.data.network import unreachable
 from glide_jax.errors import UserError, a_few, one_line
 
 RETRY_PAUSES_S = (0.5, 2.0, 8.0)
@@ -34,8 +36,12 @@ def find_tars(path: str) -> list[str]:
         raise UserError("the source 'webdataset' needs tar shards: set data.path to their folder")
     found: list[str] = []
     try:
-        for one in _several(path):
-            system, plain = fsspec.core.url_to_fs(one)
+        several = _several(path)
+        for server in {"://".join(urllib.parse.urlsplit(one)[:2]): None for one in several}:
+            if reason := unreachable(server):
+                raise OSError(f"{reason}; connect to the network")
+        for one in several:
+            system, plain = file_system(one)
             names = sorted(map(str, _matches(system, plain)))
             found += [str(system.unstrip_protocol(name)) for name in names]
     except Exception as error:  # file systems raise errors of many types
@@ -55,6 +61,19 @@ def find_tars(path: str) -> list[str]:
             f"no tar shards at {printable(path)}: set data.path to their folder, or a pattern"
         )
     return tars
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """Return the file system of a path or URL, and the path as that system has it.
+
+    Raises:
+        Exception: there is no such file system, or what it needs is not installed.
+    """
+    if "://" not in url or url.startswith("file://"):
+        system = fsspec.filesystem("file")
+        # Not url_to_fs, which takes the "::" in a folder's name for a chain of file systems.
+        return system, system._strip_protocol(url)
+    return fsspec.core.url_to_fs(url)
 
 
 def _several(path: str) -> list[str]:
@@ -94,7 +113,7 @@ def read_range(path: str, start: int, size: int, name: str) -> bytes:
     Raises:
         BrokenImage: they can't be read, even after retries.
     """
-    system, plain = fsspec.core.url_to_fs(path)
+    system, plain = file_system(path)
     data = with_retries(lambda: system.cat_file(plain, start=start, end=start + size), name)
     if len(data) != size:
         raise images.BrokenImage(f"cannot read the image {name}: the shard is cut off")

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 from tqdm import tqdm
 
@@ -23,13 +22,14 @@ from glide_jax.data import images
 from glide_jax.data.fields import Fields, texts, value_at
 from glide_jax.data.filenames import printable
 from glide_jax.data.lines import split_lines
-from glide_jax.data.remote import find_tars, reason_of, with_retries
+from glide_jax.data.remote import file_system, find_tars, reason_of, with_retries
 from glide_jax.errors import UserError, one_line
 
 CAPTION_LINE = "\n"
 """Separates the captions of a row in the index."""
 
-_VERSION = 2  # of the index's content
+_VERSION = 3  # of the index's content
+_PARTS = ("names", "captions", "labels", "where", "skipped")
 _GZIP = b"\x1f\x8b"
 
 
@@ -96,7 +96,7 @@ def _write(file: Path, text: str) -> None:
 
 def _index_file(shard: str, fields: Fields) -> Path:
     """Return the path of a shard's index; it changes when the shard changes."""
-    system, plain = fsspec.core.url_to_fs(shard)
+    system, plain = file_system(shard)
     info = with_retries(lambda: system.info(plain), f"the shard {shard}")
     stamp = [str(info.get(key, "")) for key in ("size", "mtime", "ETag", "etag", "updated")]
     name = hashlib.sha256(repr((_VERSION, shard, stamp, fields)).encode()).hexdigest()[:32]
@@ -105,18 +105,18 @@ def _index_file(shard: str, fields: Fields) -> Path:
 
 def _rows(shard: str, fields: Fields) -> dict[str, Any]:
     """Read a shard from end to end and return its index."""
-    system, plain = fsspec.core.url_to_fs(shard)
+    system, plain = file_system(shard)
     try:
         with system.open(plain, "rb") as file:
             if file.read(2) == _GZIP:
                 raise tarfile.ReadError("it is compressed; unpack it with gunzip")
-            file.seek(0)
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                result = _rows_of(tar, fields)
-                # At a missing or damaged header, tarfile stops as at the end of the archive.
-                file.seek(tar.offset)
-                if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                    raise tarfile.ReadError("it is cut off or damaged; no end-of-archive block")
+            result: dict[str, Any] = {name: [] for name in _PARTS}
+            start: int | None = 0
+            while start is not None:  # shards that were joined by `cat` are several archives
+                file.seek(start)
+                with tarfile.open(fileobj=file, mode="r:") as tar:
+                    _add_rows(result, tar, fields)
+                    start = _next_archive(file, tar.offset)
             return result
     except Exception as error:  # file systems raise errors of many types
         raise UserError(
@@ -125,10 +125,27 @@ def _rows(shard: str, fields: Fields) -> dict[str, Any]:
         ) from error
 
 
-def _rows_of(tar: tarfile.TarFile, fields: Fields) -> dict[str, Any]:
+def _next_archive(file: Any, end: int) -> int | None:
+    """Return where the archive begins that follows the one that ends at `end`; None: none does.
+
+    Raises:
+        ReadError: there is no end-of-archive block. At a missing or damaged header, tarfile stops
+            as at the end of the archive.
+    """
+    file.seek(end)
+    block = file.read(tarfile.BLOCKSIZE)
+    if block != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it is cut off or damaged; no end-of-archive block")
+    while block:
+        if block.strip(b"\0"):
+            return end
+        end += len(block)
+        block = file.read(tarfile.BLOCKSIZE)
+    return None
+
+
+def _add_rows(result: dict[str, Any], tar: tarfile.TarFile, fields: Fields) -> None:
     files = ((_key(member.name), member) for member in tar if member.isfile())
-    names = ("names", "captions", "labels", "where", "skipped")
-    result: dict[str, Any] = {name: [] for name in names}
     for key, members in itertools.groupby(files, lambda pair: pair[0]):
         row = {_suffix(member.name): member for _, member in members}
         image = _image(row, fields)
@@ -140,7 +157,6 @@ def _rows_of(tar: tarfile.TarFile, fields: Fields) -> dict[str, Any]:
         result["captions"].append(CAPTION_LINE.join(captions))
         result["labels"].append(_label(tar, row, fields.label))
         result["where"].append([image.offset_data, image.size])
-    return result
 
 
 def _key(name: str) -> str:

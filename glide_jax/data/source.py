@@ -10,7 +10,8 @@ A data set made by TensorFlow Datasets needs only its builder: `prepared` stores
 """
 
 import dataclasses
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -44,6 +45,17 @@ def checked_index(i: int, count: int) -> int:
     return int(i)
 
 
+def fingerprint_of(parts: Iterable[str | int | bytes]) -> str:
+    """Return a hexadecimal digest of a sequence; the same parts in the same order give the same."""
+    digest = hashlib.sha256()
+    for part in parts:
+        # A file name that is not UTF-8 has lone surrogates.
+        text = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+        digest.update(len(text).to_bytes(8))
+        digest.update(text)
+    return digest.hexdigest()[:32]
+
+
 @runtime_checkable
 class Source(Protocol):
     """A split of a data set: random access, picklable, safe to read from several threads.
@@ -55,6 +67,15 @@ class Source(Protocol):
     @property
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes, by label; (): the labels have no names; None: no labels."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """What says, without reading an image, whether two splits hold the same data, in order.
+
+        Such as a digest of all names, captions and sizes. It is the same wherever the data lie and
+        whenever they were written, so that a run resumes after they have moved.
+        """
         ...
 
     def __len__(self) -> int:

@@ -31,7 +31,7 @@ def describe_split(tests: Sequence[bool]) -> str:
     Args:
         tests: of each image, whether it is in the test split (see `held_out`).
     """
-    if not any(tests):
+    if len(tests) < MIN_TO_SPLIT:
         return f"fewer than {MIN_TO_SPLIT} are not split: all are in train"
     return f"{len(tests) - sum(tests)} in train, {sum(tests)} held out as test"
 

@@ -28,7 +28,7 @@ from glide_jax.data.fields import Fields, split_fields
 from glide_jax.data.filenames import printable
 from glide_jax.data.remote import read_range
 from glide_jax.data.shards import CAPTION_LINE, index_of
-from glide_jax.data.source import Example, checked_index
+from glide_jax.data.source import Example, checked_index, fingerprint_of
 from glide_jax.data.splitting import check_split, describe_split, held_out, split_indices
 from glide_jax.errors import UserError, a_few
 
@@ -88,6 +88,21 @@ class WebDataset:
     def classes(self) -> tuple[str, ...] | None:
         """See Source."""
         return () if self._fields.label else None
+
+    @property
+    def fingerprint(self) -> str:
+        """See Source: of the names, sizes, captions and labels in the index."""
+        index = self._index
+        return fingerprint_of(
+            part
+            for row in self._rows
+            for part in (
+                index.names[row],
+                int(index.where[row, 2]),
+                index.captions[row],
+                str(index.labels[row]),
+            )
+        )
 
     def __len__(self) -> int:
         return len(self._rows)

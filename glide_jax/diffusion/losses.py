@@ -214,7 +214,7 @@ def bits_per_dim(
     def term(_, per_step):
         i, given = per_step
         eps = noise_source(given, keys, i, x_0.shape[1:])(0)
-        return None, _bound_term(denoiser, schedule, i, x_0, eps)
+        return None, bound_term(denoiser, schedule, i, x_0, eps)
 
     _, terms = jax.lax.scan(term, None, (jnp.arange(schedule.num_steps), noise))
     terms = {name: value.T for name, value in terms.items()}
@@ -222,9 +222,22 @@ def bits_per_dim(
     return {"total": terms["vlb"].sum(axis=1) + prior, "prior": prior, **terms}
 
 
-def _bound_term(
+def bound_term(
     denoiser: Denoiser, schedule: Schedule, i: Array, x_0: Array, eps: Array
 ) -> dict[str, Array]:
+    """Step i's part of `bits_per_dim`.
+
+    Args:
+        denoiser: the model's.
+        schedule: of S steps.
+        i: i32[], in [0, S).
+        x_0: f32[b h w c] in [-1, 1], 8-bit pixels.
+        eps: f32[b h w c], standard normal.
+
+    Returns:
+        vlb: f32[b], bits per dimension, see vlb_bits; x_0_mse, eps_mse: f32[b], mean squared errors
+        over h w c.
+    """
     x_t = q_sample(schedule, i, x_0, eps)
     prediction = denoiser(x_t, jnp.broadcast_to(schedule.timesteps[i], x_0.shape[:1]))
     x_0_hat = x_0_hat_of(schedule, i, x_t, prediction)

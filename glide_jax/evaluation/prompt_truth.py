@@ -10,11 +10,16 @@ import numpy as np
 from glide_jax import data
 from glide_jax.config import EvaluationConfig, Experiment
 from glide_jax.errors import UserError
+from glide_jax.evaluation.figure import Evaluation
 from glide_jax.sampling.pipeline import Pipeline
+from glide_jax.sampling.run import OnProgress
 
 SCORERS = {"shapes": "glide_jax.data.shapes.scorer"}
 """Data set → the module whose `score(image: uint8[h w 3], facts)` gives a dataclass of True,
 False or, where the caption asserts nothing of the kind, None."""
+
+_PROGRESS_EVERY = 10
+"""Steps between two calls of on_progress."""
 
 Scores = dict[str, dict[str, dict[str, float]]]
 """split → `guidance_G` → figure → share of images, of those where it could be judged."""
@@ -25,7 +30,28 @@ def has_scorer(source: str) -> bool:
     return source.partition("/")[0] in SCORERS
 
 
-def evaluate(pipeline: Pipeline, experiment: Experiment, log: Callable[[str], None]) -> Scores:
+def figure(evaluation: Evaluation) -> dict[str, Any]:
+    """The scores of `evaluate`, for `glide-jax evaluate`."""
+    experiment = evaluation.experiment
+    settings = _settings(experiment)
+    settings = dataclasses.replace(
+        settings,
+        splits=evaluation.splits or settings.splits,
+        num_captions=(
+            settings.num_captions if evaluation.num_images is None else evaluation.num_images
+        ),
+    )
+    experiment = dataclasses.replace(experiment, evaluation=settings)
+    log, on_progress = evaluation.log, evaluation.on_progress
+    return {"scores": evaluate(evaluation.pipeline, experiment, log, on_progress)}
+
+
+def evaluate(
+    pipeline: Pipeline,
+    experiment: Experiment,
+    log: Callable[[str], None],
+    on_progress: OnProgress | None = None,
+) -> Scores:
     """Sample each split's first captions with each guidance scale and score the images.
 
     Args:
@@ -33,6 +59,7 @@ def evaluate(pipeline: Pipeline, experiment: Experiment, log: Callable[[str], No
         experiment: its `evaluation` says which splits, scales and how many captions; its seed is
             that of the noise.
         log: called with a line for each result, as soon as it is there.
+        on_progress: see `Pipeline`; None: nobody is shown the progress.
 
     Returns:
         The figures; `all` is the share of images that are right in every respect.
@@ -46,7 +73,13 @@ def evaluate(pipeline: Pipeline, experiment: Experiment, log: Callable[[str], No
         evaluation_set = open_evaluation_set(experiment, split)
         scores[split] = {}
         for scale in settings.guidance_scales:
-            output = pipeline(evaluation_set.captions, seed=experiment.seed, guidance_scale=scale)
+            output = pipeline(
+                evaluation_set.captions,
+                seed=experiment.seed,
+                guidance_scale=scale,
+                on_progress=on_progress,
+                progress_every=_PROGRESS_EVERY,
+            )
             figures = scores[split][f"guidance_{scale:g}"] = evaluation_set.shares(output.arrays)
             shown = ", ".join(f"{figure} {share:.1%}" for figure, share in figures.items())
             log(f"{split}, guidance {scale:g}, {len(evaluation_set.captions)} captions: {shown}")
@@ -82,7 +115,8 @@ def open_evaluation_set(experiment: Experiment, split: str) -> EvaluationSet:
     name, path = experiment.data.source, experiment.data.path
     if not has_scorer(name):
         raise UserError(
-            f"data set {name!r} has no scorer; the data sets that have one: {', '.join(SCORERS)}"
+            f"data set {name!r} has no scorer; the data sets that have one: {', '.join(SCORERS)}. "
+            "A figure of any data set: --figure bits_per_dim"
         )
     data.prepare(name, path)
     source = data.open_source(name, path, split)
@@ -95,7 +129,8 @@ def open_evaluation_set(experiment: Experiment, split: str) -> EvaluationSet:
 def _settings(experiment: Experiment) -> EvaluationConfig:
     if experiment.evaluation is None:
         raise UserError(
-            "the config has no section 'evaluation'; add one, as in configs/quickstart.py"
+            "the config has no section 'evaluation', which scores samples of captions; a figure of "
+            "any model: --figure bits_per_dim"
         )
     return experiment.evaluation
 

@@ -15,8 +15,9 @@ import numpy as np
 from glide_jax.config import ClipConfig, Experiment, StageConfig
 from glide_jax.errors import UserError
 from glide_jax.interop import families, files, openai, released
+from glide_jax.interop.given_options import complete, read_options
 from glide_jax.interop.released_config import released_experiment, released_tokenizer
-from glide_jax.interop.sidecar import Sidecar, read_sidecar
+from glide_jax.interop.sidecar import Sidecar, is_sidecar, read_sidecar, sidecar_path
 from glide_jax.models.clip import clip, join_params
 from glide_jax.models.families import model_of
 
@@ -109,13 +110,49 @@ def open_released(paths: Sequence[Path], names: Sequence[str]) -> list[Checkpoin
     return models
 
 
+def open_with_options(
+    paths: Sequence[Path], names: Sequence[str], options: Sequence[Path]
+) -> list[CheckpointSource]:
+    """The models in files whose options a person gives; the shapes say what these leave out.
+
+    Args:
+        paths: of one model each.
+        names: of `released.models()`, whose options fill in the rest; (): no model's do.
+        options: a JSON file for each of the files.
+
+    Raises:
+        UserError: a file is missing or damaged, or its options are wrong, incomplete or contradict
+            its shapes.
+    """
+    if len(options) != len(paths) or len(names) not in (0, len(paths)):
+        raise UserError(
+            f"{len(paths)} files are given, {len(options)} --options and {len(names)} --as: give "
+            "--options for each file, and --as for each or for none"
+        )
+    models = []
+    for path, name, json_file in zip(paths, names or [""] * len(paths), options, strict=True):
+        file = _open(path)
+        if file.family in CLIP:
+            raise UserError(
+                f"{path} is one of CLIP's two files, which take no --options: --as=clip"
+            )
+        base = released.model_files(name)[0].options if name else {}
+        given = read_options(json_file)
+        with _named(json_file):
+            completed = complete(file.family, file.arrays, given, base)
+        models.append(_released([(file, completed)]))
+    return models
+
+
 def open_exported(paths: Sequence[Path]) -> list[CheckpointSource]:
-    """The models in files that we exported, in any order.
+    """The models in files that we exported, in any order, or with options alone beside them.
 
     Raises:
         UserError: a file is missing or damaged, its options are not beside it, or one of CLIP's
             two files is missing.
     """
+    if paths and all(sidecar_path(p).is_file() and not is_sidecar(p) for p in paths):
+        return open_with_options(paths, (), [sidecar_path(path) for path in paths])
     opened = [_open(path) for path in paths]
     encoders = sorted((f for f in opened if f.family in CLIP), key=lambda f: CLIP.index(f.family))
     if encoders and tuple(f.family for f in encoders) != CLIP:
@@ -163,7 +200,8 @@ def _beside(file: File) -> Sidecar:
     beside = read_sidecar(file.path)
     if beside is None:
         raise UserError(
-            f"there are no options beside {file.path}; if it is a released file, give --as="
+            f"there are no options beside {file.path} ({sidecar_path(file.path).name}); of another "
+            "size of GLIDE or ADM give --options FILE.json, and of a released file --as="
             f"{'|'.join(released.models())}"
         )
     return beside

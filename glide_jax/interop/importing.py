@@ -17,11 +17,18 @@ import jax
 from glide_jax.checkpoints import Checkpoints
 from glide_jax.config import Experiment, StageConfig
 from glide_jax.errors import UserError
-from glide_jax.interop.checkpoint_source import CheckpointSource, open_exported, open_released
+from glide_jax.interop.checkpoint_source import (
+    CheckpointSource,
+    open_exported,
+    open_released,
+    open_with_options,
+)
 from glide_jax.interop.files import folder_beside
 
 
-def import_checkpoint(paths: Sequence[Path], names: Sequence[str], out: Path) -> Experiment:
+def import_checkpoint(
+    paths: Sequence[Path], names: Sequence[str], out: Path, options: Sequence[Path] = ()
+) -> Experiment:
     """Make a workdir from the models in files.
 
     Args:
@@ -30,6 +37,8 @@ def import_checkpoint(paths: Sequence[Path], names: Sequence[str], out: Path) ->
         names: of `released.models()`, one for each model, in the files' order; (): the files are
             our own exports, with their options beside them.
         out: the workdir; it must not exist yet.
+        options: for weights in another size, a JSON file of the reference's options for each file;
+            the shapes, and the released models of `names`, say what they leave out. (): none.
 
     Returns:
         The experiment that the workdir's checkpoints carry. Its stages have the names of the
@@ -42,7 +51,10 @@ def import_checkpoint(paths: Sequence[Path], names: Sequence[str], out: Path) ->
     """
     if os.path.lexists(out):
         raise UserError(f"{out} is there already: choose another --out, or move it away")
-    models = open_released(paths, names) if names else open_exported(paths)
+    if options:
+        models = open_with_options(paths, names, options)
+    else:
+        models = open_released(paths, names) if names else open_exported(paths)
     models.sort(key=lambda model: model.stage.model.image_size)
     experiment = _cascade(models)
     with folder_beside(out) as part:

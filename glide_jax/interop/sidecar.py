@@ -9,6 +9,9 @@ from glide_jax import config
 from glide_jax.config import Experiment
 from glide_jax.errors import UserError
 
+_MAX_VOCAB_SIZE = 10_000_000
+"""No tokenizer has more ids; a damaged number must not reserve memory."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Sidecar:
@@ -36,6 +39,15 @@ def sidecar_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.options.json")
 
 
+def is_sidecar(file: Path) -> bool:
+    """Whether the JSON beside a file of weights is a sidecar; False: it holds options alone."""
+    try:
+        values = json.loads(sidecar_path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True  # read_sidecar says what is wrong
+    return isinstance(values, dict) and "experiment" in values
+
+
 def to_json(sidecar: Sidecar) -> str:
     """The text of the file."""
     values = dataclasses.asdict(sidecar) | {"experiment": config.to_dict(sidecar.experiment)}
@@ -54,9 +66,23 @@ def read_sidecar(file: Path) -> Sidecar | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         experiment = config.from_dict(values["experiment"])
-        return Sidecar(**values | {"unlike": tuple(values["unlike"]), "experiment": experiment})
+        values |= {"unlike": tuple(values["unlike"]), "experiment": experiment}
+        return _checked(Sidecar(**values))
     except (ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(
             f"{path} is damaged, or another version of glide_jax wrote it ({error}): export again, "
             "or give --as=NAME for a released model"
         ) from error
+
+
+def _checked(sidecar: Sidecar) -> Sidecar:
+    """The sidecar; ValueError: a value is impossible."""
+    kinds = {"family": str, "options": dict, "tokenizer": dict, "vocab_size": int}
+    for name, kind in kinds.items():
+        if type(getattr(sidecar, name)) is not kind:
+            raise ValueError(f"{name} is no {kind.__name__}")
+    if not 0 <= sidecar.vocab_size <= _MAX_VOCAB_SIZE:
+        raise ValueError(f"vocab_size is {sidecar.vocab_size}")
+    if len(sidecar.experiment.stages) != 1:
+        raise ValueError(f"it has {len(sidecar.experiment.stages)} stages, not 1")
+    return sidecar

@@ -30,6 +30,7 @@ class _PlaceholderSource:
     """Replaces the data set, which has no examples."""
 
     classes: tuple[str, ...] = ()
+    fingerprint = ""
 
     def __len__(self) -> int:
         return 0

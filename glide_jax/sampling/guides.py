@@ -149,7 +149,7 @@ def guides_of(
 
 def _fitting(name: str, guide: G | None, image_size: int, diffusion: DiffusionConfig) -> G:
     if guide is None:
-        raise UserError(f"{name}_scale needs a guide: load one with {name}=DIR (--{name} DIR)")
+        raise UserError(f"{name}_scale needs a guide: load one with {name}=DIR")
     sizes, steps = (guide.image_size, image_size), (guide.num_steps, diffusion.num_steps)
     for what, (theirs, ours) in (("pixels a side", sizes), ("noise levels", steps)):
         if theirs != ours:

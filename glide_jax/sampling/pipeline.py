@@ -142,7 +142,7 @@ class Pipeline:
         sampled = num_images
         if rerank is not None:
             if self.clip is None:
-                raise UserError("rerank needs a CLIP: load one with clip=DIR, or --clip DIR")
+                raise UserError("rerank needs a CLIP: load one with clip=DIR")
             if rerank < num_images:
                 raise UserError(f"rerank={rerank} is fewer than num_images={num_images}")
             sampled = rerank

@@ -7,13 +7,14 @@ import dataclasses
 import math
 import numbers
 import typing
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeGuard
 
 import jax
 import numpy as np
 
 from glide_jax.config import SamplingConfig
+from glide_jax.config.reading import plain
 from glide_jax.errors import UserError, unknown_name
 
 SAMPLE, INPAINT, EDIT, UPSAMPLE = "sample", "inpaint", "edit", "upsample"
@@ -21,8 +22,6 @@ SAMPLE, INPAINT, EDIT, UPSAMPLE = "sample", "inpaint", "edit", "upsample"
 
 GUIDE_SETTINGS = ("clip_scale", "classifier_scale")
 """Settings that no stage's config has, since they need a guide."""
-
-_WORDS = {int: "an integer", float: "a number", str: "text"}
 
 
 class Subject(NamedTuple):
@@ -117,6 +116,11 @@ class SampleRequest:
         return self.edits[place] if self.edits else StageEdit()
 
 
+def _are_several(text: Any) -> TypeGuard[Iterable[Any]]:
+    """Whether these are several prompts; what is none at all is refused by its type."""
+    return isinstance(text, Iterable) and not isinstance(text, str | bytes)
+
+
 def subjects_of(prompt: str | Sequence[str], negative: str | Sequence[str]) -> list[Subject]:
     """A Subject for each prompt.
 
@@ -127,8 +131,8 @@ def subjects_of(prompt: str | Sequence[str], negative: str | Sequence[str]) -> l
     Raises:
         UserError: their numbers differ, or one is not text.
     """
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    negatives = [negative] * len(prompts) if isinstance(negative, str) else list(negative)
+    prompts: list[Any] = list(prompt) if _are_several(prompt) else [prompt]
+    negatives: list[Any] = list(negative) if _are_several(negative) else [negative] * len(prompts)
     for text in (*prompts, *negatives):
         if not isinstance(text, str):
             raise UserError(f"a prompt is text, not {text!r}")
@@ -228,18 +232,11 @@ def _number(name: str, value: Any) -> float | None:
 
 
 def _converted(name: str, value: Any, hint: Any) -> Any:
-    """A value as SamplingConfig has it; it checks the range itself."""
-    kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple | np.ndarray):
-            raise UserError(f"{name} must be several numbers, not {value!r}")
-        return tuple(_converted(name, item, kinds[0]) for item in value)
-    kind = kinds[0] if kinds else hint
-    if kind is float:
-        return _number(name, value)
-    if name == "steps" and isinstance(value, numbers.Integral):
-        return str(int(value))
-    wanted = numbers.Integral if kind is int else kind
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        raise UserError(f"{name} must be {_WORDS[kind]}, not {value!r}")
-    return kind(value)
+    """A value as SamplingConfig has it, which checks the range itself; NumPy's are Python's."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if name == "steps" and type(value) is int:
+        value = str(value)
+    if isinstance(value, list | tuple):
+        value = [item.tolist() if isinstance(item, np.generic) else item for item in value]
+    return plain(value, hint, name)

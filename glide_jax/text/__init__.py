@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, one_line
 from glide_jax.text.tokenizer import TokenBatch, Tokenizer, tokenize
 
 __all__ = ["KINDS", "TokenBatch", "Tokenizer", "from_dict", "tokenize", "train"]
@@ -53,9 +53,16 @@ def from_dict(d: dict[str, Any]) -> Tokenizer:
     """The tokenizer whose `to_dict` returned `d`.
 
     Raises:
-        UserError: unknown kind; or its vocabulary or a library is missing, as for `train`.
+        UserError: unknown kind; it is damaged; or its vocabulary or a library is missing, as for
+            `train`.
     """
-    return _module(d["kind"]).from_dict(d)
+    try:
+        return _module(d["kind"]).from_dict(d)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"the tokenizer in the checkpoint is damaged ({one_line(error)}); use an earlier "
+            "checkpoint, or import or train again"
+        ) from error
 
 
 def _module(kind: str) -> ModuleType:

@@ -9,13 +9,20 @@ from typing import Any
 
 import sentencepiece
 
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, one_line
 
 KIND = "sentencepiece"
 
 _PAD_ID = 0
 _UNK_ID = 1
 _ERRORS_ONLY = 2  # of SentencePiece's own log levels
+_MAX_BYTES = 4192
+"""SentencePiece leaves out longer texts: only their beginnings are learned from."""
+
+_NO_CAPTIONS = "there are no captions to train a tokenizer on; check the data set"
+_NOTHING_TO_LEARN = ("!sentences_.empty()", "(all_chars_count) > (0)")
+"""What SentencePiece says of texts that have no characters but spaces and its own symbols."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -63,14 +70,16 @@ def train(captions: Iterable[str], vocab_size: int) -> SentencePieceTokenizer:
     Args:
         captions: the training text; read once.
         vocab_size: number of ids to learn, including 256 bytes, padding and unknown. Captions
-            with too few distinct words give fewer ids; the log says how many.
+            with too few distinct words give fewer ids; the log says how many. Of a caption longer
+            than 4,192 bytes only the beginning is learned from.
 
     Raises:
-        UserError: there are no captions, or they have more distinct characters than vocab_size.
+        UserError: there are no captions, or none with characters to learn, or they have more
+            distinct characters than vocab_size.
     """
-    texts = list(dict.fromkeys(c.strip() for c in map(_valid, captions) if c.strip()))
+    texts = _beginnings(dict.fromkeys(c.strip() for c in map(_valid, captions) if c.strip()))
     if not texts:
-        raise UserError("there are no captions to train a tokenizer on; check the data set")
+        raise UserError(_NO_CAPTIONS)
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -92,13 +101,7 @@ def train(captions: Iterable[str], vocab_size: int) -> SentencePieceTokenizer:
             minloglevel=_ERRORS_ONLY,
         )
     except RuntimeError as error:
-        needed = re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error))
-        if not needed:
-            raise
-        raise UserError(
-            f"text.vocab_size={vocab_size} is too small for the characters of these captions; set "
-            f"it to {needed[1]}"
-        ) from error
+        raise _why(error, vocab_size) from error
     tokenizer = SentencePieceTokenizer(model.getvalue())
     if tokenizer.vocab_size < vocab_size:
         _log.info(
@@ -109,7 +112,45 @@ def train(captions: Iterable[str], vocab_size: int) -> SentencePieceTokenizer:
 
 def from_dict(d: dict[str, Any]) -> SentencePieceTokenizer:
     """The tokenizer whose `to_dict` returned `d`."""
-    return SentencePieceTokenizer(base64.b64decode(d["model"]))
+    model = base64.b64decode(d["model"], validate=True)
+    if not model:
+        raise ValueError("its model is empty")  # SentencePiece notices only at the first text
+    return SentencePieceTokenizer(model)
+
+
+def _beginnings(captions: Iterable[str]) -> list[str]:
+    """The captions, those of more than _MAX_BYTES cut to their first words; the log counts them."""
+    texts, cut = [], 0
+    for caption in captions:
+        data = caption.encode()
+        if len(data) > _MAX_BYTES:
+            cut += 1
+            beginning = data[:_MAX_BYTES].decode("utf-8", "ignore")
+            # Half a word is not learned, unless there is no other.
+            caption = beginning.rsplit(maxsplit=1)[0]
+        texts.append(caption)
+    if cut:
+        _log.warning(
+            "%s of %s captions are longer than %s bytes: the vocabulary is learned from their "
+            "beginnings",
+            *(f"{count:,}" for count in (cut, len(texts), _MAX_BYTES)),
+        )
+    return texts
+
+
+def _why(error: RuntimeError, vocab_size: int) -> UserError:
+    """What to do about an error of SentencePiece's training."""
+    if needed := re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error)):
+        return UserError(
+            f"text.vocab_size={vocab_size} is too small for the characters of these captions; set "
+            f"it to {needed[1]}"
+        )
+    if any(reason in str(error) for reason in _NOTHING_TO_LEARN):
+        return UserError(_NO_CAPTIONS)
+    return UserError(
+        f"SentencePiece can't learn text.vocab_size={vocab_size} tokens from these captions: "
+        f"{one_line(error)}; set it to 260 or more, and check the captions"
+    )
 
 
 def _valid(text: str) -> str:

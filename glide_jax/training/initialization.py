@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from glide_jax.checkpoints import Checkpoint, checkpoints_of, open_checkpoint
+from glide_jax.checkpoints import Checkpoint, checkpoints_of, find_checkpoint
 from glide_jax.config import MAY_CHANGE_BEFORE, Experiment, GlideConfig, StageConfig, conflicts
 from glide_jax.errors import UserError, a_few, unknown_name
 from glide_jax.models.glide import with_inpainting
@@ -23,9 +23,21 @@ def initial_checkpoint(name: str, stage: StageConfig) -> Checkpoint | None:
     Raises:
         UserError: that workdir has no checkpoint of the stage.
     """
-    if not stage.training.init_from:
+    workdir = stage.training.init_from
+    if not workdir:
         return None
-    return open_checkpoint(checkpoints_of(Path(stage.training.init_from), name))
+    if found := find_checkpoint(checkpoints_of(Path(workdir), name)):
+        return found
+    folders = sorted(Path(workdir).glob("*/checkpoints")) if Path(workdir).is_dir() else []
+    there = [folder.parent.name for folder in folders if find_checkpoint(folder)]
+    if there:
+        what = f"holds no checkpoint of a stage {name!r}, only of {', '.join(there)}"
+    else:
+        what = "holds no checkpoint" if Path(workdir).is_dir() else "does not exist"
+    raise UserError(
+        f"stages.{name}.training.init_from={workdir}: that workdir {what}; give one of a training "
+        f"or an import with a stage {name!r}, or leave init_from empty to start from random weights"
+    )
 
 
 def initial_params(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from glide_jax.checkpoints import DataSet
 from glide_jax.config import Experiment, StageConfig, TrainingConfig
 from glide_jax.data.conditioning import Conditioning
 from glide_jax.data.source import Source
@@ -36,6 +37,7 @@ class Job:
         compares_examples: whether an image's loss depends on the other images of its batch, so
             that the batch can't be split into microbatches.
         source: the data set.
+        data_set: what the checkpoints record of it.
         conditioning: what its batches hold beside images.
         tokenizer: of the captions; None: no model of the experiment reads captions.
         directory: where its checkpoints and metrics are written.
@@ -54,6 +56,7 @@ class Job:
     timesteps: Timesteps
     compares_examples: bool
     source: Source
+    data_set: DataSet
     conditioning: Conditioning
     tokenizer: Tokenizer | None
     directory: Path

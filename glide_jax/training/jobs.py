@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from glide_jax import data, text
-from glide_jax.checkpoints import CHECKPOINTS, checkpoints_of, find_checkpoint
+from glide_jax.checkpoints import (
+    CHECKPOINTS,
+    DataSet,
+    checkpoints_of,
+    find_checkpoint,
+    refuse_other_data,
+)
 from glide_jax.config import (
     TEXT_PRETRAINING,
     Experiment,
@@ -50,14 +56,17 @@ def make_jobs(experiment: Experiment, workdir: Path) -> Jobs:
             is used again.
 
     Raises:
-        UserError: the data can't be prepared or opened, they lack what a model learns from, or a
-            stage's `training.init_from` holds a different model.
+        UserError: the data can't be prepared or opened, they lack what a model learns from, they
+            are not those of the checkpoints that are there, or a stage's `training.init_from`
+            holds a different model.
     """
     settings = experiment.data
     data.prepare(settings.source, settings.path)
     source = data.open_source(settings.source, settings.path, settings.split)
     tokenizer = _tokenizer(experiment, source, workdir)
     jobs = build_jobs(experiment, source, tokenizer, workdir)
+    for job in jobs.in_order:
+        refuse_other_data(job.directory / CHECKPOINTS, experiment, job.data_set)
     return dataclasses.replace(jobs, stages=tuple(map(_with_initial_params, jobs.stages)))
 
 
@@ -73,7 +82,8 @@ def build_jobs(
         workdir: each job gets a folder in it.
     """
     tokenization = Tokenization(tokenizer, experiment.text_length)
-    shared = experiment, source, tokenization, workdir
+    data_set = DataSet(source.fingerprint, len(source))
+    shared = experiment, source, data_set, tokenization, workdir
     pretraining = experiment.text_pretraining
     return Jobs(
         text_pretraining=_pretraining_job(pretraining, *shared) if pretraining else None,
@@ -114,6 +124,7 @@ def _stage_job(
     stage: StageConfig,
     experiment: Experiment,
     source: Source,
+    data_set: DataSet,
     tokenization: Tokenization,
     workdir: Path,
 ) -> Job:
@@ -131,6 +142,7 @@ def _stage_job(
         timesteps=TIMESTEPS[stage.diffusion.timesteps](stage.diffusion.num_steps),
         compares_examples=objective.compares_examples,
         source=source,
+        data_set=data_set,
         conditioning=conditioning_of(stage, source, experiment.data.source, tokenization),
         tokenizer=tokenization.tokenizer,
         directory=workdir / name,
@@ -141,6 +153,7 @@ def _pretraining_job(
     config: TextPretrainingConfig,
     experiment: Experiment,
     source: Source,
+    data_set: DataSet,
     tokenization: Tokenization,
     workdir: Path,
 ) -> Job:
@@ -164,6 +177,7 @@ def _pretraining_job(
         timesteps=not_noised(stage.diffusion.num_steps),
         compares_examples=False,
         source=source,
+        data_set=data_set,
         conditioning=caption_conditioning(tokenization.tokenizer, tokenization.length),
         tokenizer=tokenization.tokenizer,
         directory=workdir / TEXT_PRETRAINING,

@@ -69,8 +69,9 @@ def train(job: Job, interrupt: Interrupt, grids: SampleGrids | None) -> Params:
         The EMA weights.
 
     Raises:
-        UserError: the batch does not fit the devices, the directory holds another experiment,
-            too many steps in a row had a loss that is not finite, or the disk is full.
+        UserError: the batch does not fit the devices, the directory holds another experiment
+            or was trained on other data, too many steps in a row had a loss that is not finite, or
+            the disk is full.
         Interrupted: stopped early; everything is saved.
     """
     config = job.training
@@ -83,6 +84,7 @@ def train(job: Job, interrupt: Interrupt, grids: SampleGrids | None) -> Params:
             keep=config.keep_checkpoints,
             experiment=job.experiment,
             tokenizer=job.tokenizer.to_dict() if job.tokenizer else {},
+            data_set=job.data_set,
         ) as checkpoints,
     ):
         state, data_state = _initial_state(job, mesh, checkpoints.latest())

@@ -189,7 +189,7 @@ def test_steps_only_grow(tmp_path):
 def test_no_checkpoint(tmp_path):
     for directory in (tmp_path, tmp_path / "nonsuch"):
         assert find_checkpoint(directory) is None
-        with pytest.raises(UserError, match=r"no checkpoint in .*; train first: glide-jax train"):
+        with pytest.raises(UserError, match=r"no checkpoint in .*; give the workdir of a training"):
             open_checkpoint(directory)
 
 
@@ -301,7 +301,7 @@ def test_kill_9_while_saving_leaves_the_one_before(tmp_path):
     np.testing.assert_array_equal(w, jax.random.normal(jax.random.key(3), (256, 256, 32)))
     # Killed before the first was whole: there is none, and that is said.
     (tmp_path / "1").rename(tmp_path / "1.orbax-checkpoint-tmp")
-    with pytest.raises(UserError, match="only a half-written checkpoint; train first"):
+    with pytest.raises(UserError, match="only a half-written checkpoint; give the workdir"):
         open_checkpoint(tmp_path)
     # The next run clears up and saves that very step.
     with checkpoints(tmp_path) as c:

@@ -65,6 +65,8 @@ def test_none_leaves_out_a_stage_or_what_may_be_left_out():
             "config.stages.base.training.batch_size?",
         ),
         ("sede=1", "config.sede: no such key; did you mean config.seed?"),
+        ("data.=1", "config.data.: no such key; config.data has source, path, split, workers"),
+        ("data..=1", "config.data..: no such key; config.data has source, path, split, workers"),
         (
             "training.fsdp=64",
             "config.training.fsdp: no such key; did you mean config.stages.base.training.fsdp or "

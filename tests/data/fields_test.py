@@ -1,8 +1,10 @@
 import io
+import re
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from data_toys import write_shard
 from PIL import Image
 
 from glide_jax import data
@@ -138,6 +140,7 @@ class _Mixed:
     """Ten images, one of them broken."""
 
     classes = ("grey",)
+    fingerprint = "mixed"
 
     def __len__(self):
         return 10
@@ -177,3 +180,31 @@ def test_data_check_prints_the_survey_and_writes_a_contact_sheet(tmp_path, capsy
     assert Image.open(sheet).width > 3 * 160
     assert cli.main(["data", "check", "folder", "--path", str(tmp_path / "nowhere")]) == 2
     assert cli.main([*check, "--sample", "0"]) == 2
+
+
+@pytest.mark.parametrize("source", ["folder", "webdataset"])
+def test_data_check_says_how_many_images_are_held_out(source, tmp_path, capsys, monkeypatch):
+    from glide_jax import cli
+
+    monkeypatch.setenv("GLIDE_JAX_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "images"
+    root.mkdir()
+    examples = [
+        data.Example(np.full((9, 9, 3), i, np.uint8), (f"grey {i}",), {}, 0) for i in range(119)
+    ]
+    if source == "webdataset":
+        write_shard(root / "0.tar", examples, 0)
+    for i, example in enumerate(examples if source == "folder" else []):
+        (root / f"a{i}.png").write_bytes(images.encode_png(example.image))
+        (root / f"a{i}.txt").write_text(example.captions[0])
+    for split in ("train", "test"):
+        check = ["data", "check", source, "--path", str(root), "--split", split]
+        assert cli.main([*check, "--out", str(tmp_path / "sheet.png")]) == 0
+        text = capsys.readouterr().out
+        found = re.search(
+            r"119 images with captions.*; (\d+) in train, (\d+) held out as test", text
+        )
+        assert found, text
+        counts = dict(zip(("train", "test"), map(int, found.groups()), strict=True))
+        assert sum(counts.values()) == 119
+        assert f"{split}: {counts[split]} images; of {counts[split]} sampled" in text

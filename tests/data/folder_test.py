@@ -8,7 +8,7 @@ import pytest
 
 from glide_jax import data
 from glide_jax.data import images
-from glide_jax.data.splitting import MIN_TO_SPLIT
+from glide_jax.data.splitting import MIN_TO_SPLIT, describe_split
 from glide_jax.errors import UserError
 
 
@@ -328,3 +328,7 @@ def test_the_log_says_how_many_images_are_held_out(tmp_path, caplog):
     _many(tmp_path, 200)
     train, test = len(_open(tmp_path)), len(_open(tmp_path, "test"))
     assert f"200 images with captions; {train} in train, {test} held out as test" in caplog.text
+
+
+def test_a_split_without_an_image_is_not_called_too_small():
+    assert describe_split([False] * 119) == "119 in train, 0 held out as test"

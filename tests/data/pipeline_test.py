@@ -19,6 +19,8 @@ _CAPTIONS = ("one", "two words", "three short words")
 class _Numbered:
     """Every pixel of image i is i, so that a batch shows which images are in it."""
 
+    fingerprint = "numbered"
+
     def __init__(self, count, broken=None):
         self._count = count
         self._broken = broken

@@ -1,10 +1,12 @@
 """What every data set must do, whatever it is made of."""
 
 import concurrent.futures
+import dataclasses
 import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tarfile
@@ -28,6 +30,7 @@ from glide_jax.errors import UserError
 
 class _Memory:
     classes = ()
+    fingerprint = "memory"
 
     def __init__(self):
         self._examples = list(toy_examples(12))
@@ -103,19 +106,19 @@ def _emoji(root):
         return data.open_source("emoji/32", "", "train")
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(_memory, id="memory"),
-        pytest.param(prepared_toy, id="prepared"),
-        pytest.param(_folder, id="folder"),
-        pytest.param(_named_tfds, id="tfds"),
-        pytest.param(_webdataset, id="webdataset"),
-        pytest.param(_huggingface, id="huggingface"),
-        pytest.param(_shapes, id="shapes"),
-        pytest.param(_emoji, id="emoji"),
-    ],
-)
+_ALL = [
+    pytest.param(_memory, id="memory"),
+    pytest.param(prepared_toy, id="prepared"),
+    pytest.param(_folder, id="folder"),
+    pytest.param(_named_tfds, id="tfds"),
+    pytest.param(_webdataset, id="webdataset"),
+    pytest.param(_huggingface, id="huggingface"),
+    pytest.param(_shapes, id="shapes"),
+    pytest.param(_emoji, id="emoji"),
+]
+
+
+@pytest.fixture(scope="module", params=_ALL)
 def source(request, tmp_path_factory):
     return request.param(tmp_path_factory.mktemp("data"))
 
@@ -180,6 +183,40 @@ def test_threads_may_share_it(source):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for i, example in enumerate(pool.map(lambda k: other[k % 12], range(120))):
             _same(example, expected[i % 12])
+
+
+@pytest.mark.parametrize("make", _ALL)
+def test_the_same_data_elsewhere_have_the_same_fingerprint(make, tmp_path):
+    made = []
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        made.append(make(tmp_path / place))
+    here, there = made
+    assert here.fingerprint == there.fingerprint
+    assert pickle.loads(pickle.dumps(here)).fingerprint == here.fingerprint
+    assert re.fullmatch("[0-9a-f]{32}|memory", here.fingerprint)
+
+
+def _rename(examples):
+    examples[3] = dataclasses.replace(examples[3], captions=("another caption",))
+    return examples
+
+
+def _resize(examples):
+    examples[3] = dataclasses.replace(examples[3], image=examples[3].image[:-1])
+    return examples
+
+
+@pytest.mark.parametrize("make", [_folder, _webdataset, _huggingface])
+@pytest.mark.parametrize("change", [_rename, _resize, lambda e: e[:-1], lambda e: e[1:] + e[:1]])
+def test_other_data_have_another_fingerprint(make, change, tmp_path, monkeypatch):
+    made = []
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        made.append(make(tmp_path / place))
+        changed = change(list(toy_examples(12)))
+        monkeypatch.setitem(globals(), "toy_examples", lambda _, changed=changed: changed)
+    assert made[0].fingerprint != made[1].fingerprint
 
 
 def test_beyond_the_end_is_an_index_error(source):

@@ -236,6 +236,21 @@ def test_a_shard_that_is_cut_off_between_two_files_is_refused(cut, shards):
     assert "\n" not in str(caught.value)
 
 
+def test_shards_that_were_joined_by_cat_are_read_completely(shards):
+    one, other = shards / "00000.tar", shards / "00001.tar"
+    one.write_bytes(one.read_bytes() + other.read_bytes() + bytes(512))
+    other.unlink()
+    assert levels(opened(shards)) == list(range(6))
+
+
+@pytest.mark.parametrize("end", [b"something else", b"x" * 700])
+def test_what_follows_a_shard_and_is_no_shard_is_refused(end, shards):
+    shard = shards / "00001.tar"
+    shard.write_bytes(shard.read_bytes() + end)
+    with pytest.raises(UserError, match=r"can't read the shard .*00001\.tar"):
+        opened(shards)
+
+
 def test_shards_may_be_joined_by_double_colons(shards):
     one, other = shards / "00000.tar", shards / "00001.tar"
     assert levels(opened(f"{other}::{one}")) == [3, 4, 5, 0, 1, 2]
@@ -257,7 +272,7 @@ def test_compressed_shards_are_named_as_the_reason(shards, caplog):
         opened(shards)
 
 
-@pytest.mark.parametrize("name", ["my [set]", "what?", "a{b,c}", "b*"])
+@pytest.mark.parametrize("name", ["my [set]", "what?", "a{b,c}", "b*", "a::b"])
 def test_what_exists_is_no_pattern(name, shards):
     folder = shards.parent / name
     shards.rename(folder)

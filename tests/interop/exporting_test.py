@@ -1,5 +1,6 @@
 """Workdirs become files that the reference loads, or one line says why not and nothing is left."""
 
+import functools
 import json
 
 import numpy as np
@@ -55,6 +56,18 @@ def test_an_export_without_its_options_says_what_to_do(tmp_path):
     refused(lambda: import_checkpoint(done.files, [], tmp_path / "back"), "options.json")
     options.unlink()
     refused(lambda: import_checkpoint(done.files, [], tmp_path / "back"), "--as=base|")
+
+
+def test_options_with_an_impossible_value_are_damaged(tmp_path):
+    trained(tmp_path / "run")
+    done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors")
+    options = tmp_path / "w.safetensors.options.json"
+    sound = json.loads(options.read_text())
+    sizes = [{"vocab_size": -1}, {"vocab_size": 10**30}, {"vocab_size": True}]
+    for wrong in (*sizes, {"options": []}, {"tokenizer": None}, {"family": 3}):
+        options.write_text(json.dumps(sound | wrong))
+        action = functools.partial(import_checkpoint, done.files, [], tmp_path / "back")
+        refused(action, "options.json is damaged", *wrong)
 
 
 def test_what_the_reference_has_no_option_for_is_said(tmp_path):

@@ -64,10 +64,13 @@ def test_inpainting_has_a_sampler_of_its_own():
     ("given", "message"),
     [
         ({"guidance": 3}, "unknown setting 'guidance': did you mean 'guidance_scale'"),
-        ({"eta": "0.5"}, "eta must be a number, 0 or more, not '0.5'"),
+        ({"eta": "0.5"}, "eta must be a number, not '0.5'"),
         ({"temperature": float("inf")}, "temperature must be a number"),
         ({"eta": True}, "eta must be a number"),
-        ({"guidance_interval": 0.5}, "guidance_interval must be several numbers, not 0.5"),
+        (
+            {"guidance_interval": 0.5},
+            "guidance_interval must be a tuple, of a number each, not 0.5",
+        ),
         ({"guidance_interval": (0.1, "b")}, "guidance_interval must be a number"),
         ({"guidance_interval": (0.1, 0.2, 0.3)}, "two rising numbers"),
         ({"batch_size": 2.5}, "batch_size must be an integer, not 2.5"),

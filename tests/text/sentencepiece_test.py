@@ -94,7 +94,41 @@ def test_too_small_a_vocabulary_says_how_many_it_needs():
     assert text.train("sentencepiece", _CAPTIONS, needed).vocab_size == needed
 
 
-@pytest.mark.parametrize("captions", [[], ["", "  "]])
+@pytest.mark.parametrize("some", [[], _CAPTIONS])
+def test_long_captions_are_learned_from_their_beginnings_and_read(some, caplog):
+    long = ["zigzag " * 700 + f"{i}" for i in range(3)]
+    tokenizer = text.train("sentencepiece", [*some, *long], 320)
+    (message,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert f"3 of {len(some) + 3} captions are longer than 4,192 bytes" in message
+    assert len(tokenizer.encode("zigzag zigzag")) == 2
+    batch = text.tokenize(tokenizer, long, 8)
+    assert batch.cut.all()
+    assert batch.mask.all()
+
+
+def test_a_caption_of_the_longest_length_is_complete(caplog):
+    text.train("sentencepiece", ["x" * 4185 + " barnes"], 320)
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "猫"])
+def test_a_long_caption_without_a_space_is_cut_between_characters(letter):
+    tokenizer = text.train("sentencepiece", [letter * 5000], 320)
+    assert len(tokenizer.encode(letter * 64)) < 64
+
+
+@pytest.mark.parametrize("captions", [[], ["", "  "], ["\u200b"], ["\u2581"], ["\u2585", "\ufffd"]])
 def test_no_captions(captions):
     with pytest.raises(UserError, match="no captions"):
         text.train("sentencepiece", captions, 300)
+
+
+def test_whatever_sentencepiece_says_is_one_line():
+    with pytest.raises(UserError, match=r"text\.vocab_size=1 .*unk_id.*260 or more"):
+        text.train("sentencepiece", ["a barn"], 1)
+
+
+@pytest.mark.parametrize("model", ["", "!!", "AAAA", None])
+def test_a_damaged_model_is_one_line(model):
+    with pytest.raises(UserError, match="tokenizer in the checkpoint is damaged"):
+        text.from_dict({"kind": "sentencepiece", "model": model})

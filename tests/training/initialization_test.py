@@ -14,6 +14,7 @@ from glide_jax.models.families import model_of
 from glide_jax.models.glide import with_inpainting
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.training import loop
+from glide_jax.training.initialization import initial_checkpoint
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.jobs import make_jobs
 from glide_jax.training.objectives.inpainting_masks import kept_outside_box
@@ -41,6 +42,12 @@ def base(tmp_path_factory):
     ) as checkpoints:
         checkpoints.save(0, {"ema_params": params}, {})
     return workdir, params
+
+
+def test_a_workdir_of_other_stages_is_named_with_those_it_has(base):
+    experiment = tiny.experiment(f"stages.base.training.init_from={base[0]}")
+    with pytest.raises(UserError, match="no checkpoint of a stage 'upsampler', only of base"):
+        initial_checkpoint("upsampler", experiment.stages["base"])
 
 
 def started(base, tmp_path, *overrides):
@@ -96,7 +103,8 @@ def test_a_model_that_learns_to_inpaint_starts_as_it_was(low_res_size):
         ),
         (("stages.base.diffusion.num_steps=9",), r"diffusion.num_steps: \d+ → 9"),
         (("text.length=7",), "text.length: 6 → 7"),
-        (("stages.base.training.init_from=nowhere",), "no checkpoint in nowhere"),
+        (("stages.base.training.init_from=nowhere",), "that workdir does not exist; give one of"),
+        (("stages.base.training.init_from=.",), "init_from=.: that workdir holds no checkpoint"),
     ],
     ids=str,
 )

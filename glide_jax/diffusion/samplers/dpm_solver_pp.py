@@ -23,11 +23,13 @@ def dpm_solver_pp() -> Sampler:
 
         x_{t-1} = sqrt((1 - alpha_bar_prev) / (1 - alpha_bar)) x_t
                   + sqrt(alpha_bar_prev) (1 - exp(-h)) d,
-        d = x_0_hat + (h / h_last) / 2 (x_0_hat - x_0_hat of the step before).
+        d = x_0_hat + min(1, h / h_last) / 2 (x_0_hat - x_0_hat of the step before).
 
-    The first step has none before it, and in the last h = ∞: both use the first order, d = x_0_hat,
-    and the last step returns x_0_hat itself. Steps at equal distances in log_snr suit it best:
-    `logsnr20`, see schedule.kept_timesteps.
+    In the paper the minimum is h / h_last. Of a step much longer than the one before, such as the
+    one to t = 0 where steps are equal in t, that extrapolates further than there is ground for; the
+    order is 2 either way. The first step has none before it, and in the last h = ∞: both use the
+    first order, d = x_0_hat, and the last step returns x_0_hat itself. Steps at equal distances in
+    log_snr suit it best: `logsnr20`, see schedule.kept_timesteps.
     """
 
     def init(x_T):
@@ -40,7 +42,7 @@ def dpm_solver_pp() -> Sampler:
         # The noisiest step has no step before it, but it is the first, of first order.
         h_last = half[i] - half[jnp.minimum(i + 1, schedule.num_steps - 1)]
         second_order = (state.evaluations > 0) & (i > 0)
-        slope = jnp.where(second_order, h / (2 * h_last), 0.0)
+        slope = jnp.where(second_order, 0.5 * jnp.minimum(h / h_last, 1.0), 0.0)
         d = x_0_hat + slope * (x_0_hat - state.x_0_hat)
         noise_left = jnp.sqrt(at(schedule.one_minus_alpha_bar_prev, i, x_t)) / (
             at(schedule.sqrt_one_minus_alpha_bar, i, x_t)

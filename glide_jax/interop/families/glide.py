@@ -9,6 +9,7 @@ import numpy as np
 from glide_jax.config import GlideConfig
 from glide_jax.interop import tables
 from glide_jax.interop.families import guided_diffusion as reference
+from glide_jax.interop.families.inferring import unet_options
 from glide_jax.models.glide import glide
 from glide_jax.models.model import Model
 
@@ -44,6 +45,17 @@ CHANNEL_MULT: reference.Own = {
 }
 """The reference's, by image size: guided-diffusion's, but for 512 pixels."""
 
+TRAINING_OPTIONS: Mapping[str, Any] = {
+    "num_heads": 1,
+    "num_heads_upsample": -1,
+    "dropout": 0.1,
+    "cache_text_emb": False,
+}
+"""Options that change no output of a sampled model, as in the released ones."""
+
+_INPUTS = {3: (False, False), 6: (True, False), 7: (False, True), 10: (True, True)}
+"""Channels of the input → (super_res, inpaint): x_t, low-res image, known pixels, mask."""
+
 _UPSAMPLING = 4
 _RULES = tables.rules(TABLE)
 
@@ -62,6 +74,30 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> M
         text_length=options["text_ctx"],
         learn_variance=True,
     )
+
+
+def infer(arrays: Mapping[str, np.ndarray], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that follow from a state dict's names and shapes; others are left out.
+
+    What doesn't follow: image_size, the channels of a head and the number of the transformer's
+    heads, and the noising process.
+
+    Args:
+        arrays: by PyTorch key.
+        given: options that are known, of which image_size is used.
+    """
+    options = unet_options(arrays, given.get("image_size"))
+    if "positional_embedding" in arrays:
+        options["text_ctx"], options["xf_width"] = arrays["positional_embedding"].shape
+        layers = {key.split(".")[2] for key in arrays if key.startswith("transformer.resblocks.")}
+        options["xf_layers"] = len(layers)
+        options["xf_final_ln"] = "final_ln.weight" in arrays
+        options["xf_padding"] = "padding_embedding" in arrays
+    if "input_blocks.0.0.weight" in arrays:
+        channels = arrays["input_blocks.0.0.weight"].shape[1]
+        if channels in _INPUTS:
+            options["super_res"], options["inpaint"] = _INPUTS[channels]
+    return options
 
 
 def rules(model: Model) -> list[tables.Rule]:
