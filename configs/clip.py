@@ -46,7 +46,7 @@ def get_config():
         diffusion={name: base.diffusion[name] for name in ("schedule", "num_steps", "timesteps")},
         training=base.training,
     )
-    for name in ("caption_dropout", "max_aug_level", "sample_every_steps"):
+    for name in ("caption_dropout", "max_aug_level", "crop_size", "sample_every_steps"):
         del stage["training"][name]
     stage["training"].update(
         batch_size=32_768,

@@ -62,6 +62,7 @@ def get_config():
                         guidance_scale=3.0,
                         guidance_interval=(0.0, 1.0),
                         dynamic_threshold=None,
+                        threshold_cap=None,
                         temperature=1.0,
                         aug_level=0.0,
                         resamples=10,
@@ -141,5 +142,6 @@ def training():
         log_every_steps=10,
         checkpoint_every_steps=1000,
         keep_checkpoints=2,
+        crop_size=0,
         sample_every_steps=2000,
     )

@@ -140,6 +140,7 @@ def stage_training(**choice):
         training(batch_size=8, learning_rate=3e-3, ema_decay=0.999),
         init_from="",
         caption_dropout=0.1,
+        crop_size=0,
         sample_every_steps=1000,
         **choice,
     )
@@ -152,6 +153,7 @@ def sampling(**choice):
         eta=0.0,
         guidance_interval=(0.0, 1.0),
         dynamic_threshold=None,
+        threshold_cap=None,
         temperature=1.0,
         aug_level=0.0,
         batch_size=64,

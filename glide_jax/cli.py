@@ -8,6 +8,7 @@ glide-jax upsample small.png --checkpoint runs/quickstart
 glide-jax evaluate --checkpoint runs/quickstart
 glide-jax plan --config=base --topology=v5e-16
 glide-jax data check folder --path photos
+glide-jax encode --config=imagen_quickstart --out embeddings
 glide-jax import base.pt --as base --out runs/released
 glide-jax export runs/mine --ema --format pt --out mine.pt
 glide-jax download base

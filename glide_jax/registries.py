@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from glide_jax import data, text
+from glide_jax import data, encoders, text
 from glide_jax.config import Experiment, to_dict
 from glide_jax.config.reading import dotted
 from glide_jax.diffusion.gaussian import PREDICTIONS
@@ -41,6 +41,7 @@ class _Registered(NamedTuple):
 _REGISTERED = (
     _Registered("data.source", "data set", data.SOURCES, has_variants=True),
     _Registered("text.tokenizer", "tokenizer", text.KINDS),
+    _Registered("text.encoder", "text encoder", encoders.ENCODERS),
     _Registered("*.training.optimizer", "optimizer", OPTIMIZERS),
     _Registered("stages.*.diffusion.schedule", "schedule", BETAS),
     _Registered("stages.*.diffusion.timesteps", "sampling of timesteps", TIMESTEPS),

@@ -18,11 +18,16 @@ class Condition:
 
     Attributes:
         tokens: i32[b l], the caption's token ids, padded to the model's text length.
-        mask: bool[b l], True where a token is the caption's, False where it is padding.
-        low_res: f32[b h w c] in [-1, 1], the image to upsample; upsamplers only.
-        aug_level: f32[b] ≥ 0, the standard deviation of the noise on low_res, on the scale of
-            [-1, 1] (noise-conditioning augmentation); upsamplers with `aug_level_conditioning`
-            need it, the others ignore it.
+        mask: bool[b l], True where a token is the caption's, False where it is padding; of tokens
+            or of text_embedding.
+        text_embedding: [b l d], what a frozen text encoder made of the caption, in place of tokens;
+            models that are trained on one only.
+        low_res: f32[b h w c] in [-1, 1], the image to upsample, enlarged to x_t's size where the
+            model has an `enlarge`; upsamplers only.
+        aug_level: f32[b] ≥ 0, the level of the noise on low_res (noise-conditioning
+            augmentation): its standard deviation, on the scale of [-1, 1], or the time of the
+            noising process, from 0 to 1, see `diffusion.augmentation`; upsamplers with
+            `aug_level_conditioning` need it, the others ignore it.
         inpaint_image: f32[b h w c] in [-1, 1], the image whose known pixels are kept.
         inpaint_mask: f32[b h w 1], 1 where the pixel is KEPT, 0 where it is sampled.
         label: i32[b] in [0, num_classes), the class; class-conditional models only.
@@ -30,6 +35,7 @@ class Condition:
 
     tokens: Array | None = None
     mask: Array | None = None
+    text_embedding: Array | None = None
     low_res: Array | None = None
     aug_level: Array | None = None
     inpaint_image: Array | None = None

@@ -14,9 +14,9 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("glide_jax", "configs", "launch", "tests")
 
 LAYERS = (
-    {"types", "errors", "writing", "cache", "config"},
+    {"types", "errors", "writing", "cache", "progress_line", "config"},
     {"diffusion", "models", "text", "data", "parallel"},
-    {"training", "checkpoints", "sampling", "planning", "interop"},
+    {"training", "checkpoints", "sampling", "planning", "interop", "encoders"},
     {"evaluation", "registries", "runtime"},
     {"entry", "commands"},
     {"main", "cli"},

@@ -1,5 +1,6 @@
 """What every test runs under: eight virtual CPU devices and strict broadcasting."""
 
+import logging
 import os
 import subprocess
 
@@ -30,6 +31,16 @@ def pytest_configure(config):
         folder = f"xla-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir(folder)))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def the_log_is_nobody_s():
+    """A command that ran in this process has taken the log; pytest's own capture needs it."""
+    log = logging.getLogger("glide_jax")
+    log.setLevel(logging.NOTSET)
+    log.propagate = True
+    for handler in [*log.handlers]:
+        log.removeHandler(handler)
 
 
 @pytest.fixture

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import tiny
 from shrinking import shrunk
+from toy_encoder import ToyEncoder
 
 from glide_jax import config
 from glide_jax.commands.train import train as run_training
 from glide_jax.config import DenoiserConfig
 from glide_jax.data.shapes import builder
+from glide_jax.encoders import ENCODERS
 
 CONFIGS = {path.stem: path for path in sorted(tiny.CONFIGS.glob("*.py"))}
 
@@ -21,6 +23,7 @@ def trained(tmp_path_factory):
     """(name of a config → its workdir and experiment), each trained once."""
     patch = pytest.MonkeyPatch()
     patch.setattr(builder, "SPLITS", {"train": 16, "test": 8, "compositional": 8})
+    patch.setitem(ENCODERS, "toy", lambda path, *, dtype, mesh=None: ToyEncoder())
     patch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
     done = {}
 

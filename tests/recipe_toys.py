@@ -60,6 +60,7 @@ class ToyConfig:
     dtype: str
 
     reads_captions = True
+    reads_embeddings = False
 
     def __post_init__(self):
         own_family(self)
@@ -167,6 +168,42 @@ def from_dict(d):
     return Bytes()
 '''
 
+TEXT_ENCODER = '''
+"""A text encoder that embeds bytes as unit vectors."""
+
+import jax.numpy as jnp
+
+from glide_jax.encoders.frozen import FrozenEncoder
+
+
+class Bytes:
+    """A FrozenTokenizer."""
+
+    start_ids, end_ids, pad_id = (), (), 0
+
+    def encode(self, text):
+        """Any text."""
+        return list(text.encode())
+
+    def fingerprint(self):
+        """There is only one."""
+        return "bytes"
+
+
+def load(path, *, dtype, mesh):
+    """Without files."""
+    return FrozenEncoder(
+        "toy",
+        tokenizer=Bytes(),
+        params={"table": jnp.eye(256, dtype=dtype)},
+        apply=lambda params, tokens, mask: params["table"][tokens],
+        fingerprint="toy",
+        width=256,
+        max_length=None,
+        mesh=mesh,
+    )
+'''
+
 SINK = '''
 """toy.txt: a line a step."""
 
@@ -236,6 +273,7 @@ from pathlib import Path
 
 from glide_jax import config
 from glide_jax.cli import main
+from glide_jax.encoders import load_encoder
 
 workdir, out = sys.argv[1:]
 for path in config.config_folder().glob("*.py"):
@@ -248,4 +286,6 @@ assert main(["sample", *common, "--out", f"{out}/sampler", "--sampler", "toy"]) 
 assert main(["sample", *common, "--out", f"{out}/guidance", "--toy-level", "0"]) == 0
 assert main(["evaluate", "--checkpoint", workdir, "--figure", "toy"]) == 0
 assert '"toy": 64' in (Path(workdir) / "summary.json").read_text()
+found = load_encoder("toy", None, dtype="float32").encode(["a"], 2)
+assert found.embedding.argmax(-1).tolist() == [[97, 0]]
 """

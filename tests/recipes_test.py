@@ -118,6 +118,13 @@ def tokenizer(repository):
     repository.register("glide_jax/text/__init__.py", "KINDS", '"toy": "glide_jax.text.toy",')
 
 
+def text_encoder(repository):
+    registry = "glide_jax/encoders/__init__.py"
+    repository.new("glide_jax/encoders/toy.py", recipe_toys.TEXT_ENCODER)
+    repository.imports(registry, "from glide_jax.encoders import toy")
+    repository.register(registry, "ENCODERS", '"toy": toy.load,')
+
+
 def optimizer(repository):
     path = "glide_jax/training/optimizer.py"
     repository.edit(path, r"^(OPTIMIZERS\b.*)\}$", r'\1, "toy": lambda packing: optax.identity()}')
@@ -151,6 +158,7 @@ RECIPES = {
     "Objective": objective,
     "Data source": data_source,
     "Tokenizer": tokenizer,
+    "Text encoder": text_encoder,
     "Optimizer": optimizer,
     "Sink of metrics": sink_of_metrics,
     "Figure": figure,

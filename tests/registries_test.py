@@ -65,8 +65,8 @@ def test_a_data_set_s_variant_is_its_own_to_check():
 @pytest.mark.parametrize("name", ["clip", "classifier"])
 def test_a_guide_s_names_are_checked(name):
     key = f"stages.{name}.diffusion.schedule"
-    with pytest.raises(UserError, match=f"config.{key}: unknown schedule 'cosine'"):
-        registries.check_names(experiment(f"{key}=cosine", name=name))
+    with pytest.raises(UserError, match=f"config.{key}: unknown schedule 'sigmoid'"):
+        registries.check_names(experiment(f"{key}=sigmoid", name=name))
 
 
 def test_a_name_is_checked_in_every_stage():

@@ -2,8 +2,18 @@
 
 from pathlib import Path
 
+import toy_encoder
+
 from glide_jax import config
-from glide_jax.config import ClipConfig, DenoiserStageConfig, Experiment, GlideConfig, StageConfig
+from glide_jax.config import (
+    ClipConfig,
+    DenoiserStageConfig,
+    Experiment,
+    FrozenTextConfig,
+    GlideConfig,
+    ImagenConfig,
+    StageConfig,
+)
 
 SIZE = 8
 """Pixels a side of a base model's images; each upsampler's are twice as large."""
@@ -15,6 +25,15 @@ SHARED = {
     "data.workers": 0,
 }
 TEXT_SECTION = {"text.tokenizer": "sentencepiece", "text.vocab_size": 320, "text.length": 16}
+FROZEN_TEXT_SECTION = {
+    "text.encoder": "toy",
+    "text.weights": "",
+    "text.embeddings": "",
+    "text.length": 16,
+    "text.dtype": "float32",
+}
+"""Of `toy_encoder.ToyEncoder`, which a test registers."""
+
 EVALUATION = {"evaluation.splits": ("test",), "evaluation.num_captions": 2}
 TRAINING = {
     "batch_size": 16,
@@ -42,6 +61,12 @@ UNET = {
     "dtype": "float32",
 }
 TEXT = {"text_width": 32, "text_layers": 1, "text_heads": 2}
+IMAGEN = {
+    "time_width": 64,
+    "encoder_width": toy_encoder.WIDTH,
+    "text_width": 32,
+    "pool_heads": 2,
+}
 CLIP = {
     "image.image_size": SIZE,
     "image.patch_size": 4,
@@ -74,9 +99,12 @@ def shrunk(path: Path, *overrides: str) -> Experiment:
         )
         if isinstance(stage, DenoiserStageConfig):
             changes |= _under(f"{section}.training", GRIDS)
+            if stage.training.crop_size:
+                changes[f"{section}.training.crop_size"] = size // 2
             changes |= _under(f"{section}.sampling", SAMPLING)
     if full.text:
-        changes |= TEXT_SECTION
+        is_frozen = isinstance(full.text, FrozenTextConfig)
+        changes |= FROZEN_TEXT_SECTION if is_frozen else TEXT_SECTION
     if full.labels:
         changes["labels"] = (0, 1)
     if full.prompts:
@@ -108,4 +136,16 @@ def _model(stage: StageConfig, size: int) -> dict:
         changes |= {"head_channels": 16}
     if getattr(model, "num_classes", 0):
         changes |= {"num_classes": 48}
+    if isinstance(model, ImagenConfig):
+        changes |= _imagen(model, size)
     return changes | (TEXT if isinstance(model, GlideConfig) else {})
+
+
+def _imagen(model: ImagenConfig, size: int) -> dict:
+    # An Efficient U-Net halves the pixels once more.
+    last = size // 2 if model.layout == "adm" else size // 4
+    return IMAGEN | {
+        "num_res_blocks": (1, 1),
+        "attention_resolutions": (last,) if model.attention_resolutions else (),
+        "self_attention_resolutions": (last,) if model.self_attention_resolutions else (),
+    }

@@ -14,7 +14,8 @@ from glide_jax.data.conditioning import caption_conditioning
 from glide_jax.data.source import Example
 from glide_jax.models.families import model_of
 from glide_jax.models.model import Model
-from glide_jax.text import tokenize, train
+from glide_jax.text import train
+from glide_jax.text.reader import TokenReader
 from glide_jax.training.job import Job
 from glide_jax.training.jobs import build_jobs
 from glide_jax.training.objectives.text_to_image import text_to_image_loss
@@ -105,9 +106,14 @@ def tokenizer():
     return train("sentencepiece", ["red square", "green square", "blue square"], 300)
 
 
+def reader():
+    """What reads the tiny experiment's captions."""
+    return TokenReader(tokenizer(), 6)
+
+
 def loss(model, stage):
     """What a stage of `experiment` minimises."""
-    return text_to_image_loss(model, stage, tokenize(tokenizer(), [""], 6))
+    return text_to_image_loss(model, stage, reader())
 
 
 def unet(experiment: config.Experiment) -> Model:
@@ -149,14 +155,14 @@ def job(
     build: Callable[[config.Experiment], Model] = unet,
 ) -> Job:
     """The training of an experiment's base stage on `Swatches`."""
-    (own,) = build_jobs(experiment, Swatches(), tokenizer(), directory).stages
+    (own,) = build_jobs(experiment, Swatches(), reader(), directory).stages
     stage, model = experiment.stages["base"], build(experiment)
     return dataclasses.replace(own, model=model, loss=loss(model, stage), directory=directory)
 
 
 def conditioning():
     """What its batches hold beside images."""
-    return caption_conditioning(tokenizer(), 6)
+    return caption_conditioning(reader())
 
 
 def metrics(directory: Path) -> list[dict]:

@@ -11,7 +11,6 @@ from glide_jax.diffusion import guidance
 from glide_jax.diffusion.gaussian import denoiser_from
 from glide_jax.diffusion.schedule import BETAS, make_schedule
 from glide_jax.sampling.stages import Stage
-from glide_jax.text import tokenize
 from glide_jax.types import Condition
 from sampling_suite import released_size
 
@@ -31,8 +30,8 @@ class Call:
         self.name, self.stage = name, stage
         self.guided = name == "base"
         captions = [released_size.PROMPT, ""] if self.guided else [released_size.PROMPT]
-        assert stage.tokenizer is not None
-        self.tokens = tokenize(stage.tokenizer, captions, stage.text_length)
+        assert stage.reader is not None
+        self.arrays = stage.reader.read(captions).arrays
         rng = np.random.default_rng(0)
         self.x_t = rng.standard_normal((1, stage.image_size, stage.image_size, 3), np.float32)
         low = stage.low_res_size
@@ -52,12 +51,12 @@ class Call:
             return denoiser(x_t, jnp.int32([T])).eps
 
         condition = Condition(
-            tokens=jnp.asarray(self.tokens.tokens),
-            mask=jnp.asarray(self.tokens.mask),
+            tokens=jnp.asarray(self.arrays["tokens"]),
+            mask=jnp.asarray(self.arrays["mask"]),
             low_res=None if self.low_res is None else jnp.asarray(self.low_res),
         )
         x_t, encoded = jnp.asarray(self.x_t), jax.jit(model.encode)(self.stage.params, condition)
-        rows = len(self.tokens.tokens)
+        rows = len(self.arrays["tokens"])
         x_ts, ts = jnp.repeat(x_t, rows, 0), jnp.full(rows, T, jnp.int32)
         prepared = jax.jit(model.prepare)(self.stage.params, x_ts, ts, encoded)
         inputs = self.stage.params | prepared, x_t, encoded
@@ -69,10 +68,10 @@ class Call:
         import torch
 
         theirs = released_size.reference(self.name, self.stage.model, self.stage.params)
-        rows = len(self.tokens.tokens)
+        rows = len(self.arrays["tokens"])
         condition = {
-            "tokens": torch.from_numpy(np.asarray(self.tokens.tokens)).long(),
-            "mask": torch.from_numpy(np.asarray(self.tokens.mask)),
+            "tokens": torch.from_numpy(np.asarray(self.arrays["tokens"])).long(),
+            "mask": torch.from_numpy(np.asarray(self.arrays["mask"])),
         }
         if self.low_res is not None:
             condition["low_res"] = torch.from_numpy(np.moveaxis(self.low_res, -1, 1).copy())

@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 
 from glide_jax import __version__, config
 from glide_jax.checkpoints.layout import by_path, complete_steps, incomplete_checkpoints, part_of
+from glide_jax.checkpoints.upgrading import upgraded
 from glide_jax.errors import UserError
 
 
@@ -59,7 +60,7 @@ class Checkpoint:
                 "use that version, or import the weights or train again in another --workdir"
             )
         try:
-            return config.from_dict(values)
+            return config.from_dict(upgraded(values))
         except UserError as error:
             raise UserError(
                 f"{self.path} was written by glide_jax {self._meta.get('version', 'before 0.2')}, "

@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "plan": "plan",
     "data": "data",
+    "encode": "encode",
     "import": "import_",
     "export": "export",
     "download": "download",

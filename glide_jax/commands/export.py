@@ -9,7 +9,7 @@ from glide_jax.errors import UserError
 
 
 def add(parser: Parser) -> Run:
-    """Write weights under OpenAI's PyTorch names, with the reference's options beside them."""
+    """Write weights under the reference's PyTorch names, with its options beside them."""
     parser.add_argument("workdir", type=Path, metavar="DIR", help="of training or of import")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a new file")
     parser.add_argument("--format", choices=("pt", "safetensors"), help="default: by FILE's ending")
@@ -24,6 +24,13 @@ def add(parser: Parser) -> Run:
         choices=("float32", "float16", "bfloat16"),
         default="float32",
         help="default: float32",
+    )
+    parser.add_argument(
+        "--names",
+        choices=("original", "diffusers"),
+        default="original",
+        help="of the arrays: the reference's, OpenAI's or DeepFloyd IF's, or those of Diffusers' "
+        "UNet2DConditionModel, for Imagen's models; default: original",
     )
     parser.add_argument("--stage", metavar="NAME", help="of this stage; default: the first")
 
@@ -42,6 +49,7 @@ def add(parser: Parser) -> Run:
             stage_name=arguments.stage,
             ema=arguments.ema,
             dtype=arguments.dtype,
+            names=arguments.names,
         )
         for file in done.files:
             print(f"{file}: {done.weights} of step {done.step} in {arguments.dtype}")

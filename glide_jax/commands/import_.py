@@ -17,8 +17,10 @@ def add(parser: Parser) -> Run:
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="a file of weights, such as .pt, .ckpt or .safetensors; clip has two, in any order; "
-        "default: what `download` fetches",
+        help="a file of weights, such as .pt, .ckpt or .safetensors, or a folder with one or with "
+        "shards; clip has two, in any order; default: what `download` fetches. DeepFloyd IF's "
+        "(if-…) are files that you have, under its names or Diffusers'; their licence is "
+        "non-commercial",
     )
     parser.add_argument(
         "--as",
@@ -55,6 +57,11 @@ def add(parser: Parser) -> Run:
             raise UserError("give a FILE, or the name of a released model: --as=base")
         if not files:
             public = [file for name in names for file in released.model_files(name)]
+            if held := [file.name for file in public if not file.url]:
+                raise UserError(
+                    f"{held[0]} can't be downloaded here, as its licence has to be agreed to "
+                    "first: give the FILE that you have of it"
+                )
             files = [download(file.name) for file in public]
         experiment = import_checkpoint(files, names, out, arguments.options)
         for name, stage in experiment.stages.items():

@@ -90,7 +90,11 @@ def _run(arguments: argparse.Namespace) -> None:
         prompts, labels = _prompts_of_config(arguments)
         sheet = sheet or arguments.out.with_name(arguments.out.name + ".png")
     pipeline = sampling_options.load(
-        arguments.checkpoint, arguments.overrides, arguments.clip, arguments.classifier
+        arguments.checkpoint,
+        arguments.overrides,
+        clip=arguments.clip,
+        classifier=arguments.classifier,
+        text_encoder=arguments.text_encoder,
     )
     sampling_options.warn_of_truncated(pipeline, prompts)
     with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
@@ -139,7 +143,7 @@ def _summarize(
 def _reproduce(arguments: argparse.Namespace) -> None:
     from glide_jax.sampling.output import read_provenance
 
-    own = ("like", "checkpoint", "clip", "classifier", "out", "preview_every")
+    own = ("like", "checkpoint", "clip", "classifier", "text_encoder", "out", "preview_every")
     others = {name: v for name, v in vars(arguments).items() if name not in own}
     if any(value not in (None, [], ()) for value in others.values()):
         raise UserError("--like takes all from the image: leave prompts and settings out")
@@ -149,8 +153,11 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     pipeline = sampling_options.load(
         arguments.checkpoint or [Path(workdir) for workdir in made.checkpoints],
         made.overrides,
-        arguments.clip or (Path(made.clip) if made.clip else None),
-        arguments.classifier or (Path(made.classifier) if made.classifier else None),
+        **{
+            name: getattr(arguments, name) or (Path(path) if path else None)
+            for name in ("clip", "classifier", "text_encoder")
+            for path in [getattr(made, name)]
+        },
     )
     with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         output = pipeline.reproduce(made, on_progress=on_progress)

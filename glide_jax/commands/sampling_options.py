@@ -51,14 +51,19 @@ _KEYWORDS = (
 
 def add_prompts(parser: Parser) -> None:
     """Add the arguments that say what is sampled."""
+    add_captions(parser)
+    parser.add_argument("--num-images", type=int, metavar="N", help="images per prompt; default: 1")
+    parser.add_argument("--seed", type=int, metavar="N", help="random seed; default: 0")
+
+
+def add_captions(parser: Parser) -> None:
+    """Add PROMPT and --prompts-file."""
     parser.add_argument(
         "prompts", nargs="*", metavar="PROMPT", help='captions; "": an image of anything'
     )
     parser.add_argument(
         "--prompts-file", type=Path, metavar="FILE", help="more prompts, one per line"
     )
-    parser.add_argument("--num-images", type=int, metavar="N", help="images per prompt; default: 1")
-    parser.add_argument("--seed", type=int, metavar="N", help="random seed; default: 0")
 
 
 def add_models_and_output(parser: Parser) -> None:
@@ -71,6 +76,13 @@ def add_models_and_output(parser: Parser) -> None:
         metavar="DIR",
         help="a workdir of training or of import; repeat it for a cascade from several workdirs: "
         "the base model's, then its upsampler's",
+    )
+    parser.add_argument(
+        "--text-encoder",
+        type=Path,
+        metavar="DIR",
+        help="for a model that was trained on a frozen text encoder: its weights' folder, or one "
+        "that `encode` wrote; default: as the config says",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("samples"), metavar="DIR", help="folder for the images"
@@ -182,8 +194,10 @@ def in_flags() -> Iterator[None]:
 def load(
     checkpoints: Sequence[Path] | None,
     overrides: Sequence[str] = (),
+    *,
     clip: Path | None = None,
     classifier: Path | None = None,
+    text_encoder: Path | None = None,
 ) -> "Pipeline":
     """Configure the process and load a pipeline.
 
@@ -191,6 +205,7 @@ def load(
         checkpoints: the stages' workdirs; None: none were given.
         overrides: changes of their configs, `KEY=VALUE` each.
         clip, classifier: the guides' workdirs, or None.
+        text_encoder: see `Pipeline.load`.
 
     Raises:
         UserError: there are no checkpoints, one holds no model, or an override is wrong.
@@ -200,7 +215,8 @@ def load(
     from glide_jax.sampling.pipeline import Pipeline
 
     workdirs = checkpoints or ()
-    return Pipeline.load(*workdirs, overrides=overrides, clip=clip, classifier=classifier)
+    guides = {"clip": clip, "classifier": classifier}
+    return Pipeline.load(*workdirs, overrides=overrides, **guides, text_encoder=text_encoder)
 
 
 def show_progress(arguments: argparse.Namespace) -> "ProgressLine":
@@ -216,8 +232,9 @@ def warn_of_truncated(pipeline: "Pipeline", prompts: Sequence[str]) -> None:
     from glide_jax.sampling.stages import truncated_prompts
 
     stage = pipeline.stages[0]
+    length = stage.reader.length if stage.reader else 0
     for prompt in truncated_prompts(stage, prompts):
-        print(f"cut to its first {stage.text_length} tokens: {prompt!r}", file=sys.stderr)
+        print(f"cut to its first {length} tokens: {prompt!r}", file=sys.stderr)
 
 
 def save(output: "PipelineOutput", folder: Path, sheet: Path | None = None) -> list[Path]:

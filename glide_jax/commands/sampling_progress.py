@@ -8,9 +8,9 @@ from typing import TextIO
 import numpy as np
 
 from glide_jax.data.images import to_uint8
+from glide_jax.progress_line import Line, clock_face
 from glide_jax.sampling.grid import save_image
 from glide_jax.sampling.run import SamplingProgress
-from glide_jax.training.monitoring.progress import Line, clock_face
 
 _PREVIEWED = 8  # images of a batch that a preview shows
 

@@ -26,6 +26,7 @@ from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.program import make_steps
 from glide_jax.sampling.stages import Stage, make_stage
 from glide_jax.training import loop
+from glide_jax.training.caption_reader import sampling_reader
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, Jobs
 from glide_jax.training.jobs import check_batches, make_jobs, pretrain_text
@@ -113,8 +114,9 @@ def _train_stage(job: Job, before: list[Stage], interrupt: Interrupt) -> list[St
     if not isinstance(stage_config, DenoiserStageConfig):
         loop.train(job, interrupt, None)
         return []
-    length = job.experiment.text_length
-    stage = make_stage(job.name, stage_config, job.model, {}, job.tokenizer, length, step=0)
+    # One for all stages: it may hold an encoder.
+    reader = before[0].reader if before else sampling_reader(job.reader, job.experiment)
+    stage = make_stage(job.name, stage_config, job.model, {}, reader, step=0)
 
     def sample_grid(params: Params, step: int) -> np.ndarray:
         pipeline = Pipeline((*before, dataclasses.replace(stage, params=params)))

@@ -21,6 +21,7 @@ from glide_jax.config.comparing import (
 from glide_jax.config.experiment import TEXT_PRETRAINING, Experiment, TextPretrainingConfig
 from glide_jax.config.families import FAMILIES, ModelConfig
 from glide_jax.config.files import config_folder, experiment_from, find_config, load_config
+from glide_jax.config.imagen import ImagenConfig
 from glide_jax.config.overrides import OVERRIDE, split_overrides, with_overrides
 from glide_jax.config.reading import from_dict, to_dict
 from glide_jax.config.sections import (
@@ -28,6 +29,7 @@ from glide_jax.config.sections import (
     DenoiserTrainingConfig,
     DiffusionConfig,
     EvaluationConfig,
+    FrozenTextConfig,
     GuideTrainingConfig,
     MonitoringConfig,
     NoiseConfig,
@@ -63,9 +65,11 @@ __all__ = [
     "DiffusionConfig",
     "EvaluationConfig",
     "Experiment",
+    "FrozenTextConfig",
     "GlideConfig",
     "GuideStageConfig",
     "GuideTrainingConfig",
+    "ImagenConfig",
     "ModelConfig",
     "MonitoringConfig",
     "NoiseConfig",

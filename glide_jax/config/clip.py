@@ -78,6 +78,11 @@ class ClipConfig:
         return True
 
     @property
+    def reads_embeddings(self) -> bool:
+        """Whether they are a frozen encoder's embeddings: it has a text encoder of its own."""
+        return False
+
+    @property
     def image_size(self) -> int:
         """Pixels a side."""
         return self.image.image_size

@@ -21,12 +21,17 @@ MAY_CHANGE = (
     "prompts",
     "labels",
     "data.workers",
+    "text.weights",
+    "text.embeddings",
     "cpu_devices",
 )
 """Keys that may differ between a checkpoint and the run that resumes from it.
 
 All others decide what is learned, and must agree.
 """
+
+MAY_MOVE = ("stages.*.training.init_from",)
+"""Paths that may differ, but not be empty on one side: what was read there is in the checkpoint."""
 
 MAY_CHANGE_WITH_FINGERPRINT = (*MAY_CHANGE, "data.path")
 """Keys that may differ where the checkpoint holds the fingerprint of its data.
@@ -70,7 +75,12 @@ def conflicts(
         may_change: patterns of the keys that may differ.
     """
     lines = differences(checkpoint, run)
-    return [line for line in lines if not _matches(line.split(":")[0], may_change)]
+    keys = [line.split(":")[0] for line in lines]
+    return [
+        line
+        for key, line in zip(keys, lines, strict=True)
+        if not _matches(key, may_change) and not (_matches(key, MAY_MOVE) and "''" not in line)
+    ]
 
 
 def _matches(key: str, patterns: Sequence[str]) -> bool:

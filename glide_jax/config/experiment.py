@@ -8,6 +8,7 @@ from glide_jax.config.checks import at_least, require
 from glide_jax.config.sections import (
     DataConfig,
     EvaluationConfig,
+    FrozenTextConfig,
     MonitoringConfig,
     TextConfig,
     TrainingConfig,
@@ -52,7 +53,8 @@ class Experiment:
         cpu_devices: number of devices that the CPU's cores are divided into when there is no
             accelerator; each device holds a copy of the weights.
         data: the data set that every stage is trained on.
-        text: how captions become tokens, for every stage; None: no stage reads captions.
+        text: how captions become tokens, or a frozen encoder's embeddings, for every stage; None:
+            no stage reads captions.
         text_pretraining: text-encoder pretraining before the first stage; None: there is none.
         stages: the models by their names, in the order in which they are trained and sampled: by
             image size, each upsampler after the stage whose output it enlarges. The order in which
@@ -66,7 +68,7 @@ class Experiment:
     seed: int
     cpu_devices: int
     data: DataConfig
-    text: TextConfig | None
+    text: TextConfig | FrozenTextConfig | None
     text_pretraining: TextPretrainingConfig | None
     stages: dict[str, StageConfig]
     prompts: tuple[str, ...] | None
@@ -143,6 +145,7 @@ class Experiment:
                 f"text is missing, and stages.{readers[0]} reads captions; give it a tokenizer, "
                 "vocab_size and length"
             )
+        self._check_text_kind(readers)
         if not readers:
             family = self.first_stage.model.family
             for name in ("text", "prompts"):
@@ -154,6 +157,28 @@ class Experiment:
             raise UserError(
                 f"text_pretraining must be left out: model.family={self.first_stage.model.family} "
                 "has no text encoder to train"
+            )
+
+    def _check_text_kind(self, readers: list[str]):
+        """Every stage must read what `text` makes of a caption."""
+        is_frozen = isinstance(self.text, FrozenTextConfig)
+        for name in readers:
+            model = self.stages[name].model
+            if model.reads_embeddings != is_frozen:
+                wants, keys = ("a frozen encoder's embeddings", FrozenTextConfig)
+                if is_frozen:
+                    wants, keys = "tokens", TextConfig
+                raise UserError(
+                    f"text: stages.{name}.model.family={model.family} reads {wants}; its keys must "
+                    f"be {', '.join(field.name for field in dataclasses.fields(keys))}"
+                )
+
+        models = [self.stages[name].model for name in readers] if is_frozen else []
+        widths = {getattr(model, "encoder_width", 0) for model in models}
+        if len(widths) > 1:
+            raise UserError(
+                f"stages.*.model.encoder_width must be the text encoder's width in all stages, not "
+                f"{' and '.join(map(str, sorted(widths)))}"
             )
 
     def _check_labels(self):

@@ -1,8 +1,9 @@
 """Nested sections of keys → dataclasses, by the dataclasses' own type hints.
 
-A hint is a plain type, a tuple of one, a section (a dataclass), or a dict of sections by name, such
-as the stages. Any of them may be `| None`; such a key may be left out. Where a section may be one
-of several dataclasses, its `family` (or its `model.family`) decides which.
+A hint is a plain type, a tuple of one, either of the two (`int | tuple[int, ...]`), a section (a
+dataclass), or a dict of sections by name, such as the stages. Any of them may be `| None`; such a
+key may be left out. Where a section may be one of several dataclasses, its `family` (or its
+`model.family`) decides which or, where they have none, its keys.
 
 The values are nested dicts, or an ml_collections.ConfigDict, which is read where it stands.
 """
@@ -110,7 +111,7 @@ def plain(value: Any, hint: Any, name: str) -> Any:
     """
     if value is None and is_optional(hint):
         return None
-    hint = without_none(hint)
+    hint = _one_or_many(without_none(hint), value)
     if typing.get_origin(hint) is tuple:
         item_hint = typing.get_args(hint)[0]
         if not isinstance(value, list | tuple):
@@ -196,6 +197,8 @@ def _kind(hint: Any, values: Any, path: str) -> type:
     kinds = sections(hint)
     if len(kinds) == 1 or not is_section(values):
         return kinds[0]
+    if not _has_family(kinds):
+        return _by_keys(kinds, values)
     if "family" not in hints(kinds[0]):
         _require_key(values, "model", path)
         path, values = _join(path, "model"), values["model"]
@@ -214,9 +217,21 @@ def _candidates(hint: Any, values: Any) -> list[type]:
     kinds = sections(hint)
     if len(kinds) < 2 or not is_section(values):
         return kinds
+    if not _has_family(kinds):
+        return [_by_keys(kinds, values)]
     model = values.get("model", values)
     family = model.get("family") if is_section(model) else None
     return _of_family(kinds, family) or kinds
+
+
+def _has_family(kinds: list[type]) -> bool:
+    """Whether a family, their own or their model's, decides between a section's dataclasses."""
+    return not {"family", "model"}.isdisjoint(hints(kinds[0]))
+
+
+def _by_keys(kinds: list[type], values: Any) -> type:
+    """The one of a section's dataclasses that has most of its keys; of several, the first."""
+    return max(kinds, key=lambda kind: sum(key in hints(kind) for key in values))
 
 
 def _of_family(kinds: list[type], family: Any) -> list[type]:
@@ -239,6 +254,14 @@ def _has_place(key: str, values: Any) -> bool:
 def _require_key(values: Any, key: str, path: str) -> None:
     if key not in values:
         raise UserError(f"{dotted(path, key)} is missing; give it a value in the config file")
+
+
+def _one_or_many(hint: Any, value: Any) -> Any:
+    """Of a key that is one value or a tuple of them, the hint of the kind that the value is."""
+    if not isinstance(hint, types.UnionType):
+        return hint
+    many = isinstance(value, list | tuple)
+    return next(k for k in typing.get_args(hint) if (typing.get_origin(k) is tuple) == many)
 
 
 def _join(*names: str) -> str:

@@ -49,11 +49,44 @@ class TextConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class FrozenTextConfig:
+    """How a caption becomes the embeddings of a frozen text encoder (Saharia et al. 2022, Imagen).
+
+    Attributes:
+        encoder: a name in `encoders.ENCODERS`, such as `t5-v1_1-xxl` or `minilm`.
+        weights: folder with its weights and its tokenizer; empty: where its own package has them.
+        embeddings: folder that `glide-jax encode` wrote; empty: a run encodes its captions first,
+            into its workdir.
+        length: tokens that a caption is padded or cut to.
+        padding: whether the model also reads the encoder's output at padding, as DeepFloyd IF
+            does; if not, it is 0 there.
+        cleaning: what is done to a caption first: `none`, or `deepfloyd_if`, the lower-casing and
+            clearing of links, markup and odd characters that IF was trained with.
+        dtype: that the encoder computes in, `float32` or `bfloat16`. Embeddings are stored in
+            bfloat16.
+    """
+
+    encoder: str
+    weights: str
+    embeddings: str
+    length: int
+    padding: bool
+    cleaning: str
+    dtype: str
+
+    def __post_init__(self):
+        at_least(1, self, "length")
+        one_of(("none", "deepfloyd_if"), self, "cleaning")
+        one_of(("float32", "bfloat16"), self, "dtype")
+
+
+@dataclasses.dataclass(frozen=True)
 class NoiseConfig:
     """The noising process.
 
     Attributes:
-        schedule: of the betas, `squared_cosine` or `linear`; a name in `diffusion.schedule.BETAS`.
+        schedule: of the betas, `squared_cosine`, `cosine`, of continuous time, or `linear`; a name
+            in `diffusion.schedule.BETAS`.
         num_steps: T, the number of steps of the noising process.
         timesteps: how t is sampled in training: `uniform`, or `loss_second_moment`, more often
             where losses are larger (Improved DDPM, Nichol & Dhariwal 2021, sec. 3.3), once every t
@@ -162,19 +195,22 @@ class DenoiserTrainingConfig(GuideTrainingConfig):
     Attributes:
         caption_dropout: probability that a caption is replaced by the null caption, for
             classifier-free guidance.
-        max_aug_level: noise-conditioning augmentation: the largest standard deviation of the noise
-            on an upsampler's low_res, on the scale of [-1, 1]; each image's is uniform from 0.
+        max_aug_level: noise-conditioning augmentation: the largest `aug_level`, see
+            `SamplingConfig`; each image's is uniform from 0.
+        crop_size: pixels a side of the random part of each image that an upsampler is trained on
+            (Saharia et al. 2022, sec. 4.1); 0: all of it.
         sample_every_steps: steps between two sample grids.
     """
 
     caption_dropout: float
     max_aug_level: float
+    crop_size: int
     sample_every_steps: int
 
     def __post_init__(self):
         super().__post_init__()
         between(0, 1, self, "caption_dropout")
-        at_least(0, self, "max_aug_level")
+        at_least(0, self, "max_aug_level", "crop_size")
         at_least(1, self, "sample_every_steps")
 
 
@@ -185,7 +221,8 @@ class SamplingConfig:
     Attributes:
         sampler: a name in `diffusion.samplers.SAMPLERS`, such as `ddpm` or `ddim`.
         inpaint_sampler: the sampler of inpainting; a name in `diffusion.samplers.SAMPLERS`.
-        steps: which steps of the schedule are taken, such as `100`, `10,10,3,2,2` or `fast27`.
+        steps: which steps of the schedule are taken, such as `100`, `10,10,3,2,2`, `fast27` or
+            `smart50`, see `kept_timesteps`.
         eta: DDIM's stochasticity: 0 deterministic, 1 as DDPM.
         guidance_scale: s of uncond + s (cond - uncond); 1: no guidance.
         guidance_interval: (low, high): guidance where low ≤ t / num_steps < high, 0 the clean end;
@@ -193,9 +230,12 @@ class SamplingConfig:
             (0, 1): everywhere.
         dynamic_threshold: the quantile of dynamic thresholding (Saharia et al. 2022, Imagen, sec.
             2.3), such as 0.995; None: static thresholding, x_0_hat clipped to [-1, 1].
+        threshold_cap: the most that dynamic thresholding divides by, such as DeepFloyd IF's 1.5;
+            None: no cap. Not read where dynamic_threshold is None.
         temperature: standard deviation of the noise that sampling starts from.
-        aug_level: standard deviation of the noise on an upsampler's low_res, on the scale of
-            [-1, 1].
+        aug_level: of the noise on an upsampler's low_res: its standard deviation, on the scale of
+            [-1, 1]; Imagen's, from 0 to 1, is the time of the noising process, see
+            `diffusion.augmentation`.
         resamples: how often RePaint takes each step, to inpaint with a model that was not trained
             to (Lugmayr et al. 2022); 1: once.
         batch_size: images sampled at once.
@@ -208,6 +248,7 @@ class SamplingConfig:
     guidance_scale: float
     guidance_interval: tuple[float, ...]
     dynamic_threshold: float | None
+    threshold_cap: float | None
     temperature: float
     aug_level: float
     resamples: int
@@ -220,6 +261,8 @@ class SamplingConfig:
         quantile, interval = self.dynamic_threshold, self.guidance_interval
         what = "none, or a quantile above 0 and at most 1, such as 0.995"
         require(quantile is None or 0 < quantile <= 1, self, "dynamic_threshold", what)
+        cap = self.threshold_cap
+        require(cap is None or cap >= 1, self, "threshold_cap", "none, or a number of 1 or more")
         rising = len(interval) == 2 and 0 <= interval[0] < interval[1] <= 1
         what = "two rising numbers from 0 to 1, such as (0.2, 0.8)"
         require(rising, self, "guidance_interval", what)

@@ -16,7 +16,7 @@ class UNetConfig:
         channels: multiplied by `channel_mult`; the timestep embedding has four times as many.
         channel_mult: one number for each level of the U-Net, which has `channels` times as many
             channels, an integer; each level has half the pixels a side of the one before.
-        num_res_blocks: residual blocks of each level.
+        num_res_blocks: residual blocks of each level: one number for all, or one for each.
         attention_resolutions: the levels with attention, by their pixels a side.
         head_channels: channels of one attention head.
         norm_groups: groups of GroupNorm, a divisor of every level's channels. As many groups as
@@ -36,7 +36,7 @@ class UNetConfig:
     image_size: int
     channels: int
     channel_mult: tuple[float, ...]
-    num_res_blocks: int
+    num_res_blocks: int | tuple[int, ...]
     attention_resolutions: tuple[int, ...]
     head_channels: int
     norm_groups: int
@@ -52,9 +52,37 @@ class UNetConfig:
         return False
 
     @property
+    def reads_embeddings(self) -> bool:
+        """Whether the captions that it takes are a frozen encoder's embeddings, not tokens."""
+        return False
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Channels of each level."""
         return tuple(int(self.channels * mult) for mult in self.channel_mult)
+
+    @property
+    def halvings(self) -> int:
+        """How often the last level's pixels a side are halved."""
+        return len(self.channel_mult) - 1
+
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        """Pixels a side of each level's residual blocks."""
+        levels = len(self.channel_mult)
+        first = self.halvings - levels + 1
+        return tuple(self.image_size >> (first + level) for level in range(levels))
+
+    @property
+    def attending_sizes(self) -> set[int]:
+        """Pixels a side of all attention; the middle block has one, at the last level's size."""
+        return {*self.attention_resolutions, self.level_sizes[-1]}
+
+    @property
+    def level_blocks(self) -> tuple[int, ...]:
+        """Residual blocks of each level."""
+        blocks = self.num_res_blocks
+        return (blocks,) * len(self.channel_mult) if isinstance(blocks, int) else blocks
 
     def num_heads_of(self, width: int) -> int:
         """Number of heads of an attention block of this many channels."""
@@ -62,19 +90,16 @@ class UNetConfig:
 
     def __post_init__(self):
         own_family(self)
-        at_least(1, self, "image_size", "channels", "num_res_blocks", "norm_groups")
+        at_least(1, self, "image_size", "channels", "norm_groups")
         between(0, 1, self, "dropout")
         one_of(("float32", "bfloat16"), self, "dtype")
         one_of(("none", "products", "blocks"), self, "remat")
         require(self.channels % 2 == 0, self, "channels", "even")
         self._check_widths()
-        halvings = 2 ** (len(self.channel_mult) - 1)
-        require(
-            self.image_size % halvings == 0,
-            self,
-            "image_size",
-            f"divisible by {halvings}, as channel_mult has {len(self.channel_mult)} levels",
-        )
+        self._check_blocks()
+        factor = 2**self.halvings
+        what = f"divisible by {factor}, as channel_mult has {len(self.channel_mult)} levels"
+        require(self.image_size % factor == 0, self, "image_size", what)
         self._check_attention()
 
     def _check_widths(self):
@@ -88,18 +113,22 @@ class UNetConfig:
         what = f"a divisor of every level's channels, {list(self.widths)}"
         require(divides, self, "norm_groups", what)
 
+    def _check_blocks(self):
+        levels, blocks = len(self.channel_mult), self.level_blocks
+        good = len(blocks) == levels and min(blocks) >= 1
+        what = f"1 or more, or a tuple of {levels} such numbers, as channel_mult has levels"
+        require(good, self, "num_res_blocks", what)
+
     def _check_attention(self):
-        sizes = [self.image_size >> level for level in range(len(self.channel_mult))]
+        sizes = list(self.level_sizes)
         require(
             set(self.attention_resolutions) <= set(sizes),
             self,
             "attention_resolutions",
             f"among the levels' sizes, {sizes}",
         )
-        # The middle block has attention too, at the last level's size.
-        attending = {*self.attention_resolutions, sizes[-1]}
         levels = zip(sizes, self.widths, strict=True)
-        self._check_heads({size: width for size, width in levels if size in attending})
+        self._check_heads({size: width for size, width in levels if size in self.attending_sizes})
 
     def _check_heads(self, widths: dict[int, int]):
         """Checks the heads of the levels with attention, given as pixels a side → channels."""

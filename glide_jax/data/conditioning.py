@@ -7,7 +7,7 @@ import numpy as np
 
 from glide_jax.data.source import Source
 from glide_jax.errors import UserError
-from glide_jax.text.tokenizer import Tokenizer, tokenize
+from glide_jax.text.reader import CaptionReader
 
 Row = dict[str, np.ndarray]
 """One example's part of a batch: array name → array without the batch axis."""
@@ -19,17 +19,17 @@ Conditioning = Callable[[Annotation, np.random.Generator], Row]
 """(annotation, random generator) → the row that the model is conditioned on. Picklable."""
 
 
-def caption_conditioning(tokenizer: Tokenizer, length: int) -> Conditioning:
+def caption_conditioning(reader: CaptionReader) -> Conditioning:
     """Condition on one of an example's captions, sampled uniformly at every call.
 
     Args:
-        tokenizer: encodes the caption; tokens beyond `length` are cut off.
-        length: l, in tokens.
+        reader: of the caption, whose end is cut off where it is too long.
 
     Returns:
-        The conditioning; its rows are {"tokens": i32[l], "mask": bool[l], True at tokens}.
+        The conditioning; its rows are {"tokens": i32[l], "mask": bool[l], True at tokens} or, from
+        a frozen encoder, {"text_embedding": bf16[l d], "mask": bool[l]}.
     """
-    return functools.partial(_caption, tokenizer, length)
+    return functools.partial(_caption, reader)
 
 
 def label_conditioning(source: Source, name: str, num_classes: int) -> Conditioning:
@@ -67,12 +67,10 @@ def no_conditioning(annotation: Annotation, rng: np.random.Generator) -> Row:
     return {}
 
 
-def _caption(
-    tokenizer: Tokenizer, length: int, annotation: Annotation, rng: np.random.Generator
-) -> Row:
+def _caption(reader: CaptionReader, annotation: Annotation, rng: np.random.Generator) -> Row:
     captions, _ = annotation
-    text = tokenize(tokenizer, [captions[rng.integers(len(captions))]], length)
-    return {"tokens": text.tokens[0], "mask": text.mask[0]}
+    arrays = reader.read([captions[rng.integers(len(captions))]]).arrays
+    return {name: array[0] for name, array in arrays.items()}
 
 
 def _label(num_classes: int, annotation: Annotation, rng: np.random.Generator) -> Row:

@@ -45,6 +45,7 @@ def batches(
     conditioning: Conditioning,
     *,
     image_size: int,
+    crop_size: int,
     batch_size: int,
     seed: int,
     process_index: int,
@@ -58,6 +59,7 @@ def batches(
         source: the images; may be fewer than a batch.
         conditioning: makes the rows that the model is conditioned on.
         image_size: s, the images' side in pixels.
+        crop_size: pixels a side of a random part of each, which is s then; 0: all of it.
         batch_size: of all processes together, a multiple of process_count.
         seed: of the order, which differs between epochs, and of the conditioning's random choices.
         process_index: of the process whose rows to read, 0 ≤ process_index < process_count.
@@ -85,7 +87,7 @@ def batches(
         .seed(seed % 2**32)
         .shuffle()
         .repeat()
-        .random_map(functools.partial(_row, conditioning))
+        .random_map(functools.partial(_row, conditioning, crop_size))
     )
     count = batch_size // process_count
     share = functools.partial(_share, rows, batch_size, process_index * count, count)
@@ -230,8 +232,13 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _row(conditioning: Conditioning, square: Square, rng: np.random.Generator) -> Row:
+def _row(
+    conditioning: Conditioning, crop_size: int, square: Square, rng: np.random.Generator
+) -> Row:
     pixels, annotation, replacement = square
+    if crop_size:
+        top, left = rng.integers(len(pixels) - crop_size + 1, size=2)
+        pixels = pixels[top : top + crop_size, left : left + crop_size]
     return {"image": pixels, "replacement": np.bool_(replacement)} | conditioning(annotation, rng)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from glide_jax.errors import UserError
 from glide_jax.types import Array
 
+_LARGEST_LOG_SNR = 20  # of the continuous cosine, and its smallest is the negative
 _LAST_BETA = 0.999  # squared cosine would end at 1, where x_T is independent of x_0
 
 
@@ -57,11 +58,51 @@ def squared_cosine_betas(num_steps: int) -> np.ndarray:
     return np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], _LAST_BETA)
 
 
+def cosine_betas(num_steps: int) -> np.ndarray:
+    """β of the continuous cosine schedule at num_steps equal distances of its time u in [0, 1].
+
+    alpha_bar(u) = cos²(a u + b), that is log_snr(u) = -2 log tan(a u + b), where a and b take
+    log_snr from 20 to -20 (Ho & Salimans 2022, sec. 3). Imagen is trained at any u; a model of
+    more steps is trained at more of them, and of every number of steps they are on one curve.
+
+    Args:
+        num_steps: number of diffusion steps, 1 or more.
+
+    Returns:
+        f64[num_steps] in (0, 1).
+
+    Raises:
+        UserError: no steps.
+    """
+    if num_steps < 1:
+        raise UserError(f"a schedule can't have {num_steps} steps; take 1 or more")
+    first, last = np.arctan(np.exp(-_LARGEST_LOG_SNR / 2)), np.arctan(np.exp(_LARGEST_LOG_SNR / 2))
+    time = np.arange(1, num_steps + 1, dtype=np.float64) / num_steps
+    alpha_bar = np.append(1.0, np.cos(first + (last - first) * time) ** 2)
+    return 1 - alpha_bar[1:] / alpha_bar[:-1]
+
+
 BETAS: dict[str, Callable[[int], np.ndarray]] = {
     "linear": linear_betas,
     "squared_cosine": squared_cosine_betas,
+    "cosine": cosine_betas,
 }
 """Schedule name → function from the number of steps to its betas."""
+
+
+SECTIONS: dict[str, str] = {
+    "smart27": "7,4,2,1,2,4,7",
+    "smart50": "10,6,4,3,2,2,3,4,6,10",
+    "smart100": "1,1,1,1,2,2,2,2,2,2,3,3,4,4,5,5,6,7,7,8,9,10,13",
+    "smart185": "1,1,2,2,2,3,3,3,4,5,6,7,8,9,10,11,12,13,14,15,16,18,20",
+    "super27": "1,1,1,1,1,1,1,2,5,13",
+    "super40": "2,2,2,2,2,2,3,4,6,15",
+    "super100": "4,4,6,6,8,8,10,10,14,30",
+}
+"""DeepFloyd IF's respacings by name: steps of equal sections, the least noisy first.
+
+The `super` ones are for upsamplers. IF's own `fast27` is `10,10,3,2,2`; ours is GLIDE's.
+"""
 
 
 def kept_timesteps(spec: str, betas: np.ndarray) -> np.ndarray:
@@ -70,7 +111,8 @@ def kept_timesteps(spec: str, betas: np.ndarray) -> np.ndarray:
     Args:
         spec: "100": 100 steps at equal distances, both ends kept. "10,10,3,2,2": five equal
             sections, the least noisy first, with that many steps of each. "fast27": GLIDE's 27
-            steps for fast upsampling. "ddim25": 25 steps with an integer stride, from 0 (Song et
+            steps for fast upsampling, the same but for the noisiest. A name in SECTIONS, such as
+            "smart50": those sections. "ddim25": 25 steps with an integer stride, from 0 (Song et
             al. 2021). "logsnr20": 20 steps at equal distances in log_snr, rounded to steps that
             exist, both ends kept (Lu et al. 2022, DPM-Solver). "": all.
         betas: f64[T] in (0, 1), of the original schedule.
@@ -93,7 +135,7 @@ def kept_timesteps(spec: str, betas: np.ndarray) -> np.ndarray:
         # At the last step x_t is pure noise; to start two steps below gives fewer artefacts.
         kept[-1] = num_steps - 3
         return kept
-    return _sectioned(spec, _counts(spec, spec, num_steps), num_steps)
+    return _sectioned(spec, _counts(spec, SECTIONS.get(spec, spec), num_steps), num_steps)
 
 
 def _counts(spec: str, numbers: str, num_steps: int) -> list[int]:
@@ -102,8 +144,8 @@ def _counts(spec: str, numbers: str, num_steps: int) -> list[int]:
     if not all(part.isdecimal() for part in parts):
         raise UserError(
             f"respacing {spec!r} is not understood; give a number of steps ('100'), a number for "
-            "each section ('10,10,3,2,2'), 'fast27', or a number after 'ddim' ('ddim25') or "
-            "'logsnr' ('logsnr20')"
+            f"each section ('10,10,3,2,2'), 'fast27', {', '.join(SECTIONS)}, or a number after "
+            "'ddim' ('ddim25') or 'logsnr' ('logsnr20')"
         )
     counts = [int(part) for part in parts]
     if min(counts) == 0 or sum(counts) > num_steps:

@@ -116,7 +116,7 @@ def read_images(source: Source, stage: Stage, count: int) -> Images:
         raise UserError("the data set has no labels, and this model needs the classes of images")
     subjects = tuple(
         Subject(
-            prompt=example.captions[0] if stage.tokenizer and example.captions else "",
+            prompt=example.captions[0] if stage.reader and example.captions else "",
             label=example.label if num_classes else None,
         )
         for example in examples

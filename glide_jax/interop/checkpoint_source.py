@@ -18,6 +18,7 @@ from glide_jax.interop import families, files, openai, released
 from glide_jax.interop.given_options import complete, read_options
 from glide_jax.interop.released_config import released_experiment, released_tokenizer
 from glide_jax.interop.sidecar import Sidecar, is_sidecar, read_sidecar, sidecar_path
+from glide_jax.interop.weights import LazyArray, open_weights
 from glide_jax.models.clip import clip, join_params
 from glide_jax.models.families import model_of
 
@@ -37,12 +38,12 @@ class File:
 
     Attributes:
         path: of the file.
-        arrays: by PyTorch key.
+        arrays: by PyTorch key; each is read when it is asked for.
         family: of `interop.families`, recognised by the keys.
     """
 
     path: Path
-    arrays: files.StateDict
+    arrays: dict[str, LazyArray]
     family: str
 
 
@@ -72,7 +73,7 @@ class CheckpointSource:
         return self.experiment.first_stage
 
     def params(self) -> dict[str, np.ndarray]:
-        """Read the weights. Only once: the files' arrays are released.
+        """Read the weights, one array of the files at a time.
 
         Raises:
             UserError: they are another model's, or not all finite.
@@ -162,7 +163,13 @@ def open_exported(paths: Sequence[Path]) -> list[CheckpointSource]:
 
 
 def _open(path: Path) -> File:
-    arrays = files.read(path)
+    arrays = open_weights(path)
+    for key, array in arrays.items():
+        if array.dtype not in files.READABLE:
+            raise UserError(
+                f"{path}: {key} is {array.dtype}; weights are {', '.join(files.DTYPES)} or "
+                "float64: not a checkpoint of a model"
+            )
     with _named(path):
         return File(path, arrays, families.of_keys(arrays.keys()).NAME)
 
@@ -209,14 +216,8 @@ def _beside(file: File) -> Sidecar:
 
 def _params(file: File, model: Any) -> dict[str, np.ndarray]:
     with _named(file.path):
-        bad = [key for key, array in file.arrays.items() if not _is_finite(array)]
-        if bad:
-            raise UserError(
-                f"{', '.join(bad)} holds numbers that are not finite in float32: the weights are "
-                "broken"
-            )
         try:
-            params = openai.params_of(model, file.arrays)
+            return openai.params_of(model, {k: _Finite(k, a) for k, a in file.arrays.items()})
         except openai.WrongKeysError as error:
             if len(error.wrong) <= _SHOWN:
                 raise
@@ -225,14 +226,24 @@ def _params(file: File, model: Any) -> dict[str, np.ndarray]:
                 f"it is another model than --as or the options beside it say: "
                 f"{len(error.wrong)} of its keys are wrong ({some}; …)"
             ) from error
-        file.arrays.clear()
-        return params
 
 
-def _is_finite(array: np.ndarray) -> bool:
-    """Whether every element is finite as float32."""
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(np.asarray(array, np.float32)).all())
+class _Finite:
+    """An array that is checked when it is read."""
+
+    def __init__(self, key: str, array: LazyArray):
+        self._key, self._array = key, array
+        self.shape = array.shape
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        del dtype, copy
+        with np.errstate(over="ignore"):
+            array = np.asarray(self._array, np.float32)
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"{self._key} holds numbers that are not finite in float32: the weights are broken"
+            )
+        return array
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 
 from glide_jax.checkpoints import open_stage
 from glide_jax.errors import UserError
-from glide_jax.interop import families, files, openai
+from glide_jax.interop import families, files, namings, openai
 from glide_jax.interop.reference import reference_options
 from glide_jax.interop.sidecar import Sidecar, sidecar_path, to_json
 from glide_jax.models.clip import Clip, split_params
@@ -43,6 +43,7 @@ def export_checkpoint(
     stage_name: str | None = None,
     ema: bool = False,
     dtype: str = "float32",
+    names: str = namings.ORIGINAL,
 ) -> Exported:
     """Write a stage's newest weights with the reference's keys, and its options beside them.
 
@@ -54,10 +55,11 @@ def export_checkpoint(
         ema: whether to write the moving average of the weights, which sampling uses, instead of
             the weights. An imported checkpoint has only the average.
         dtype: a name of `files.DTYPES`.
+        names: of the arrays, a name in `namings.NAMINGS`.
 
     Raises:
-        UserError: there is no such checkpoint, a file exists already or can't be written, or a
-            weight is too large for the dtype; nothing new is left then.
+        UserError: the model has no such names, there is no such checkpoint, a file exists already
+            or can't be written, or a weight is too large for the dtype; nothing new is left then.
     """
     files.format_of(out)
     checkpoint = open_stage(workdir, stage_name)
@@ -67,6 +69,8 @@ def export_checkpoint(
     (stage,) = experiment.stages.values()
     model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
     is_clip = isinstance(model, Clip)
+    if names != namings.ORIGINAL:
+        namings.naming_of(model, names)
     targets = [_named(out, part) for part in ("-image", "-text")] if is_clip else [out]
     _refuse_existing(targets)
     files.require_writable(out)
@@ -77,12 +81,12 @@ def export_checkpoint(
     lines: tuple[str, ...] = ()
     with files.folder_beside(out) as folder:
         for target, one, its_params in zip(targets, models, each, strict=True):
-            options, lines = reference_options(one, stage)
+            options, lines = reference_options(one, stage, names)
             name, tokenizer = families.of_model(one).NAME, checkpoint.tokenizer
             beside = Sidecar(name, options, lines, experiment, tokenizer, vocab_size)
             file = folder / target.name
             sidecar_path(file).write_text(to_json(beside), encoding="utf-8")
-            files.write(file, openai.to_state_dict(one, its_params), dtype, shown=target)
+            files.write(file, openai.to_state_dict(one, its_params, names), dtype, shown=target)
         for file in folder.iterdir():
             file.rename(out.with_name(file.name))
     return Exported(tuple(targets), weights, checkpoint.step, lines)

@@ -26,7 +26,8 @@ StateDict = dict[str, np.ndarray]
 DTYPES = {name: np.dtype(jnp.dtype(name)) for name in ("float32", "float16", "bfloat16")}
 """The dtypes that weights are written in, by name."""
 
-_READABLE = (*DTYPES.values(), np.dtype(np.float64))
+READABLE = (*DTYPES.values(), np.dtype(np.float64))
+"""The dtypes that weights may have in a file."""
 
 
 def read(path: str | Path) -> StateDict:
@@ -45,22 +46,30 @@ def read(path: str | Path) -> StateDict:
             floating-point tensors by name; or it is PyTorch's, and PyTorch is not installed.
     """
     path = Path(path)
-    _require_ending(path, ENDINGS)
-    reader = ENDINGS[path.suffix]
-    if not path.is_file():
-        raise UserError(f"no file {path}; is the path right?")
-    content = reader(path)
+    content = read_everything(path)
     try:
         arrays = foreign.plain(content)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     for key, array in arrays.items():
-        if array.dtype not in _READABLE:
+        if array.dtype not in READABLE:
             raise UserError(
                 f"{path}: {key} is {array.dtype}; weights are {', '.join(DTYPES)} or float64: not "
                 "a checkpoint of a model"
             )
     return arrays
+
+
+def read_everything(path: Path) -> StateDict:
+    """The arrays of a file, counters and integers included, under the keys that it has.
+
+    Raises:
+        UserError: as `read`, but for the dtypes.
+    """
+    _require_ending(path, ENDINGS)
+    if not path.is_file():
+        raise UserError(f"no file {path}; is the path right?")
+    return ENDINGS[path.suffix](path)
 
 
 def write(
@@ -178,7 +187,7 @@ def _read_pt(path: Path) -> StateDict:
         ) from error
     except Exception as error:
         # What PyTorch raises depends on where the file is cut off.
-        raise _damaged(path) from error
+        raise damaged(path) from error
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds a {type(content).__name__}, not tensors by name")
     try:
@@ -208,7 +217,7 @@ def _read_safetensors(path: Path) -> StateDict:
     try:
         return safetensors.numpy.load_file(path)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
 def _write_pt(path: Path, arrays: StateDict) -> None:
@@ -243,7 +252,8 @@ def _torch(path: Path) -> Any:
     return torch
 
 
-def _damaged(path: Path) -> UserError:
+def damaged(path: Path) -> UserError:
+    """The error for a file that is not what its ending says."""
     return UserError(
         f"{path} is not a complete {path.suffix} file: it is damaged, cut off or of another kind; "
         "get it again"

@@ -6,9 +6,7 @@ refused by name.
 """
 
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
+from typing import Any, Protocol, TypeVar
 
 from glide_jax.errors import UserError
 
@@ -19,6 +17,19 @@ PREFIXES = ("module.", "_orig_mod.", "ema_model.", "model.")
 """Prefixes that keys get from DataParallel, torch.compile, an average of the weights, Lightning."""
 
 _EMA, _ONLINE = "ema_model.", "online_model."
+
+
+class _Array(Protocol):
+    """A NumPy array, or one that is not read yet."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+
+A = TypeVar("A", bound=_Array)
 
 
 def unwrapped(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
@@ -34,7 +45,7 @@ def unwrapped(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
     return content[found[0]] if found else content
 
 
-def plain(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def plain(arrays: Mapping[str, A]) -> dict[str, A]:
     """A state dict without counters and without prefixes that all its keys have.
 
     Counters are integers or booleans of one element. Of a model saved with its average
@@ -62,5 +73,5 @@ def plain(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return kept
 
 
-def _is_counter(array: np.ndarray) -> bool:
+def _is_counter(array: _Array) -> bool:
     return array.size == 1 and array.dtype.kind in "biu"

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from glide_jax.errors import UserError, unknown_name
 from glide_jax.interop import released
 from glide_jax.interop.families import glide
@@ -42,7 +40,7 @@ def read_options(path: Path) -> dict[str, Any]:
 
 def complete(
     family: str,
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, Any],
     given: Mapping[str, Any],
     base: Mapping[str, Any],
 ) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 from glide_jax import config
 from glide_jax.checkpoints import Checkpoint, find_checkpoint, open_checkpoint
 from glide_jax.errors import UserError
-from glide_jax.interop import families, files
+from glide_jax.interop import families
 from glide_jax.interop.sidecar import read_sidecar
+from glide_jax.interop.weights import open_weights
 
 
 def describe(path: Path) -> Iterator[str]:
@@ -65,7 +66,7 @@ def _describe_stage(name: str, checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def _describe_file(path: Path) -> Iterator[str]:
-    arrays = files.read(path)
+    arrays = open_weights(path)
     family = families.of_keys(arrays.keys())
     dtypes = Counter(str(array.dtype) for array in arrays.values())
     yield f"{path}:"

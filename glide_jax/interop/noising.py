@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glide_jax.config import DiffusionConfig, NoiseConfig
-from glide_jax.errors import unknown_name
+from glide_jax.errors import UserError, unknown_name
 
 _SCHEDULES = {
     "glide": {"squared_cosine": "squaredcos_cap_v2", "linear": "linear"},
@@ -15,12 +15,19 @@ _SCHEDULES = {
 
 
 def noising_options(family: str, diffusion: NoiseConfig) -> dict[str, Any]:
-    """The reference's options of a noising process; {}: the family has no options for it."""
+    """The reference's options of a noising process; {}: the family has no options for it.
+
+    Raises:
+        UserError: the reference has no such schedule.
+    """
     if family not in _SCHEDULES or not isinstance(diffusion, DiffusionConfig):
         return {}
+    names = _SCHEDULES[family]
+    if diffusion.schedule not in names:
+        raise UserError(f"the reference has no noise_schedule like schedule={diffusion.schedule}")
     options = {
         "diffusion_steps": diffusion.num_steps,
-        "noise_schedule": _SCHEDULES[family][diffusion.schedule],
+        "noise_schedule": names[diffusion.schedule],
         "timestep_respacing": "",
     }
     if family == "adm":

@@ -1,12 +1,13 @@
 """OpenAI's released models: their state dicts and options ↔ our models and weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from glide_jax.errors import UserError
-from glide_jax.interop import families, tables
+from glide_jax.interop import families, namings
+from glide_jax.interop.namings import Naming
 from glide_jax.types import Params
 
 
@@ -23,12 +24,13 @@ class WrongKeysError(UserError):
 
 
 def from_state_dict(
-    state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]
+    state_dict: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[Any, dict[str, np.ndarray]]:
     """A released checkpoint's arrays → our model and its weights, in float32.
 
     Args:
-        state_dict: float arrays by PyTorch key, in PyTorch's layout; the keys give the family.
+        state_dict: float arrays by PyTorch key, in PyTorch's layout, or what is read as one when it
+            is asked for (`weights.LazyArray`); the keys give the family.
         options: the reference's option dict.
 
     Raises:
@@ -39,7 +41,7 @@ def from_state_dict(
     return model, params_of(model, state_dict)
 
 
-def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> Any:
+def build(state_dict: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """The model of `from_state_dict`, without its weights: only keys and shapes are used.
 
     Raises:
@@ -55,13 +57,25 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> A
         ) from error
 
 
-def params_of(model: Any, state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def params_of(model: Any, state_dict: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The weights of one of our models from a state dict: float32, each array a copy.
 
     Raises:
         WrongKeysError: keys are missing, unknown or of another shape; it names all of them.
     """
-    wanted = reference_shapes(model)
+    return dict(each_param_of(model, state_dict))
+
+
+def each_param_of(model: Any, state_dict: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """As `params_of`, one weight after the other: (our path, array).
+
+    An array of the state dict is read when its weight's turn comes, and not kept.
+
+    Raises:
+        WrongKeysError: as `params_of`, before the first weight.
+    """
+    naming = namings.naming_of(model, namings.detected(state_dict.keys()))
+    wanted = _shapes(model, naming)
     wrong = [f"missing {key}" for key in wanted if key not in state_dict]
     wrong += [f"unknown {key}" for key in sorted(state_dict.keys() - wanted.keys())]
     for key, want in wanted.items():
@@ -69,25 +83,43 @@ def params_of(model: Any, state_dict: Mapping[str, np.ndarray]) -> dict[str, np.
             wrong.append(f"{key} is {np.shape(state_dict[key])}, not {want}")
     if wrong:
         raise WrongKeysError(wrong)
-    return {
-        path: np.array(rule.from_torch(np.asarray(state_dict[key])), np.float32, order="C")
-        for key, (path, rule) in _places(model).items()
-    }
+    return _converted(model, naming, state_dict)
 
 
-def reference_shapes(model: Any) -> dict[str, tuple[int, ...]]:
-    """PyTorch's key → the shape of its array, for all of a model's weights."""
-    return {
-        key: rule.to_torch(np.empty(model.shapes[path].shape, np.bool_)).shape
-        for key, (path, rule) in _places(model).items()
-    }
+def _converted(
+    model: Any, naming: Naming, state_dict: Mapping[str, Any]
+) -> Iterator[tuple[str, np.ndarray]]:
+    for path in model.shapes:
+        keys, rule = naming.match(path)
+        joined = rule.join(np.asarray(state_dict[key]) for key in keys)
+        yield path, np.array(joined, np.float32, order="C")
 
 
-def to_state_dict(model: Any, params: Params | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Our weights → arrays by PyTorch key, PyTorch layout; the inverse of `from_state_dict`."""
-    return {
-        key: rule.to_torch(np.asarray(params[path])) for key, (path, rule) in _places(model).items()
-    }
+def reference_shapes(model: Any, names: str = namings.ORIGINAL) -> dict[str, tuple[int, ...]]:
+    """PyTorch's key → the shape of its array, for all of a model's weights.
+
+    Args:
+        model: of any family.
+        names: a name in `namings.NAMINGS`.
+    """
+    return _shapes(model, namings.naming_of(model, names))
+
+
+def to_state_dict(
+    model: Any, params: Params | Mapping[str, np.ndarray], names: str = namings.ORIGINAL
+) -> dict[str, np.ndarray]:
+    """Our weights → arrays by PyTorch key, PyTorch layout; the inverse of `from_state_dict`.
+
+    Args:
+        model: of any family.
+        params: its weights.
+        names: a name in `namings.NAMINGS`.
+    """
+    naming, arrays = namings.naming_of(model, names), {}
+    for path in model.shapes:
+        keys, rule = naming.match(path)
+        arrays |= zip(keys, rule.split(np.asarray(params[path])), strict=True)
+    return arrays
 
 
 def options(model: Any) -> dict[str, Any]:
@@ -95,11 +127,10 @@ def options(model: Any) -> dict[str, Any]:
     return families.of_model(model).options(model)
 
 
-def _places(model: Any) -> dict[str, tuple[str, tables.Rule]]:
-    """PyTorch's key → our path, and the rule that transposes the array."""
-    rules = families.of_model(model).rules(model)
-    places = {}
-    for path in model.shapes:
-        key, rule = tables.match(path, rules)
-        places[key] = (path, rule)
-    return places
+def _shapes(model: Any, naming: Naming) -> dict[str, tuple[int, ...]]:
+    """PyTorch's key → the shape of its array; no array is made."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path, leaf in model.shapes.items():
+        keys, rule = naming.match(path)
+        shapes |= dict.fromkeys(keys, rule.shape(leaf.shape))
+    return shapes

@@ -5,11 +5,11 @@ from typing import Any
 
 from glide_jax.config import DenoiserStageConfig, GlideConfig, StageConfig
 from glide_jax.errors import UserError
-from glide_jax.interop import families, openai
-from glide_jax.interop.families import glide, guided_diffusion
+from glide_jax.interop import families, namings, openai
+from glide_jax.interop.families import glide, guided_diffusion, imagen_diffusers
 from glide_jax.interop.noising import noising_options
 
-_PREDICTIONS = {"glide": ("eps",), "adm": ("eps", "x_0")}
+_PREDICTIONS = {"glide": ("eps",), "adm": ("eps", "x_0"), "imagen": ("eps",)}
 """Family → the predictions that its reference knows."""
 
 _RUNTIME = {"glide": {"use_fp16": False}}
@@ -30,18 +30,23 @@ _CLASSES = {
 """Family → how to get another number of classes from its reference, which has no option for it."""
 
 
-def reference_options(model: Any, stage: StageConfig) -> tuple[dict[str, Any], tuple[str, ...]]:
+def reference_options(
+    model: Any, stage: StageConfig, names: str = namings.ORIGINAL
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The reference's option dict, and how the reference's model still differs from this one.
 
     Args:
         model: of any family, or one of CLIP's encoders.
         stage: its config and its noising process.
+        names: in `namings.NAMINGS`; of Diffusers', the options are the config.json of its model.
 
     Returns:
         The options, {} if no options make such a model; a line for each difference.
     """
     name = families.of_model(model).NAME
     try:
+        if names == namings.DIFFUSERS:
+            return imagen_diffusers.options(model), tuple(_differences(model, stage, name))
         options = openai.options(model) | noising_options(name, stage.diffusion)
         options |= _RUNTIME.get(name, {})
     except UserError as error:

@@ -110,15 +110,48 @@ _CLASSIFIER = {
 }
 
 
+_IF = {
+    "out_channels": 6,
+    "activation": "gelu",
+    "use_scale_shift_norm": True,
+    "resblock_updown": True,
+    "dropout": 0.0,
+    "num_head_channels": 64,
+    "encoder_dim": 4096,
+    "att_pool_heads": 64,
+}
+
+_IF_I = _IF | {
+    "in_channels": 3,
+    "image_size": 64,
+    "channel_mult": "1,2,3,4",
+    "num_res_blocks": 3,
+    "attention_resolutions": "32,16,8",
+}
+
+_IF_II = _IF | {
+    "in_channels": 6,
+    "image_size": 256,
+    "efficient_activation": True,
+    "scale_skip_connection": True,
+    "disable_self_attentions": False,
+    "model_channels": 160,
+    "channel_mult": "1,2,4,6,8",
+    "num_res_blocks": [2, 2, 3, 5, 5],
+    "attention_resolutions": "32,16",
+    "encoder_channels": 1280,
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class PublicFile:
     """A file that anyone may fetch.
 
     Attributes:
         name: its name in FILES; another file's is its address.
-        url: its address.
-        kind: the model's family, "glide", "adm", "classifier", "clip_image" or "clip_text", or
-            "vocabulary"; "": unknown.
+        url: its address; "": none is given here, as its licence wants to be agreed to first.
+        kind: the model's family, "glide", "adm", "imagen", "classifier", "clip_image" or
+            "clip_text", or "vocabulary"; "": unknown.
         options: the reference's option dict of the model, by its own names.
         size: in bytes; None: unknown.
         digest: "sha256:…" or "md5:…", hexadecimal; "": unknown.
@@ -217,6 +250,22 @@ _ALL = (
 FILES: Mapping[str, PublicFile] = {file.name: file for file in _ALL}
 """Every public file by its name."""
 
+HELD: Mapping[str, PublicFile] = {
+    name: PublicFile(name, "", "imagen", options)
+    for name, options in {
+        "if-i-xl": _IF_I | {"model_channels": 704, "encoder_channels": 2816},
+        "if-i-l": _IF_I | {"model_channels": 320, "encoder_channels": 1280},
+        "if-i-m": _IF_I | {"model_channels": 192, "encoder_channels": 768},
+        "if-ii-l": _IF_II,
+    }.items()
+}
+"""DeepFloyd IF's U-Nets, from files that people have: under its names or Diffusers'.
+
+Their licence is non-commercial, and has to be agreed to where they are downloaded; nothing of
+theirs comes with this project. The sizes of if-i-xl and if-ii-l are those of their public
+configurations; those of if-i-l and if-i-m are inferred from their numbers of parameters.
+"""
+
 GROUPS: Mapping[str, tuple[str, ...]] = {"clip": ("clip-image", "clip-text"), "all": tuple(FILES)}
 """Names that stand for several files."""
 
@@ -235,7 +284,7 @@ def find(name: str) -> tuple[PublicFile, ...]:
 def models() -> list[str]:
     """The names that stand for one model each; a model may be two files."""
     single = [name for name, file in FILES.items() if file.kind in ("glide", "adm", "classifier")]
-    return [*single, "clip"]
+    return [*single, "clip", *HELD]
 
 
 def model_files(name: str) -> tuple[PublicFile, ...]:
@@ -246,4 +295,4 @@ def model_files(name: str) -> tuple[PublicFile, ...]:
     """
     if name not in models():
         raise unknown_name("model", name, models())
-    return find(name)
+    return (HELD[name],) if name in HELD else find(name)

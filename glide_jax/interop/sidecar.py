@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from glide_jax import config
+from glide_jax.checkpoints.upgrading import upgraded
 from glide_jax.config import Experiment
 from glide_jax.errors import UserError
 
@@ -65,7 +66,7 @@ def read_sidecar(file: Path) -> Sidecar | None:
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        experiment = config.from_dict(values["experiment"])
+        experiment = config.from_dict(upgraded(values["experiment"]))
         values |= {"unlike": tuple(values["unlike"]), "experiment": experiment}
         return _checked(Sidecar(**values))
     except (ValueError, KeyError, TypeError, UserError) as error:

@@ -18,6 +18,9 @@ _NUMBERS = r"((?:input_blocks|output_blocks|middle_block)(?:\.\d+)+|\d+)"
 _BY_HEAD = "(heads qkv d) ..."
 _BY_ROLE = "(qkv heads d) ..."
 
+_PARTS = "(heads parts d) ..."
+_APART = "parts (heads d) ..."
+
 # kind → ((our leaf, their leaf, axes from ours to theirs, axes added at their end), …)
 _LEAVES = {
     "norm": (("scale", "weight", (0,), 0), ("bias", "bias", (0,), 0)),
@@ -72,6 +75,9 @@ class Rule:
         theirs: PyTorch's key, with `{}` for each group of `ours`.
         axes: of our array, in PyTorch's order.
         added: number of axes of length 1 at the end of PyTorch's array.
+        parts: PyTorch's names of the layers that it has in place of one, where ours is each head's
+            three, or two, together: they take the place of `{part}` in `theirs`; (): there is one.
+        head_channels: of each of the parts.
         heads: for an attention that PyTorch stores as all heads' queries, then keys, then values,
             where ours has each head's three together: {"heads": their number} or {"d": channels of
             one}. None for every other array.
@@ -82,6 +88,36 @@ class Rule:
     axes: tuple[int, ...]
     added: int
     heads: Mapping[str, int] | None = None
+    parts: tuple[str, ...] = ()
+    head_channels: int = 0
+
+    def keys(self, groups: Iterable[str]) -> tuple[str, ...]:
+        """PyTorch's keys, for the block numbers of a path: one, or one for each part."""
+        return tuple(
+            self.theirs.replace("{part}", part).format(*groups) for part in self.parts or ("",)
+        )
+
+    def shape(self, ours: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of our array → that of PyTorch's, of each part's where there are several."""
+        turned = [ours[axis] for axis in self.axes]
+        turned[0] //= len(self.parts) or 1
+        return (*turned, *[1] * self.added)
+
+    def split(self, array: np.ndarray) -> list[np.ndarray]:
+        """Our array → PyTorch's, one for each of the keys."""
+        whole = self.to_torch(array)
+        if not self.parts:
+            return [whole]
+        sizes = {"parts": len(self.parts), "d": self.head_channels}
+        return list(np.ascontiguousarray(einops.rearrange(whole, f"{_PARTS} -> {_APART}", **sizes)))
+
+    def join(self, arrays: Iterable[np.ndarray]) -> np.ndarray:
+        """The inverse of `split`."""
+        each = list(arrays)
+        if not self.parts:
+            return self.from_torch(each[0])
+        sizes = {"parts": len(self.parts), "d": self.head_channels}
+        return self.from_torch(einops.rearrange(np.stack(each), f"{_APART} -> {_PARTS}", **sizes))
 
     def to_torch(self, array: np.ndarray) -> np.ndarray:
         """Our layout → PyTorch's."""
@@ -123,10 +159,47 @@ def by_role(made: Iterable[Rule], layer: str, heads: Mapping[str, int]) -> list[
     ]
 
 
-def match(path: str, table_rules: Iterable[Rule]) -> tuple[str, Rule]:
-    """Our path → (PyTorch's key, the rule of the array). Raises KeyError if there is no rule."""
+def in_parts(
+    made: Iterable[Rule], parts: Mapping[str, tuple[str, ...]], head_channels: int
+) -> list[Rule]:
+    """The rules, with the layers of some roles apart.
+
+    Args:
+        made: rules of a table.
+        parts: the end of PyTorch's path of a layer, as in its row of the table → the layers that
+            it is.
+        head_channels: of one head.
+    """
+    changed = []
+    for rule in made:
+        for end, names in parts.items():
+            if f".{end}." in rule.theirs:
+                theirs = rule.theirs.replace(f".{end}.", ".{part}.")
+                rule = dataclasses.replace(
+                    rule, theirs=theirs, parts=names, head_channels=head_channels
+                )
+        changed.append(rule)
+    return changed
+
+
+def match(
+    path: str, table_rules: Iterable[Rule], blocks: Mapping[str, str] | None = None
+) -> tuple[tuple[str, ...], Rule]:
+    """Our path → PyTorch's keys, and the rule of the array.
+
+    Args:
+        path: of one of our arrays.
+        table_rules: the first that fits is taken.
+        blocks: our numbers of a block, `input_blocks.3.0`, → PyTorch's name of it, where that is
+            another; None: it is the same.
+
+    Raises:
+        KeyError: there is no rule.
+    """
     for rule in table_rules:
         found = rule.ours.fullmatch(path)
         if found:
-            return rule.theirs.format(*found.groups()), rule
+            groups = found.groups()
+            names = groups if blocks is None else [blocks.get(g, g) for g in groups]
+            return rule.keys(names), rule
     raise KeyError(path)

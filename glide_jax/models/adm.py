@@ -34,8 +34,7 @@ class Adm(ConditionalUNet):
         """Encode a condition. Raises ValueError if it lacks what the model needs."""
         pooled = self._embedded(condition.label) if self.config.num_classes else None
         pooled = self._with_aug_level(pooled, condition)
-        size = self.config.image_size
-        extra = enlarged(condition.low_res, size) if self.config.low_res_size else None
+        extra = enlarged(condition.low_res, self.config) if self.config.low_res_size else None
         return Encoded(pooled, tokens=None, keys_values=None, extra_channels=extra)
 
     def _embedded(self, label: Array | None) -> Array:

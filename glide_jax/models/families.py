@@ -11,6 +11,7 @@ from glide_jax.models.adm import adm
 from glide_jax.models.classifier import classifier
 from glide_jax.models.clip import clip
 from glide_jax.models.glide import glide
+from glide_jax.models.imagen import imagen
 
 
 def model_of(stage: StageConfig, *, vocab_size: int, text_length: int) -> Any:
@@ -30,6 +31,9 @@ _FACTORIES: dict[str, Callable[[Any, dict[str, int]], Any]] = {
         stage.model, **text, learn_variance=stage.diffusion.learn_variance
     ),
     "adm": lambda stage, text: adm(stage.model, learn_variance=stage.diffusion.learn_variance),
+    "imagen": lambda stage, text: imagen(
+        stage.model, learn_variance=stage.diffusion.learn_variance
+    ),
     "classifier": lambda stage, text: classifier(stage.model),
     "clip": lambda stage, text: clip(stage.model, **text),
 }

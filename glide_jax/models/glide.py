@@ -57,7 +57,7 @@ class Glide(ConditionalUNet):
                 mask = jnp.zeros((batch, size, size, 1))
             channels += [image * mask, mask]
         if self.config.low_res_size:
-            channels.append(enlarged(condition.low_res, size))
+            channels.append(enlarged(condition.low_res, self.config))
         return jnp.concatenate(channels, axis=-1) if channels else None
 
 

@@ -63,28 +63,52 @@ def pointwise_convolution(x: Array, kernel: Array, *_, **__) -> Array:
     return x @ kernel[0, 0]
 
 
-def attention(query: Array, keys: Array, values: Array, *, is_causal: bool = False) -> Array:
-    """softmax(q kᵀ / √d) v, the softmax in float32 (Vaswani et al. 2017, eq. 1).
+def attention(
+    query: Array,
+    keys: Array,
+    values: Array,
+    *,
+    is_causal: bool = False,
+    mask: Array | None = None,
+    bias: Array | None = None,
+    scale: float | None = None,
+) -> Array:
+    """softmax(scale q kᵀ + bias) v, the softmax in float32 (Vaswani et al. 2017, eq. 1).
 
-    Only `is_causal` masks keys: the published models were trained to attend to padding.
+    GLIDE's models give neither mask nor bias: they were trained to attend to padding.
 
     Args:
         query: [b n heads d].
         keys: [b m heads d].
         values: [b m heads d].
         is_causal: query i attends only to keys 0 to i.
+        mask: bool[b m], False where a key is attended to by no query; None: all are. Where no key
+            is left, the result is the mean of the values: finite, and without meaning.
+        bias: [1|b heads n m], added to the scaled scores; None: nothing is.
+        scale: of the scores; None: 1/√d.
 
     Returns:
         [b n heads d].
     """
     platform = platform_of(query)
     if platform == "cpu":
-        return cpu_attention.attend(query, keys, values, is_causal=is_causal)
+        return cpu_attention.attend(
+            query, keys, values, is_causal=is_causal, mask=mask, bias=bias, scale=scale
+        )
     # A TPU needs no flash attention: images attend at 32×32 pixels and below, to about a thousand
-    # keys, whose scores are small beside the activations. On a GPU cuDNN never stores the scores.
-    implementation = "cudnn" if platform == "gpu" and _flash_takes(query) else "xla"
+    # keys, whose scores are small beside the activations. On a GPU cuDNN never stores the scores;
+    # but with a mask or a bias it stores one as large as they are, and refuses odd lengths.
+    plain = mask is None and bias is None
+    flash = platform == "gpu" and plain and _flash_takes(query)
     return jax.nn.dot_product_attention(
-        query, keys, values, is_causal=is_causal, implementation=implementation
+        query,
+        keys,
+        values,
+        is_causal=is_causal,
+        mask=None if mask is None else mask[:, None, None],
+        bias=bias,
+        scale=scale,
+        implementation="cudnn" if flash else "xla",
     )
 
 

@@ -12,6 +12,8 @@ from flax import nnx
 from glide_jax.config import DenoiserConfig
 from glide_jax.models import kernels, layers
 from glide_jax.models.attention import KeysValues
+from glide_jax.models.design import Design, design_of
+from glide_jax.models.enlargement import half_pixel
 from glide_jax.models.pure import Pure
 from glide_jax.models.unet import UNet
 from glide_jax.types import Array, Condition, Params
@@ -23,19 +25,21 @@ class Encoded(NamedTuple):
     """A Condition, encoded: all that is the same at every step, computed before the loop.
 
     Attributes:
-        pooled: f32[b 4·channels], added to the timestep's embedding: the sum of the caption's or
+        pooled: f32[b emb_width], added to the timestep's embedding: the sum of the caption's or
             the class's embedding and the low-res image's noise level; None in a model of none.
         tokens: [b l text_width], the encoded caption; None in a model without text.
         keys_values: for each attention block the caption's keys and values, [b l heads d] each;
             None in a model without text.
         extra_channels: f32[b h w k], concatenated to x_t: known pixels and their mask, then the
             low-res image enlarged to h×w; None in a model of neither.
+        text_mask: bool[b l], True where a token is attended to; None: all are, padding too.
     """
 
     pooled: Array | None
     tokens: Array | None
     keys_values: tuple[KeysValues, ...] | None
     extra_channels: Array | None
+    text_mask: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +58,9 @@ class Model:
             `apply` with `params | prepared` in a loop: each step is then faster, and the result
             equal but for rounding. The gain is for arguments of these shapes; the result holds
             for all. {} where there is nothing to prepare.
+        enlarge: low_res: f32[b h w 3] → f32[b h' w' 3], of x_t's size, for an upsampler whose
+            low-res image is enlarged before noise is added to it, see `diffusion.augmentation`;
+            None: `encode` enlarges it.
     """
 
     config: DenoiserConfig
@@ -62,6 +69,7 @@ class Model:
     encode: Callable[[Params, Condition], Encoded]
     apply: Callable[..., Array]
     prepare: Callable[[Params, Array, Array, Encoded], Params]
+    enlarge: Callable[[Array], Array] | None = None
 
 
 class Conditional(nnx.Module):
@@ -88,8 +96,12 @@ class ConditionalUNet(Conditional):
             return pooled
         if condition.aug_level is None:
             raise ValueError("this upsampler needs aug_level")
-        level = self.aug_level_embedding(condition.aug_level)
+        level = self.aug_level_embedding(self._aug_timestep(condition.aug_level))
         return level if pooled is None else pooled + level
+
+    def _aug_timestep(self, level: Array) -> Array:
+        """The level as a timestep: levels from 0 to 1 cover the range of a thousand."""
+        return 1000 * level
 
     def __call__(self, x_t: Array, t: Array, encoded: Encoded, keys: Array | None) -> Array:
         """See `Model.apply`."""
@@ -97,8 +109,12 @@ class ConditionalUNet(Conditional):
         if encoded.pooled is not None:
             emb = emb + encoded.pooled
         if encoded.extra_channels is not None:
+            if encoded.extra_channels.shape[:-1] != x_t.shape[:-1]:
+                sizes = f"{encoded.extra_channels.shape[1:3]}, x_t of {x_t.shape[1:3]}"
+                raise ValueError(f"low_res must be enlarged to x_t's size: it is of {sizes}")
             x_t = jnp.concatenate([x_t, encoded.extra_channels], axis=-1)
-        return self.unet(x_t, emb, encoded.keys_values, keys)
+        text, mask = encoded.keys_values, encoded.text_mask
+        return self.unet(x_t, emb, text, keys, text_mask=mask)
 
 
 class AugLevelEmbedding(nnx.Module):
@@ -107,22 +123,24 @@ class AugLevelEmbedding(nnx.Module):
     The last layer starts at zero, so that an untrained embedding has no effect.
     """
 
-    def __init__(self, channels: int, rngs: nnx.Rngs):
-        float32 = jnp.dtype(jnp.float32)
+    def __init__(self, channels: int, design: Design, rngs: nnx.Rngs):
+        float32, width = jnp.dtype(jnp.float32), design.emb_width
         self.channels = channels
-        self.level_in = layers.linear(channels, 4 * channels, float32, rngs)
-        self.level_out = layers.linear(4 * channels, 4 * channels, float32, rngs, zero=True)
+        self.design = design
+        self.level_in = layers.linear(channels, width, float32, rngs)
+        self.level_out = layers.linear(width, width, float32, rngs, zero=True)
 
-    def __call__(self, level: Array) -> Array:
-        """level: f32[b], a standard deviation, about [0, 1] → f32[b 4·channels]."""
-        # Levels from 0 to 1 cover the range of a thousand timesteps.
-        h = self.level_in(layers.timestep_embedding(1000 * level, self.channels))
-        return self.level_out(jax.nn.silu(h))
+    def __call__(self, timestep: Array) -> Array:
+        """timestep: f32[b], the level as one, from 0 to about 1000 → f32[b emb_width]."""
+        h = self.level_in(layers.timestep_embedding(timestep, self.channels))
+        return self.level_out(self.design.activate(h))
 
 
 def aug_level_embedding(config: DenoiserConfig, rngs: nnx.Rngs) -> AugLevelEmbedding | None:
     """The embedding that `aug_level_conditioning` asks for; None without it."""
-    return AugLevelEmbedding(config.channels, rngs) if config.aug_level_conditioning else None
+    if not config.aug_level_conditioning:
+        return None
+    return AugLevelEmbedding(config.channels, design_of(config), rngs)
 
 
 def out_channels(*, learn_variance: bool) -> int:
@@ -130,31 +148,36 @@ def out_channels(*, learn_variance: bool) -> int:
     return IMAGE_CHANNELS * (2 if learn_variance else 1)
 
 
-def enlarged(low_res: Array | None, size: int) -> Array:
+def enlarged(low_res: Array | None, config: DenoiserConfig) -> Array:
     """An upsampler's low-res image, enlarged bilinearly to the size of x_t.
 
     Args:
         low_res: f32[b h w 3], or None if the condition has none.
-        size: pixels a side of the result.
+        config: of the upsampler, which enlarges by image_size / low_res_size.
 
     Returns:
-        f32[b size size 3].
+        f32[b h' w' 3].
 
     Raises:
         ValueError: low_res is None.
     """
     if low_res is None:
         raise ValueError("an upsampler needs low_res")
-    shape = (low_res.shape[0], size, size, IMAGE_CHANNELS)
-    return jax.image.resize(low_res, shape, "bilinear")
+    factor = config.image_size // config.low_res_size
+    return half_pixel(low_res, factor * low_res.shape[1], factor * low_res.shape[2])
 
 
-def from_module(config: DenoiserConfig, build: Callable[[nnx.Rngs], ConditionalUNet]) -> Model:
+def from_module(
+    config: DenoiserConfig,
+    build: Callable[[nnx.Rngs], ConditionalUNet],
+    enlarge: Callable[[Array], Array] | None = None,
+) -> Model:
     """The module as a Model; no weights are created.
 
     Args:
         config: what it is built from.
         build: rngs → the module.
+        enlarge: see `Model`.
     """
     pure = Pure(build)
 
@@ -173,4 +196,4 @@ def from_module(config: DenoiserConfig, build: Callable[[nnx.Rngs], ConditionalU
         )
         return transformed | cast
 
-    return Model(config, pure.shapes, pure.init, encode, apply, prepare)
+    return Model(config, pure.shapes, pure.init, encode, apply, prepare, enlarge)

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from glide_jax.config import Experiment, TrainingConfig, with_overrides
+from glide_jax.config import Experiment, FrozenTextConfig, TrainingConfig, with_overrides
 from glide_jax.errors import unknown_name
 from glide_jax.parallel.mesh import check_fsdp, make_mesh
 from glide_jax.planning import compiling
@@ -26,6 +26,7 @@ from glide_jax.planning.memory import (
     check_state_fits,
     state_bytes,
 )
+from glide_jax.planning.text_encoder import encoder_line
 from glide_jax.planning.topologies import Topology
 from glide_jax.training.job import Job, check_batch
 
@@ -80,6 +81,8 @@ def plan_stages(
     names = [job.name for job in jobs]
     if only and only not in names:
         raise unknown_name("stage", only, names)
+    if isinstance(experiment.text, FrozenTextConfig):
+        log(encoder_line(experiment.text))
     for job in jobs:
         if only in (None, job.name):
             plan(job, functools.partial(_with_remat, job), topology, estimate=estimate, log=log)

@@ -99,7 +99,10 @@ def _threshold(inputs: GuidanceInputs) -> Transform:
     quantile = inputs.sampling.dynamic_threshold
     if quantile is None:
         return Partial(_apply_static_threshold)
-    return Partial(_apply_dynamic_threshold, jnp.float32(quantile))
+    cap = inputs.sampling.threshold_cap
+    # No cap is a number too: another one compiles nothing.
+    cap = jnp.float32(jnp.inf if cap is None else cap)
+    return Partial(_apply_dynamic_threshold, jnp.float32(quantile), cap)
 
 
 def _apply_static_threshold(denoiser: Denoiser, context: GuidanceContext) -> Denoiser:
@@ -107,9 +110,9 @@ def _apply_static_threshold(denoiser: Denoiser, context: GuidanceContext) -> Den
 
 
 def _apply_dynamic_threshold(
-    quantile: Array, denoiser: Denoiser, context: GuidanceContext
+    quantile: Array, cap: Array, denoiser: Denoiser, context: GuidanceContext
 ) -> Denoiser:
-    return guidance.dynamic_threshold(denoiser, context.schedule, quantile)
+    return guidance.dynamic_threshold(denoiser, context.schedule, quantile, cap)
 
 
 def _gradients(inputs: GuidanceInputs) -> Transform | None:

@@ -21,7 +21,7 @@ from glide_jax.models.clip import Clip, similarity
 from glide_jax.models.labels import class_labels
 from glide_jax.sampling.guidance import LogProbability
 from glide_jax.sampling.request import Settings, Subject
-from glide_jax.text import Tokenizer, tokenize
+from glide_jax.text.reader import CaptionReader
 from glide_jax.types import Params
 
 
@@ -55,14 +55,13 @@ class ClipGuide(Guide):
 G = TypeVar("G", bound=Guide)
 
 
-def clip_guide(model: Clip, params: Params, tokenizer: Tokenizer, text_length: int) -> ClipGuide:
+def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
     """GLIDE's noised CLIP as a guide: log p = logit_scale · cosine (Nichol et al. 2021, sec. 2.4).
 
     Args:
         model: the CLIP.
         params: its weights.
-        tokenizer: its own, which may differ from a stage's.
-        text_length: tokens that a caption is padded or cut to.
+        reader: its own of captions, which may differ from a stage's.
     """
     encode_text, size = jax.jit(model.encode_text), model.config.image_size
     logit_scale = model.config.logit_scale
@@ -76,8 +75,8 @@ def clip_guide(model: Clip, params: Params, tokenizer: Tokenizer, text_length: i
         return similarity(features, model.encode_image(params, images, clean))
 
     def features_of(captions):
-        batch = tokenize(tokenizer, captions, text_length)
-        return encode_text(params, jnp.asarray(batch.tokens), jnp.asarray(batch.mask))
+        arrays = reader.read(captions).arrays
+        return encode_text(params, jnp.asarray(arrays["tokens"]), jnp.asarray(arrays["mask"]))
 
     def log_probability(captions, scale):
         return Partial(scaled_cosine, params, features_of(captions), jnp.float32(scale))

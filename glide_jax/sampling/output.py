@@ -33,12 +33,14 @@ class Origin:
         checkpoints: the workdirs of the stages.
         overrides: `KEY=VALUE` each, what was changed in the configs of all of them.
         clip, classifier: the guides' workdirs, or None.
+        text_encoder: the folder that was given for it, or None.
     """
 
     checkpoints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     clip: str | None = None
     classifier: str | None = None
+    text_encoder: str | None = None
 
     @classmethod
     def of(
@@ -47,6 +49,7 @@ class Origin:
         overrides: Sequence[str] = (),
         clip: str | Path | None = None,
         classifier: str | Path | None = None,
+        text_encoder: str | Path | None = None,
     ) -> Self:
         """The origin as an image stores it: with absolute paths."""
         return cls(
@@ -54,6 +57,7 @@ class Origin:
             overrides=tuple(overrides),
             clip=_absolute(clip) if clip else None,
             classifier=_absolute(classifier) if classifier else None,
+            text_encoder=_absolute(text_encoder) if text_encoder else None,
         )
 
 
@@ -73,6 +77,7 @@ class Provenance:
         overrides: what was changed in their configs, `KEY=VALUE` each.
         steps: the training step of each stage's weights.
         clip, classifier: the guides' workdirs, or None.
+        text_encoder: the folder that was given for it, or None.
         input_files: of a task that starts from images, their files by name; None: it was no file.
         version: of glide_jax.
     """
@@ -91,6 +96,7 @@ class Provenance:
     steps: tuple[int, ...]
     clip: str | None
     classifier: str | None
+    text_encoder: str | None
     input_files: Mapping[str, str | None]
     version: str
 
@@ -243,6 +249,8 @@ def read_provenance(path: str | os.PathLike) -> Provenance:
         )
     try:
         values = json.loads(text)
+        # 0.2 had no text encoders.
+        values = {"text_encoder": None} | values
         slots = values["batch_slots"]
         values["batch_slots"] = tuple((size, slot) for size, slot in slots)
         for name in ("checkpoints", "overrides", "steps"):

@@ -70,6 +70,7 @@ class Pipeline:
         overrides: Sequence[str] = (),
         clip: str | Path | None = None,
         classifier: str | Path | None = None,
+        text_encoder: str | Path | None = None,
     ) -> "Pipeline":
         """The newest weights of workdirs, of training or of import.
 
@@ -80,22 +81,27 @@ class Pipeline:
                 `stages.upsampler.sampling.steps=20`.
             clip: the workdir of a noised CLIP.
             classifier: the workdir of a classifier.
+            text_encoder: for models that were trained on a frozen one: a folder of text embeddings
+                that holds the prompts, or of the encoder's weights; None: as their configs say.
 
         Raises:
             UserError: there is no model in one of them, none of the right kind, they make no
-                cascade, or an override is wrong.
+                cascade, an override is wrong, or the text encoder is not the models'.
         """
         if not workdirs:
             raise UserError("give the workdir of a model")
+        encoder = Path(text_encoder) if text_encoder else None
         stages = [
-            stage for workdir in workdirs for stage in load_stages(Path(workdir), overrides)[1]
+            stage
+            for workdir in workdirs
+            for stage in load_stages(Path(workdir), overrides, encoder)[1]
         ]
         check_cascade(stages)
         return cls(
             stages=tuple(stages),
             clip=load_clip(Path(clip)) if clip else None,
             classifier=load_classifier(Path(classifier)) if classifier else None,
-            origin=Origin.of(workdirs, overrides, clip, classifier),
+            origin=Origin.of(workdirs, overrides, clip, classifier, text_encoder),
         )
 
     @classmethod

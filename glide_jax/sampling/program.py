@@ -23,6 +23,7 @@ from jax.sharding import Mesh
 
 from glide_jax.config import DiffusionConfig
 from glide_jax.diffusion import sample as loop
+from glide_jax.diffusion.augmentation import augmented
 from glide_jax.diffusion.gaussian import denoiser_from, q_sample
 from glide_jax.diffusion.sample import Carry, augmentation_noise, image_keys, initial_noise
 from glide_jax.diffusion.samplers import SAMPLERS, Sampler, repaint
@@ -90,7 +91,8 @@ class SampleArguments(NamedTuple):
         null_condition: what classifier-free guidance leads away from, of b images or, where it is
             the same for all, of 1; None: no guidance, half the work.
         guidance: transforms of the denoiser, the innermost first, see `sampling.guidance`.
-        eta, temperature, aug_level: f32[], as in SamplingConfig.
+        eta, temperature: f32[], as in SamplingConfig.
+        aug_level: f32[] or f32[b], as in SamplingConfig.
         known: pixels that inpainting keeps.
         initial: the image that sampling starts from.
     """
@@ -234,7 +236,7 @@ def _build(
     def begin(params: Params, arguments: SampleArguments) -> tuple[LoopConstants, Carry]:
         arguments = _laid_out(arguments, mesh)
         keys = image_keys(arguments.seed_key, arguments.indices)
-        condition = _augmented(arguments.condition, arguments.aug_level, keys)
+        condition = _augmented(model, arguments.condition, arguments.aug_level, keys)
         arguments = arguments._replace(condition=condition)
         x_T = arguments.temperature * initial_noise(keys, (size, size, IMAGE_CHANNELS))
         if arguments.initial is not None:
@@ -289,16 +291,15 @@ def _laid_out(arguments: SampleArguments, mesh: Mesh | None) -> SampleArguments:
     return arguments._replace(indices=indices, condition=condition, known=known, initial=initial)
 
 
-def _augmented(condition: Condition, level: Array, keys: Array) -> Condition:
+def _augmented(model: Model, condition: Condition, level: Array, keys: Array) -> Condition:
     """Noise-conditioning augmentation: noise on low_res, and its level for the model."""
     low_res = condition.low_res
     if low_res is None:
         return condition
-    return dataclasses.replace(
-        condition,
-        low_res=low_res + level * augmentation_noise(keys, low_res.shape[1:]),
-        aug_level=jnp.broadcast_to(level, low_res.shape[:1]),
-    )
+    noise_of = functools.partial(augmentation_noise, keys)
+    levels = jnp.broadcast_to(level, low_res.shape[:1])
+    low_res, levels = augmented(low_res, levels, noise_of, model.enlarge)
+    return dataclasses.replace(condition, low_res=low_res, aug_level=levels)
 
 
 def _encoded(

@@ -19,9 +19,11 @@ from glide_jax.config import (
     ClipConfig,
     DenoiserStageConfig,
     Experiment,
+    FrozenTextConfig,
     SamplingConfig,
     conflicts,
 )
+from glide_jax.encoders import lazy
 from glide_jax.errors import UserError, a_few
 from glide_jax.models.families import model_of
 from glide_jax.models.labels import class_labels
@@ -30,7 +32,8 @@ from glide_jax.parallel.mesh import make_mesh, replicated
 from glide_jax.sampling.guides import ClipGuide, Guide, classifier_guide, clip_guide
 from glide_jax.sampling.program import ProgramCache, make_steps, program_cache
 from glide_jax.sampling.request import Subject
-from glide_jax.text import Tokenizer, tokenize
+from glide_jax.text.encoder import TextEncoder
+from glide_jax.text.reader import CaptionReader, EmbeddingReader, TokenReader
 from glide_jax.types import Condition, Params
 
 
@@ -43,8 +46,7 @@ class Stage:
         config: its section of the experiment.
         model: as config describes it.
         params: its weights; images are split over the mesh that they are on.
-        tokenizer: of its captions; None: it reads none.
-        text_length: tokens that a caption is padded or cut to.
+        reader: of its captions; None: it reads none.
         step: the training step of the weights.
         program: static arguments → the compiled program.
     """
@@ -53,8 +55,7 @@ class Stage:
     config: DenoiserStageConfig
     model: Model
     params: Params
-    tokenizer: Tokenizer | None
-    text_length: int
+    reader: CaptionReader | None
     step: int
     program: ProgramCache
 
@@ -97,25 +98,29 @@ def make_stage(
     config: DenoiserStageConfig,
     model: Model,
     params: Params,
-    tokenizer: Tokenizer | None,
-    text_length: int,
+    reader: CaptionReader | None,
     step: int,
 ) -> Stage:
     """A stage ready to sample. Raises UserError where its sampling config makes no sense."""
     make_steps(config.diffusion, config.sampling.sampler, config.sampling.steps)
     program = program_cache(model, config.diffusion)
-    return Stage(name, config, model, params, tokenizer, text_length, step, program)
+    return Stage(name, config, model, params, reader, step, program)
 
 
-def load_stages(workdir: Path, overrides: Sequence[str] = ()) -> tuple[Experiment, list[Stage]]:
+def load_stages(
+    workdir: Path, overrides: Sequence[str] = (), text_encoder: Path | None = None
+) -> tuple[Experiment, list[Stage]]:
     """The newest averaged weights of a workdir's stages, on every device, ready to sample.
 
     Args:
         workdir: of training or of import.
         overrides: `KEY=VALUE`, such as `stages.base.sampling.guidance_scale=5`.
+        text_encoder: a folder of text embeddings, or of a frozen encoder's weights; None: as the
+            config says.
 
     Raises:
-        UserError: there is no model, or none that generates images, or an override is wrong.
+        UserError: there is no model, or none that generates images, an override is wrong, or the
+            text encoder is not the one that it was trained on.
     """
     trained = read_experiment(workdir)
     experiment = config.with_overrides(trained, overrides)
@@ -124,7 +129,7 @@ def load_stages(workdir: Path, overrides: Sequence[str] = ()) -> tuple[Experimen
             f"{workdir} was trained with other values (trained → yours: {a_few(changed, '; ')}); "
             "its weights mean nothing else: leave that change out"
         )
-    stages = []
+    stages, encoder = [], _encoder_of(experiment, workdir, text_encoder)
     for name, stage in experiment.stages.items():
         if not isinstance(stage, DenoiserStageConfig):
             raise UserError(
@@ -132,9 +137,8 @@ def load_stages(workdir: Path, overrides: Sequence[str] = ()) -> tuple[Experimen
                 "images: it can guide models that do, see docs/sampling.md"
             )
         checkpoint = open_stage(workdir, name)
-        model, params, tokenizer = _read(checkpoint, experiment)
-        length = experiment.text_length
-        stages.append(make_stage(name, stage, model, params, tokenizer, length, checkpoint.step))
+        model, params, reader = _read(checkpoint, experiment, encoder)
+        stages.append(make_stage(name, stage, model, params, reader, checkpoint.step))
     return experiment, stages
 
 
@@ -145,10 +149,10 @@ def load_clip(workdir: Path) -> ClipGuide:
     family = experiment.first_stage.model
     if not isinstance(family, ClipConfig):
         raise UserError(f"{workdir} holds a model of family {family.family!r}, not a CLIP")
-    model, params, tokenizer = _read(checkpoint, experiment)
-    if tokenizer is None:
+    model, params, reader = _read(checkpoint, experiment, None)
+    if reader is None:
         raise UserError(f"{workdir} holds a CLIP without its tokenizer: import it again")
-    return clip_guide(model, params, tokenizer, experiment.text_length)
+    return clip_guide(model, params, reader)
 
 
 def load_classifier(workdir: Path) -> Guide:
@@ -159,18 +163,37 @@ def load_classifier(workdir: Path) -> Guide:
     if not isinstance(stage.model, ClassifierConfig):
         family = stage.model.family
         raise UserError(f"{workdir} holds a model of family {family!r}, not a classifier")
-    model, params, _ = _read(checkpoint, experiment)
+    model, params, _ = _read(checkpoint, experiment, None)
     return classifier_guide(model, params, stage.diffusion.num_steps)
 
 
-def _read(checkpoint: Checkpoint, experiment: Experiment) -> tuple[Any, Params, Tokenizer | None]:
-    """A stage's model, weights and tokenizer; None: it reads no captions."""
-    saved = checkpoint.tokenizer
-    tokenizer = text.from_dict(saved) if saved else None
-    vocab_size = tokenizer.vocab_size if tokenizer else 0
-    stage = experiment.stages[checkpoint.stage]
+def _encoder_of(
+    experiment: Experiment, workdir: Path, text_encoder: Path | None
+) -> TextEncoder | None:
+    """The frozen text encoder of a workdir's models; None: they have none."""
+    if isinstance(experiment.text, FrozenTextConfig):
+        return lazy.sampling_encoder(experiment.text, workdir, text_encoder)
+    if text_encoder is not None:
+        raise UserError(
+            f"{workdir} holds a model that has no frozen text encoder: leave {text_encoder} out"
+        )
+    return None
+
+
+def _read(
+    checkpoint: Checkpoint, experiment: Experiment, encoder: TextEncoder | None
+) -> tuple[Any, Params, CaptionReader | None]:
+    """A stage's model, weights, and what reads its captions; None: it reads none."""
+    saved, stage, reader = checkpoint.tokenizer, experiment.stages[checkpoint.stage], None
+    if isinstance(experiment.text, FrozenTextConfig) and encoder is not None:
+        width = getattr(stage.model, "encoder_width", 0)
+        checked = lazy.Checked(encoder, saved, width, checkpoint.path)
+        reader = EmbeddingReader(checked, experiment.text.length, experiment.text.padding)
+    elif saved:
+        reader = TokenReader(text.from_dict(saved), experiment.text_length)
+    vocab_size = reader.vocab_size if reader else 0
     model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
-    return model, _params(checkpoint, model.shapes), tokenizer
+    return model, _params(checkpoint, model.shapes), reader
 
 
 def _params(checkpoint: Checkpoint, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> Params:
@@ -203,16 +226,16 @@ def check_prompts(stages: Sequence[Stage], prompts: Sequence[str]) -> None:
             f"{first.low_res_size} pixels a side, and a prompt gives none; "
             "put a base model before it"
         )
-    if first.tokenizer is None and any(prompts):
+    if first.reader is None and any(prompts):
         family = first.model.config.family
         raise UserError(f"a model of family {family!r} reads no captions: it samples no prompts")
 
 
 def truncated_prompts(stage: Stage, prompts: Sequence[str]) -> list[str]:
     """Those of the prompts that are longer than the stage reads."""
-    if stage.tokenizer is None:
+    if stage.reader is None or not prompts:
         return []
-    cut = tokenize(stage.tokenizer, prompts, stage.text_length).cut
+    cut = stage.reader.read(prompts).cut
     return [prompt for prompt, is_cut in zip(prompts, cut, strict=True) if is_cut]
 
 
@@ -231,7 +254,7 @@ def condition_of(
             classes.
     """
     condition = Condition()
-    if stage.tokenizer is not None:
+    if stage.reader is not None:
         condition = _captions(stage, [subject.prompt for subject in subjects])
     labels = [subject.label for subject in subjects]
     num_classes = getattr(stage.model.config, "num_classes", 0)
@@ -251,7 +274,7 @@ def null_condition_of(stage: Stage, subjects: Sequence[Subject]) -> Condition:
     Raises:
         UserError: the stage reads no captions, so that there is none.
     """
-    if stage.tokenizer is None:
+    if stage.reader is None:
         raise UserError(
             f"a model of family {stage.model.config.family!r} reads no captions: guidance_scale "
             "must be 1; a classifier can guide it, by classifier_scale"
@@ -261,6 +284,6 @@ def null_condition_of(stage: Stage, subjects: Sequence[Subject]) -> Condition:
 
 
 def _captions(stage: Stage, captions: Sequence[str]) -> Condition:
-    assert stage.tokenizer is not None
-    batch = tokenize(stage.tokenizer, captions, stage.text_length)
-    return Condition(tokens=jnp.asarray(batch.tokens), mask=jnp.asarray(batch.mask))
+    assert stage.reader is not None
+    arrays = stage.reader.read(captions).arrays
+    return Condition(**{name: jnp.asarray(array) for name, array in arrays.items()})

@@ -10,9 +10,11 @@ from typing import Any
 import sentencepiece
 
 from glide_jax.errors import UserError, one_line
+from glide_jax.text.tokenizer import valid_unicode
 
 KIND = "sentencepiece"
 
+_LEARNED_NOTHING = 258  # 256 bytes, padding and unknown
 _PAD_ID = 0
 _UNK_ID = 1
 _ERRORS_ONLY = 2  # of SentencePiece's own log levels
@@ -52,7 +54,7 @@ class SentencePieceTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Encode any Unicode text, without padding or cutting; case is ignored."""
-        return self._processor.encode(_valid(text))
+        return self._processor.encode(valid_unicode(text))
 
     def to_dict(self) -> dict[str, Any]:
         """The model as JSON-compatible data."""
@@ -77,7 +79,7 @@ def train(captions: Iterable[str], vocab_size: int) -> SentencePieceTokenizer:
         UserError: there are no captions, or none with characters to learn, or they have more
             distinct characters than vocab_size.
     """
-    texts = _beginnings(dict.fromkeys(c.strip() for c in map(_valid, captions) if c.strip()))
+    texts = _beginnings(dict.fromkeys(c.strip() for c in map(valid_unicode, captions) if c.strip()))
     if not texts:
         raise UserError(_NO_CAPTIONS)
     model = io.BytesIO()
@@ -103,6 +105,9 @@ def train(captions: Iterable[str], vocab_size: int) -> SentencePieceTokenizer:
     except RuntimeError as error:
         raise _why(error, vocab_size) from error
     tokenizer = SentencePieceTokenizer(model.getvalue())
+    # SentencePiece 0.2.1 raises an error, and 0.2.0 learns nothing.
+    if tokenizer.vocab_size <= _LEARNED_NOTHING:
+        raise UserError(_NO_CAPTIONS)
     if tokenizer.vocab_size < vocab_size:
         _log.info(
             "the captions give a vocabulary of %d tokens, not %d", tokenizer.vocab_size, vocab_size
@@ -151,8 +156,3 @@ def _why(error: RuntimeError, vocab_size: int) -> UserError:
         f"SentencePiece can't learn text.vocab_size={vocab_size} tokens from these captions: "
         f"{one_line(error)}; set it to 260 or more, and check the captions"
     )
-
-
-def _valid(text: str) -> str:
-    """Replace lone surrogates, from a misconfigured terminal say: UTF-8 can't encode them."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -8,18 +8,14 @@ import numpy as np
 from glide_jax.errors import UserError
 
 
-class Tokenizer(Protocol):
-    """Text to ids. Picklable; the same text always gives the same ids.
+class TextToIds(Protocol):
+    """Text to ids; the same text always gives the same ids.
 
     Attributes:
-        vocab_size: number of ids, padding included.
         pad_id: the id that pads short texts.
         start_ids: ids before those of every text, including the empty one.
         end_ids: ids after them, even if a long text is cut.
     """
-
-    @property
-    def vocab_size(self) -> int: ...  # noqa: D102
 
     @property
     def pad_id(self) -> int: ...  # noqa: D102
@@ -33,6 +29,17 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Encode any Unicode text, without padding, cutting, start_ids or end_ids; "" gives []."""
         ...
+
+
+class Tokenizer(TextToIds, Protocol):
+    """What a model is trained with: it is stored in the checkpoint. Picklable.
+
+    Attributes:
+        vocab_size: number of ids, padding included.
+    """
+
+    @property
+    def vocab_size(self) -> int: ...  # noqa: D102
 
     def to_dict(self) -> dict[str, Any]:
         """The tokenizer as JSON-compatible data, from which `text.from_dict` restores it.
@@ -56,14 +63,22 @@ class TokenBatch(NamedTuple):
     cut: np.ndarray
 
 
-def tokenize(tokenizer: Tokenizer, captions: Sequence[str], length: int) -> TokenBatch:
+class FrozenTokenizer(TextToIds, Protocol):
+    """What a frozen encoder was trained with: its files are beside the encoder's weights."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what its ids depend on."""
+        ...
+
+
+def tokenize(tokenizer: TextToIds, captions: Sequence[str], length: int) -> TokenBatch:
     """Encode captions between start_ids and end_ids, cut or padded to `length` tokens.
 
     Without start_ids and end_ids the empty caption is all padding with an all-False mask: the null
     caption of classifier-free guidance (GLIDE, Nichol et al. 2021, section 2.3).
 
     Args:
-        tokenizer: of the model.
+        tokenizer: of the model or the encoder.
         captions: b texts; "" is the null caption.
         length: l, the model's text length.
 
@@ -88,3 +103,8 @@ def tokenize(tokenizer: Tokenizer, captions: Sequence[str], length: int) -> Toke
     tokens[mask] = np.array([t for row in rows for t in row], dtype=np.int32)
     cut = np.array([len(i) > room for i in ids], dtype=bool)
     return TokenBatch(tokens=tokens, mask=mask, cut=cut)
+
+
+def valid_unicode(text: str) -> str:
+    """Replace lone surrogates, from a misconfigured terminal say: UTF-8 can't encode them."""
+    return text.encode("utf-8", "replace").decode("utf-8")

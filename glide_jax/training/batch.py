@@ -3,7 +3,8 @@
 From the input pipeline:
 
     image           f32[b s s 3] in [-1, 1]
-    tokens, mask    i32[b l], bool[b l]: the caption, where the model reads captions
+    tokens, mask    i32[b l], bool[b l]: the caption, where the model reads captions;
+    text_embedding  bf16[b l d], in place of tokens where it reads a frozen encoder's embeddings
     label           i32[b]: the class, where the model knows classes
 
 Added inside the train step, before the loss:

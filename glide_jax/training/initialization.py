@@ -9,7 +9,7 @@ from glide_jax.checkpoints import Checkpoint, checkpoints_of, find_checkpoint
 from glide_jax.config import MAY_CHANGE_BEFORE, Experiment, GlideConfig, StageConfig, conflicts
 from glide_jax.errors import UserError, a_few, unknown_name
 from glide_jax.models.glide import with_inpainting
-from glide_jax.text import Tokenizer
+from glide_jax.text.reader import CaptionReader
 from glide_jax.types import Params
 
 
@@ -41,7 +41,7 @@ def initial_checkpoint(name: str, stage: StageConfig) -> Checkpoint | None:
 
 
 def initial_params(
-    name: str, experiment: Experiment, model: Any, tokenizer: Tokenizer | None
+    name: str, experiment: Experiment, model: Any, reader: CaptionReader | None
 ) -> Params:
     """The EMA weights of the stage in `training.init_from`, fitted to this model.
 
@@ -51,13 +51,13 @@ def initial_params(
         name: of the stage, in both workdirs.
         experiment: the experiment to start.
         model: the stage's model.
-        tokenizer: the run's; None: it has none.
+        reader: of the run's captions; None: it reads none.
 
     Returns:
         Arrays in host memory, one for every weight of the model; {} where `init_from` is empty.
 
     Raises:
-        UserError: there is no checkpoint, or it holds a different model or tokenizer.
+        UserError: there is no checkpoint, or it holds a different model, tokenizer or text encoder.
     """
     checkpoint = initial_checkpoint(name, experiment.stages[name])
     if checkpoint is None:
@@ -75,10 +75,10 @@ def initial_params(
             f"training.init_from: {checkpoint.path} holds a different model (theirs → yours: "
             f"{a_few(found, '; ')}); set these keys to its values"
         )
-    if checkpoint.tokenizer != (tokenizer.to_dict() if tokenizer else {}):
+    if checkpoint.tokenizer != (reader.to_dict() if reader else {}):
         raise UserError(
-            f"training.init_from: {checkpoint.path} has a different tokenizer than this run; start "
-            "all stages from the same workdir, and in a new --workdir"
+            f"training.init_from: {checkpoint.path} has a different tokenizer, or text encoder, "
+            "than this run; start all stages from the same workdir, and in a new --workdir"
         )
     print(f"{name}: starting from the weights of {checkpoint.path}")
     shapes = checkpoint.shapes("ema_params")

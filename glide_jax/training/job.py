@@ -11,7 +11,7 @@ from glide_jax.data.conditioning import Conditioning
 from glide_jax.data.source import Source
 from glide_jax.diffusion.timesteps import Timesteps
 from glide_jax.errors import UserError
-from glide_jax.text import Tokenizer
+from glide_jax.text.reader import CaptionReader
 from glide_jax.training.batch import BatchShapes, pipeline_shapes, step_shapes
 from glide_jax.training.objectives.loss import Loss
 from glide_jax.training.step import num_microbatches
@@ -39,7 +39,7 @@ class Job:
         source: the data set.
         data_set: what the checkpoints record of it.
         conditioning: what its batches hold beside images.
-        tokenizer: of the captions; None: no model of the experiment reads captions.
+        reader: of the captions; None: no model of the experiment reads captions.
         directory: where its checkpoints and metrics are written.
         frozen_params: weights by path that stay as they are.
         initial_params: weights by path to start from; all others are random.
@@ -58,19 +58,26 @@ class Job:
     source: Source
     data_set: DataSet
     conditioning: Conditioning
-    tokenizer: Tokenizer | None
+    reader: CaptionReader | None
     directory: Path
     frozen_params: Params = dataclasses.field(default_factory=dict)
     initial_params: Params = dataclasses.field(default_factory=dict)
     mfu: Mfu | None = None
 
+    @property
+    def crop_size(self) -> int:
+        """Pixels a side of the part of each image that is trained on; 0: all of it."""
+        return getattr(self.training, "crop_size", 0)
+
     def pipeline_shapes(self, count: int) -> BatchShapes:
         """The shapes of a batch of `count` images as the input pipeline returns it."""
-        return pipeline_shapes(self.model.config.image_size, self.conditioning, count)
+        size = self.crop_size or self.model.config.image_size
+        return pipeline_shapes(size, self.conditioning, count)
 
     def step_shapes(self, count: int) -> BatchShapes:
         """The shapes of a batch of `count` images as the loss receives it."""
-        return step_shapes(self.model.config.image_size, self.conditioning, count)
+        size = self.crop_size or self.model.config.image_size
+        return step_shapes(size, self.conditioning, count)
 
 
 @dataclasses.dataclass(frozen=True)

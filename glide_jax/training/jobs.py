@@ -4,14 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from glide_jax import data, text
-from glide_jax.checkpoints import (
-    CHECKPOINTS,
-    DataSet,
-    checkpoints_of,
-    find_checkpoint,
-    refuse_other_data,
-)
+from glide_jax import data
+from glide_jax.checkpoints import CHECKPOINTS, DataSet, find_checkpoint, refuse_other_data
 from glide_jax.config import (
     TEXT_PRETRAINING,
     Experiment,
@@ -24,14 +18,14 @@ from glide_jax.data.source import Source
 from glide_jax.diffusion.timesteps import TIMESTEPS, not_noised
 from glide_jax.models.caption_guesser import caption_guesser
 from glide_jax.models.families import model_of
-from glide_jax.text import Tokenizer, tokenize
-from glide_jax.training.initialization import initial_checkpoint, initial_params
+from glide_jax.text.reader import CaptionReader
+from glide_jax.training.caption_reader import make_reader
+from glide_jax.training.initialization import initial_params
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, Jobs, check_batch
 from glide_jax.training.loop import train
 from glide_jax.training.objectives import OBJECTIVES, conditioning_of
 from glide_jax.training.objectives.text_pretraining import text_pretraining_loss
-from glide_jax.training.tokenization import Tokenization
 
 
 def check_batches(experiment: Experiment, devices: int) -> None:
@@ -48,12 +42,12 @@ def check_batches(experiment: Experiment, devices: int) -> None:
 
 
 def make_jobs(experiment: Experiment, workdir: Path) -> Jobs:
-    """The jobs of an experiment, ready to train; prepares the data and makes the tokenizer.
+    """The jobs of an experiment, ready to train; prepares the data and makes what reads captions.
 
     Args:
         experiment: what to train.
         workdir: each job gets a folder in it. The tokenizer of checkpoints that are there already
-            is used again.
+            is used again; a frozen text encoder's embeddings are written there.
 
     Raises:
         UserError: the data can't be prepared or opened, they lack what a model learns from, they
@@ -63,27 +57,26 @@ def make_jobs(experiment: Experiment, workdir: Path) -> Jobs:
     settings = experiment.data
     data.prepare(settings.source, settings.path)
     source = data.open_source(settings.source, settings.path, settings.split)
-    tokenizer = _tokenizer(experiment, source, workdir)
-    jobs = build_jobs(experiment, source, tokenizer, workdir)
+    reader = make_reader(experiment, source, workdir)
+    jobs = build_jobs(experiment, source, reader, workdir)
     for job in jobs.in_order:
         refuse_other_data(job.directory / CHECKPOINTS, experiment, job.data_set)
     return dataclasses.replace(jobs, stages=tuple(map(_with_initial_params, jobs.stages)))
 
 
 def build_jobs(
-    experiment: Experiment, source: Source, tokenizer: Tokenizer | None, workdir: Path
+    experiment: Experiment, source: Source, reader: CaptionReader | None, workdir: Path
 ) -> Jobs:
-    """The jobs of an experiment for a given data set and tokenizer; no weight is made or read.
+    """The jobs of an experiment for a data set and a reader; no weight is made or read.
 
     Args:
         experiment: what to train.
         source: the data set.
-        tokenizer: of the captions; None: no stage reads captions.
+        reader: of the captions; None: no stage reads captions.
         workdir: each job gets a folder in it.
     """
-    tokenization = Tokenization(tokenizer, experiment.text_length)
     data_set = DataSet(source.fingerprint, len(source))
-    shared = experiment, source, data_set, tokenization, workdir
+    shared = experiment, source, data_set, reader, workdir
     pretraining = experiment.text_pretraining
     return Jobs(
         text_pretraining=_pretraining_job(pretraining, *shared) if pretraining else None,
@@ -125,11 +118,11 @@ def _stage_job(
     experiment: Experiment,
     source: Source,
     data_set: DataSet,
-    tokenization: Tokenization,
+    reader: CaptionReader | None,
     workdir: Path,
 ) -> Job:
-    vocab_size = tokenization.tokenizer.vocab_size if tokenization.tokenizer else 0
-    model = model_of(stage, vocab_size=vocab_size, text_length=tokenization.length)
+    vocab_size = reader.vocab_size if reader else 0
+    model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
     objective = OBJECTIVES[stage.model.family]
     return Job(
         name=name,
@@ -138,13 +131,13 @@ def _stage_job(
         stage=stage,
         training=stage.training,
         model=model,
-        loss=objective.loss(model, stage, tokenization),
+        loss=objective.loss(model, stage, reader),
         timesteps=TIMESTEPS[stage.diffusion.timesteps](stage.diffusion.num_steps),
         compares_examples=objective.compares_examples,
         source=source,
         data_set=data_set,
-        conditioning=conditioning_of(stage, source, experiment.data.source, tokenization),
-        tokenizer=tokenization.tokenizer,
+        conditioning=conditioning_of(stage, source, experiment.data.source, reader),
+        reader=reader,
         directory=workdir / name,
     )
 
@@ -154,17 +147,17 @@ def _pretraining_job(
     experiment: Experiment,
     source: Source,
     data_set: DataSet,
-    tokenization: Tokenization,
+    reader: CaptionReader | None,
     workdir: Path,
 ) -> Job:
     stage = experiment.first_stage
     assert isinstance(stage.model, GlideConfig)
-    assert tokenization.tokenizer is not None
+    assert reader is not None
     model = caption_guesser(
         stage.model,
         hidden_width=config.hidden_width,
-        vocab_size=tokenization.tokenizer.vocab_size,
-        text_length=tokenization.length,
+        vocab_size=reader.vocab_size,
+        text_length=reader.length,
     )
     return Job(
         name=TEXT_PRETRAINING,
@@ -178,8 +171,8 @@ def _pretraining_job(
         compares_examples=False,
         source=source,
         data_set=data_set,
-        conditioning=caption_conditioning(tokenization.tokenizer, tokenization.length),
-        tokenizer=tokenization.tokenizer,
+        conditioning=caption_conditioning(reader),
+        reader=reader,
         directory=workdir / TEXT_PRETRAINING,
     )
 
@@ -188,28 +181,5 @@ def _with_initial_params(job: Job) -> Job:
     """The job with the weights of its `training.init_from`, unless it has a checkpoint already."""
     if find_checkpoint(job.directory / CHECKPOINTS):
         return job
-    params = initial_params(job.name, job.experiment, job.model, job.tokenizer)
+    params = initial_params(job.name, job.experiment, job.model, job.reader)
     return dataclasses.replace(job, initial_params=params)
-
-
-def _tokenizer(experiment: Experiment, source: Source, workdir: Path) -> Tokenizer | None:
-    """The tokenizer of the workdir's checkpoints, or of `init_from`; else a new one.
-
-    None: no stage reads captions.
-    """
-    if experiment.text is None:
-        return None
-    folders = [TEXT_PRETRAINING] if experiment.text_pretraining else []
-    for name in [*folders, *experiment.stages]:
-        if found := find_checkpoint(checkpoints_of(workdir, name)):
-            return text.from_dict(found.tokenizer)
-    for name, stage in experiment.stages.items():
-        if found := initial_checkpoint(name, stage):
-            return text.from_dict(found.tokenizer)
-    captions = list(data.captions(source))
-    settings = experiment.text
-    tokenizer = text.train(settings.tokenizer, captions, settings.vocab_size)
-    cut = int(tokenize(tokenizer, captions, settings.length).cut.sum())
-    if cut:
-        print(f"{cut:,} captions are cut to text.length={settings.length} tokens")
-    return tokenizer

@@ -83,7 +83,7 @@ def train(job: Job, interrupt: Interrupt, grids: SampleGrids | None) -> Params:
             job.directory / CHECKPOINTS,
             keep=config.keep_checkpoints,
             experiment=job.experiment,
-            tokenizer=job.tokenizer.to_dict() if job.tokenizer else {},
+            tokenizer=job.reader.to_dict() if job.reader else {},
             data_set=job.data_set,
         ) as checkpoints,
     ):
@@ -171,6 +171,7 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
         job.source,
         job.conditioning,
         image_size=job.model.config.image_size,
+        crop_size=job.crop_size,
         batch_size=job.training.batch_size,
         seed=job.experiment.seed,
         process_index=jax.process_index(),

@@ -1,5 +1,7 @@
 """Where two experiments differ, and which differences a resumed run may have."""
 
+import dataclasses
+
 from config_toys import cascade, experiment, of_family
 
 from glide_jax import config
@@ -57,7 +59,17 @@ def test_what_may_change_is_the_same_whatever_stages_are_called():
 def test_what_may_change_names_real_keys():
     stage = config.to_dict(experiment())["stages"]["base"]
     keys = config.to_dict(experiment()) | stage
+    frozen = {field.name: None for field in dataclasses.fields(config.FrozenTextConfig)}
+    keys["text"] = keys["text"] | frozen
     for pattern in config.MAY_CHANGE_BEFORE:
         section, _, name = pattern.removeprefix("stages.*.").strip("*").partition(".")
         assert section in keys, pattern
         assert not name or "*" in name or name in keys[section], pattern
+
+
+def test_initial_weights_may_have_moved_but_not_appear_or_vanish():
+    key = "stages.base.training.init_from"
+    none, here, there = (experiment(f"{key}={path}") for path in ("''", "a/run", "b/run"))
+    assert config.conflicts(here, there) == []
+    assert config.conflicts(none, here) == [f"{key}: '' → 'a/run'"]
+    assert config.conflicts(here, none) == [f"{key}: 'a/run' → ''"]

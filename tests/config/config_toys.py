@@ -34,6 +34,32 @@ ADM = UNET | {
     "low_res_size": 0,
     "aug_level_conditioning": False,
 }
+IMAGEN = UNET | {
+    "family": "imagen",
+    "low_res_size": 0,
+    "aug_level_conditioning": False,
+    "layout": "adm",
+    "activation": "silu",
+    "embedding_activation": "block",
+    "skip_scale": "residual",
+    "time_width": 128,
+    "encoder_width": 24,
+    "text_width": 16,
+    "text_norm": "layer",
+    "text_mask": "masked",
+    "pool_heads": 4,
+    "self_attention_resolutions": (8,),
+    "enlargement": "half_pixel",
+}
+FROZEN_TEXT = {
+    "encoder": "minilm",
+    "weights": "",
+    "embeddings": "",
+    "length": 16,
+    "padding": False,
+    "cleaning": "none",
+    "dtype": "float32",
+}
 CLASSIFIER = UNET | {"family": "classifier", "num_classes": 10}
 CLIP = {
     "family": "clip",
@@ -50,12 +76,12 @@ CLIP = {
     "logit_scale": 100.0,
     "dtype": "float32",
 }
-MODELS = {section["family"]: section for section in (ADM, CLASSIFIER, CLIP)}
+MODELS = {section["family"]: section for section in (ADM, IMAGEN, CLASSIFIER, CLIP)}
 """A small model section of each family but GLIDE's, which configs/base.py has."""
 GUIDES = ("classifier", "clip")
 DENOISERS_ALONE = {
     "diffusion": ("prediction", "learn_variance", "weighting", "vlb_weight"),
-    "training": ("caption_dropout", "max_aug_level", "sample_every_steps"),
+    "training": ("caption_dropout", "max_aug_level", "crop_size", "sample_every_steps"),
 }
 """Section → its keys that a guide's stage has not."""
 
@@ -97,7 +123,9 @@ def family_values(family):
         for section, keys in DENOISERS_ALONE.items():
             for key in keys:
                 del stage[section][key]
-    if family != "clip":
+    if family == "imagen":
+        values["text"] = copy.deepcopy(FROZEN_TEXT)
+    elif family != "clip":
         del values["text"]
     return values
 

@@ -1,7 +1,11 @@
 """Values that make no sense are refused, each by one line that names the key."""
 
+import json
+
 import pytest
 from config_toys import complaint, experiment, of_family
+
+from glide_jax import config
 
 
 @pytest.mark.parametrize(
@@ -65,6 +69,7 @@ def test_values_that_make_no_sense_elsewhere(override, expected):
         ("dynamic_threshold=0", "dynamic_threshold must be none, or a quantile above 0"),
         ("dynamic_threshold=1.1", "dynamic_threshold must be none, or a quantile above 0"),
         ("dynamic_threshold=high", "dynamic_threshold must be a number, not 'high'"),
+        ("threshold_cap=0.9", "threshold_cap must be none, or a number of 1 or more, not 0.9"),
         ("guidance_interval=0.5", "guidance_interval must be two rising numbers from 0 to 1"),
         ("guidance_interval=0.8,0.2", "guidance_interval must be two rising numbers from 0 to 1"),
         ("guidance_interval=0.5,0.5", "guidance_interval must be two rising numbers from 0 to 1"),
@@ -75,6 +80,17 @@ def test_values_that_make_no_sense_elsewhere(override, expected):
 def test_sampling_that_makes_no_sense(override, expected):
     override = f"stages.upsampler.sampling.{override}"
     assert complaint(override).startswith(f"config.stages.upsampler.sampling.{expected}")
+
+
+@pytest.mark.parametrize(
+    ("override", "blocks", "each"),
+    [("2", 2, (2, 2)), ("3,1", (3, 1), (3, 1)), ("(3, 1)", (3, 1), (3, 1))],
+)
+def test_blocks_are_counted_for_all_levels_or_for_each(override, blocks, each):
+    e = of_family("imagen", f"stages.base.model.num_res_blocks={override}")
+    assert e.first_stage.model.num_res_blocks == blocks
+    assert e.first_stage.model.level_blocks == each
+    assert config.from_dict(json.loads(json.dumps(config.to_dict(e)))) == e
 
 
 def test_sampling_settings_have_their_types():
@@ -104,6 +120,16 @@ def test_sampling_settings_have_their_types():
         ("adm", "low_res_size=16", "low_res_size must be 0 or a proper divi"),
         ("adm", "head_channels=24", "head_channels must be a divisor of lev"),
         ("adm", "aug_level_conditioning=true", "aug_level_conditioning must be False where low"),
+        ("imagen", "layout=plain", "layout must be one of adm, efficient, not 'plain'"),
+        ("imagen", "skip_scale=all", "skip_scale must be one of none, residual, residual_an"),
+        ("imagen", "pool_heads=5", "encoder_width must be divisible by pool_heads, 5, not 24"),
+        ("imagen", "text_norm=group", "text_mask must be attended where text_norm is group"),
+        ("imagen", "num_res_blocks=1,2,3", "num_res_blocks must be 1 or more, or a tuple of 2"),
+        ("imagen", "num_res_blocks=0", "num_res_blocks must be 1 or more, or a tuple of 2"),
+        ("imagen", "num_res_blocks=few", "num_res_blocks must be an integer, not 'few'"),
+        ("imagen", "self_attention_resolutions=16", "self_attention_resolutions must be among"),
+        ("imagen", "layout=efficient", "resblock_updown must be False where layout is effic"),
+        ("imagen", "time_width=0", "time_width must be 1 or more, not 0"),
         ("classifier", "num_classes=1", "num_classes must be 2 or more, not 1"),
         ("clip", "image.patch_size=3", "image.image_size must be divisible by"),
         ("clip", "image.heads=3", "image.width must be divisible by heads, 3"),

@@ -18,7 +18,7 @@ class Labelled:
 
 
 def test_one_of_the_captions_is_sampled():
-    conditioning = pickle.loads(pickle.dumps(caption_conditioning(tiny.tokenizer(), 6)))
+    conditioning = pickle.loads(pickle.dumps(caption_conditioning(tiny.reader())))
     rows = [conditioning((("red square", "blue square"), None), RNG) for _ in range(20)]
     assert {tuple(row["tokens"]) for row in rows} == {
         tuple(conditioning(((caption,), None), RNG)["tokens"])

@@ -10,6 +10,7 @@ from glide_jax import text
 from glide_jax.data import Example, images, pipeline
 from glide_jax.data.conditioning import caption_conditioning
 from glide_jax.errors import UserError
+from glide_jax.text.reader import TokenReader
 
 _SIZE = 4
 _LENGTH = 6
@@ -58,6 +59,7 @@ def take(tokenizer):
 def _open(source, tokenizer, **changes):
     arguments = {
         "image_size": _SIZE,
+        "crop_size": 0,
         "batch_size": 4,
         "seed": 0,
         "process_index": 0,
@@ -65,7 +67,9 @@ def _open(source, tokenizer, **changes):
         "workers": 0,
         "start_step": 0,
     }
-    return pipeline.batches(source, caption_conditioning(tokenizer, _LENGTH), **arguments | changes)
+    return pipeline.batches(
+        source, caption_conditioning(TokenReader(tokenizer, _LENGTH)), **arguments | changes
+    )
 
 
 def _assert_same(a, b):
@@ -116,6 +120,29 @@ def test_captions_are_chosen_anew_every_epoch(take, tokenizer):
     counts = [_texts(batches).count(tuple(tokenizer.encode(c))) for c in _CAPTIONS]
     assert sum(counts) == 80
     assert min(counts) > 10
+
+
+class _Gradient(_Numbered):
+    """Images whose pixels say where they are: red is the row, green the column."""
+
+    def __getitem__(self, i):
+        rows, columns = np.indices((8, 8), dtype=np.uint8)
+        pixels = np.stack([rows, columns, np.full((8, 8), i, np.uint8)], axis=-1)
+        return Example(pixels, _CAPTIONS, {})
+
+
+def test_crops_are_parts_of_an_image_each_time_others(take):
+    crops = [
+        images.to_uint8(crop)
+        for batch in take(_Gradient(2), 60, image_size=8, crop_size=6)
+        for crop in batch["image"]
+    ]
+    starts = [tuple(crop[0, 0, :2].tolist()) for crop in crops]
+    for crop, (top, left) in zip(crops, starts, strict=True):
+        assert crop.shape == (6, 6, 3)
+        assert (crop[..., 0] == top + np.arange(6)[:, None]).all()
+        assert (crop[..., 1] == left + np.arange(6)[None]).all()
+    assert set(starts) == {(top, left) for top in range(3) for left in range(3)}
 
 
 @pytest.mark.parametrize("count", [2, 4])

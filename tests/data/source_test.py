@@ -360,8 +360,9 @@ def test_an_image_without_a_caption_is_no_example_and_is_counted(open_silent, tm
     assert len(found.broken) == 2 or "skipped 2" in caplog.text
     with pipeline.batches(
         source,
-        caption_conditioning(tiny.tokenizer(), 6),
+        caption_conditioning(tiny.reader()),
         image_size=4,
+        crop_size=0,
         batch_size=4,
         seed=0,
         process_index=0,

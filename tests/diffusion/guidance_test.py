@@ -133,6 +133,14 @@ def test_dynamic_threshold_divides_by_each_images_quantile():
         np.testing.assert_allclose(image, np.clip(before, -s, s) / s, atol=2e-4)
 
 
+def test_a_cap_bounds_what_is_divided_by():
+    x_0_hat = 4 * normal(X_T.shape, 5)
+    capped = hat(dynamic_threshold(said(x_0_hat), FULL, 0.9, 1.5))
+    np.testing.assert_allclose(capped, np.clip(x_0_hat, -1.5, 1.5) / 1.5, atol=2e-4)
+    clipped = hat(dynamic_threshold(said(x_0_hat), FULL, 0.9, 1.0))
+    np.testing.assert_allclose(clipped, np.clip(x_0_hat, -1, 1), atol=2e-4)
+
+
 def test_another_quantile_or_limit_compiles_nothing():
     x_0_hat = 3 * normal(X_T.shape, 5)
 

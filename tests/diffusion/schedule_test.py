@@ -35,6 +35,18 @@ def test_squared_cosine_is_a_squared_cosine():
     np.testing.assert_allclose(alpha_bar[:999], expected, rtol=1e-9)
 
 
+def test_cosine_is_one_curve_at_any_number_of_steps():
+    coarse, fine = (np.cumprod(1 - BETAS["cosine"](n)) for n in (250, 1000))
+    np.testing.assert_allclose(coarse, fine[3::4], rtol=1e-9)
+    log_snr = np.log(fine) - np.log1p(-fine)
+    assert log_snr[-1] == pytest.approx(-20, abs=1e-6)
+    half = np.log(coarse[124]) - np.log1p(-coarse[124])
+    assert half == pytest.approx(0, abs=1e-6)
+    far = slice(50, 900)
+    squared = np.cumprod(1 - BETAS["squared_cosine"](1000))
+    np.testing.assert_allclose(fine[far], squared[far], atol=0.015)
+
+
 @pytest.mark.parametrize("respacing", ["", "27", "10,10,3,2,2", "ddim25", "1"])
 @pytest.mark.parametrize("name", BETAS)
 def test_respacing_keeps_alpha_bar_and_stays_a_diffusion(name, respacing):
@@ -137,7 +149,9 @@ def test_impossible_respacings_say_what_is_wrong(spec, says):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "num_steps"), [("linear", 20), ("squared_cosine", 0)])
+@pytest.mark.parametrize(
+    ("name", "num_steps"), [("linear", 20), ("squared_cosine", 0), ("cosine", 0)]
+)
 def test_impossible_numbers_of_steps(name, num_steps):
     with pytest.raises(UserError, match=f"{num_steps} steps"):
         BETAS[name](num_steps)

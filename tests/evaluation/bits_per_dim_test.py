@@ -108,7 +108,7 @@ def workdir(tmp_path, monkeypatch, request):
     monkeypatch.setattr(data, "open_source", lambda name, path, split: tiny.Swatches())
     experiment = MODELS[request.param]()
     stage = pipeline_toys.stage_of(experiment, "base")
-    tokenizer = stage.tokenizer.to_dict() if stage.tokenizer else {}
+    tokenizer = stage.reader.to_dict() if stage.reader else {}
     folder = tmp_path / "base" / "checkpoints"
     with Checkpoints(folder, keep=1, experiment=experiment, tokenizer=tokenizer) as checkpoints:
         checkpoints.save(0, {"ema_params": stage.params}, {})

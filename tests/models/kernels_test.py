@@ -141,6 +141,62 @@ def test_a_cpu_computes_the_same(large, is_causal, dtype, chosen, monkeypatch):
     np.testing.assert_allclose(*(x.astype("float32") for x in (found, expected)), atol=tolerance)
 
 
+@pytest.mark.parametrize("large", [1, 10**9], ids=["one head after the other", "all at once"])
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("batch_of_bias", [1, 2])
+def test_mask_bias_and_scale_are_the_same_on_each_platform(
+    large, is_causal, batch_of_bias, monkeypatch
+):
+    """And equal to the definition, but for a query without keys, which is finite."""
+    monkeypatch.setattr(cpu_attention, "LARGE", large)
+    query, keys, values = jax.random.normal(jax.random.key(0), (3, 2, 5, 3, 8))
+    bias = jax.random.normal(jax.random.key(1), (batch_of_bias, 3, 5, 5))
+    mask = jnp.array([[True, False, True, True, False], [True] * 5])
+    more = {"is_causal": is_causal, "mask": mask, "bias": bias, "scale": 0.7}
+    on_cpu = kernels.attention(query, keys, values, **more)
+    monkeypatch.setattr(kernels, "platform_of", lambda x: "tpu")
+    elsewhere = kernels.attention(query, keys, values, **more)
+    np.testing.assert_allclose(on_cpu, elsewhere, atol=1e-6)
+
+    scores = 0.7 * np.einsum("bnhd,bmhd->bhnm", query, keys) + np.asarray(bias)
+    seen = np.broadcast_to(mask[:, None, None], scores.shape)
+    scores = np.where(seen & np.tri(5, dtype=bool) if is_causal else seen, scores, -np.inf)
+    weights = np.exp(scores)
+    weights /= weights.sum(-1, keepdims=True)
+    np.testing.assert_allclose(on_cpu, np.einsum("bhnm,bmhd->bnhd", weights, values), atol=1e-5)
+
+
+def test_a_masked_key_counts_for_nothing():
+    query, keys, values = jax.random.normal(jax.random.key(0), (3, 2, 4, 2, 8))
+    mask = jnp.array([[True, True, False, True]] * 2)
+    found = kernels.attention(query, keys, values, mask=mask)
+    changed = kernels.attention(query, keys.at[:, 2].set(9), values.at[:, 2].set(1e6), mask=mask)
+    np.testing.assert_array_equal(found, changed)
+    kept = jnp.array([0, 1, 3])
+    without = kernels.attention(query, keys[:, kept], values[:, kept])
+    np.testing.assert_allclose(found, without, atol=1e-6)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+def test_where_no_key_is_left_the_result_is_finite(platform, monkeypatch):
+    monkeypatch.setattr(kernels, "platform_of", lambda x: platform)
+    query, keys, values = jax.random.normal(jax.random.key(0), (3, 1, 4, 2, 8))
+    found = kernels.attention(query, keys, values, mask=jnp.zeros((1, 4), bool))
+    np.testing.assert_allclose(
+        found, jnp.broadcast_to(values.mean(1, keepdims=True), found.shape), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "more", [{"mask": jnp.ones((1, 2), bool)}, {"bias": jnp.ones((1, 1, 2, 2))}]
+)
+def test_flash_attention_is_not_asked_for_masks_and_biases(more, chosen, monkeypatch):
+    on("gpu", monkeypatch)
+    query = jnp.ones((1, 2, 1, 64), "bfloat16")
+    assert kernels.attention(query, query, query, **more).dtype == query.dtype
+    assert chosen == ["xla"]
+
+
 def test_causal_attention_sees_no_later_key():
     query, keys, values = jax.random.normal(jax.random.key(0), (3, 1, 4, 2, 8))
     whole = kernels.attention(query, keys, values, is_causal=True)

@@ -23,6 +23,7 @@ from glide_jax.models.classifier import classifier
 from glide_jax.models.clip import clip
 from glide_jax.sampling.guides import ClipGuide, classifier_guide, clip_guide
 from glide_jax.sampling.pipeline import Pipeline
+from glide_jax.text.reader import TokenReader
 
 LENGTH = 6
 TOKENIZER = tiny.tokenizer()
@@ -43,7 +44,7 @@ def clip_toy():
         "clip", ClipImageConfig(8, 4, 16, 1, 2, 1000), ClipTextConfig(16, 1, 2), 8, 100.0, "float32"
     )
     model = clip(config, vocab_size=TOKENIZER.vocab_size, text_length=LENGTH)
-    return clip_guide(model, filled(model.shapes), Framed(), LENGTH)
+    return clip_guide(model, filled(model.shapes), TokenReader(Framed(), LENGTH))
 
 
 def shared(config):

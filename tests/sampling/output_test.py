@@ -32,6 +32,7 @@ PROVENANCE = Provenance(
     steps=(5000, 350),
     clip=None,
     classifier=None,
+    text_encoder=None,
     input_files={},
     version="0.1.0",
 )

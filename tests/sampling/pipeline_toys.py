@@ -9,6 +9,7 @@ from glide_jax import config
 from glide_jax.models.families import model_of
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.stages import make_stage
+from glide_jax.text.reader import TokenReader
 
 PROMPTS = ["red square", "green square", "blue square", "", "red square"]
 
@@ -26,11 +27,11 @@ def stages(*overrides):
 def stage_of(experiment, name, step=0):
     """A stage with weights of the experiment's config."""
     stage = experiment.stages[name]
-    tokenizer = tiny.tokenizer() if stage.model.reads_captions else None
     length = experiment.text_length
-    vocab_size = tokenizer.vocab_size if tokenizer else 0
+    reader = TokenReader(tiny.tokenizer(), length) if stage.model.reads_captions else None
+    vocab_size = reader.vocab_size if reader else 0
     model = model_of(stage, vocab_size=vocab_size, text_length=length)
-    return make_stage(name, stage, model, filled(model.shapes), tokenizer, length, step)
+    return make_stage(name, stage, model, filled(model.shapes), reader, step)
 
 
 def pipeline(*overrides):

@@ -138,15 +138,7 @@ def counted():
         return stage.model.encode(params, condition)
 
     model = dataclasses.replace(stage.model, encode=encode)
-    made = make_stage(
-        stage.name,
-        stage.config,
-        model,
-        stage.params,
-        stage.tokenizer,
-        stage.text_length,
-        stage.step,
-    )
+    made = make_stage(stage.name, stage.config, model, stage.params, stage.reader, stage.step)
     return Pipeline((made,)), lambda: int(repr(traces)[6:-1])
 
 
@@ -174,14 +166,18 @@ def test_another_prompt_seed_or_number_compiles_nothing(counted):
 def test_another_threshold_interval_or_callback_compiles_nothing(counted):
     pipe, traces = counted
     seen = []
-    asked = {"dynamic_threshold": 0.5, "guidance_interval": (0.0, 0.9)}
+    asked = {"dynamic_threshold": 0.9, "guidance_interval": (0.0, 0.9)}
     first = pipe("red square", on_progress=seen.append, **asked)
     before = traces()
     assert [step.step for step in seen] == [1, 2, 3]
     again, steps = pipe("red square", on_progress=lambda step: None, **asked), len(seen)
     assert len(seen) == steps
     np.testing.assert_array_equal(again.arrays, first.arrays)
-    for changed in ({"dynamic_threshold": 0.9}, {"guidance_interval": (0.4, 0.6)}):
+    for changed in (
+        {"dynamic_threshold": 0.5},
+        {"threshold_cap": 1.0},
+        {"guidance_interval": (0.4, 0.6)},
+    ):
         output = pipe("red square", on_progress=seen.append, **(asked | changed))
         assert (output.arrays != first.arrays).any(), changed
     assert traces() == before
@@ -202,7 +198,7 @@ def test_another_noise_on_the_low_res_image_compiles_nothing():
 
     stage = conditioned[0]
     model = dataclasses.replace(stage.model, encode=encode)
-    rest = stage.tokenizer, stage.text_length, stage.step
+    rest = stage.reader, stage.step
     counted = (make_stage(stage.name, stage.config, model, stage.params, *rest),)
     first = output(counted, 0.0).arrays
     before = int(repr(traces)[6:-1])

@@ -59,7 +59,7 @@ def started(base, tmp_path, *overrides):
 
 def test_the_weights_and_the_tokenizer_are_those_of_the_other_workdir(base, tmp_path):
     job = started(base, tmp_path, "stages.base.training.learning_rate=1e-5")
-    assert job.tokenizer.to_dict() == tiny.tokenizer().to_dict()
+    assert job.reader.to_dict() == tiny.tokenizer().to_dict()
     assert job.initial_params.keys() == job.model.shapes.keys()
     for path, weights in base[1].items():
         np.testing.assert_array_equal(job.initial_params[path], weights, err_msg=path)

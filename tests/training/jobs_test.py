@@ -40,27 +40,27 @@ def test_one_job_a_stage_each_in_its_folder(tmp_path):
         assert job.model.config == job.stage.model
     for job in jobs.in_order:
         assert job.directory / "checkpoints" == checkpoints_of(tmp_path, job.name)
-        assert job.tokenizer is jobs.text_pretraining.tokenizer
+        assert job.reader is jobs.text_pretraining.reader
 
 
 def test_a_change_of_all_jobs_keeps_their_places():
-    jobs = build_jobs(cascade(), tiny.Swatches(), tiny.tokenizer(), Path())
+    jobs = build_jobs(cascade(), tiny.Swatches(), tiny.reader(), Path())
     renamed = jobs.map(lambda job: dataclasses.replace(job, name=f"new {job.name}"))
     assert renamed.text_pretraining.name == "new text_pretraining"
     assert [job.name for job in renamed.stages] == ["new base", "new upsampler"]
-    alone = build_jobs(tiny.experiment(), tiny.Swatches(), tiny.tokenizer(), Path())
+    alone = build_jobs(tiny.experiment(), tiny.Swatches(), tiny.reader(), Path())
     assert alone.map(lambda job: job) == alone
 
 
 def test_the_tokenizer_of_checkpoints_is_used_again(tmp_path):
     earlier = train("sentencepiece", ["a purple hexagon", "an orange star"], 290).to_dict()
     fresh = make_jobs(cascade(), tmp_path).text_pretraining
-    assert fresh.tokenizer.to_dict() != earlier
+    assert fresh.reader.to_dict() != earlier
     directory = checkpoints_of(tmp_path, "upsampler")
     with Checkpoints(directory, keep=1, experiment=cascade(), tokenizer=earlier) as checkpoints:
         checkpoints.save(1, {"params": {"a": np.zeros(1)}}, {})
     for job in make_jobs(cascade(), tmp_path).in_order:
-        assert job.tokenizer.to_dict() == earlier
+        assert job.reader.to_dict() == earlier
 
 
 def test_captions_that_are_cut_are_counted(tmp_path, capsys):

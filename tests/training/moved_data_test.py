@@ -68,7 +68,7 @@ def save(source, path, workdir, **changed):
         job.directory / "checkpoints",
         keep=1,
         experiment=job.experiment,
-        tokenizer=job.tokenizer.to_dict(),
+        tokenizer=job.reader.to_dict(),
         data_set=job.data_set,
     ) as checkpoints:
         checkpoints.save(2, {"params": {"kernel": jnp.zeros(1)}}, {})

@@ -99,7 +99,7 @@ import tiny
 from glide_jax.data.pipeline import batches
 
 def main():
-    options = dict(image_size=8, batch_size=2, seed=0, process_index=0)
+    options = dict(image_size=8, crop_size=0, batch_size=2, seed=0, process_index=0)
     options |= dict(process_count=1, workers=1, start_step=0)
     with batches(tiny.Swatches(), tiny.conditioning(), **options) as data:
         next(data)

@@ -13,7 +13,6 @@ from glide_jax.diffusion.timesteps import TIMESTEPS, step_probabilities
 from glide_jax.models.families import model_of
 from glide_jax.parallel import mesh
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
-from glide_jax.text import tokenize
 from glide_jax.training.objectives.denoising import mean_blocks
 from glide_jax.training.objectives.text_to_image import text_to_image_loss
 from glide_jax.training.optimizer import learning_rate, make_optimizer
@@ -49,10 +48,6 @@ def built(stage, tokenizer):
     return model_of(stage, vocab_size=tokenizer.vocab_size, text_length=6)
 
 
-def null_of(tokenizer):
-    return tokenize(tokenizer, [""], 6)
-
-
 def run(devices, experiment, steps=3, frozen=()):
     """The state after some steps, and the losses."""
     stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
@@ -67,7 +62,7 @@ def run(devices, experiment, steps=3, frozen=()):
     key = jax.random.key(0)
     shardings = state_sharding(devices, jax.eval_shape(fresh, key))
     state = jax.jit(fresh, out_shardings=shardings)(key)
-    loss = text_to_image_loss(model, stage, null_of(tokenizer))
+    loss = text_to_image_loss(model, stage, tiny.reader())
     step = train_step(loss, optimizer, packing, timesteps, stage.training, devices, state)
     batch = jax.device_put(batch_of(stage.training.batch_size), batch_sharding(devices))
     losses = []
@@ -187,7 +182,7 @@ def test_an_image_s_noise_is_its_own():
     experiment = tiny.experiment("stages.base.model.dropout=0.0")
     stage, tokenizer = experiment.stages["base"], tiny.tokenizer()
     model = built(stage, tokenizer)
-    loss = jax.jit(text_to_image_loss(model, stage, null_of(tokenizer)))
+    loss = jax.jit(text_to_image_loss(model, stage, tiny.reader()))
     params, key = model.init(jax.random.key(0)), jax.random.key(1)
     batch = with_t(batch_of(8), stage)
     halves = [jax.tree.map(lambda x, h=h: x[h::2], batch) for h in (0, 1)]
@@ -205,7 +200,7 @@ def test_the_weighting_of_the_config_weights_the_loss():
         )
         stage = experiment.stages["base"]
         model = built(stage, tokenizer)
-        loss = jax.jit(text_to_image_loss(model, stage, null_of(tokenizer)))
+        loss = jax.jit(text_to_image_loss(model, stage, tiny.reader()))
         batch = with_t(batch_of(8), stage)
         value, aux = loss(model.init(jax.random.key(0)), batch, jax.random.key(1))
         found[name] = float(value), float(aux.means["mse"])

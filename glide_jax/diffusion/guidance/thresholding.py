@@ -18,19 +18,24 @@ def clip_x_0(denoiser: Denoiser, schedule: Schedule, limit: Array | float = 1.0)
     return on_x_0_hat(denoiser, schedule, lambda x_0_hat: jnp.clip(x_0_hat, -limit, limit))
 
 
-def dynamic_threshold(denoiser: Denoiser, schedule: Schedule, quantile: Array | float) -> Denoiser:
+def dynamic_threshold(
+    denoiser: Denoiser, schedule: Schedule, quantile: Array | float, cap: Array | float = jnp.inf
+) -> Denoiser:
     """x_0_hat cut to [-s, s] and divided by s (Saharia et al. 2022, Imagen, sec. 2.3).
+
+    A cap, DeepFloyd IF's addition, keeps an image with few large values from turning grey.
 
     Args:
         denoiser: any.
         schedule: the one it was trained on, every step.
         quantile: f32[] in [0, 1]; s is this quantile of an image's |x_0_hat|, but at least 1.
+        cap: f32[] ≥ 1; s is at most this. 1: `clip_x_0`.
     """
 
     def threshold(x_0_hat: Array) -> Array:
         axes = tuple(range(1, x_0_hat.ndim))
         s = jnp.quantile(jnp.abs(x_0_hat), quantile, axis=axes, keepdims=True)
-        s = jnp.maximum(s, 1.0)
+        s = jnp.clip(s, 1.0, cap)
         return jnp.clip(x_0_hat, -s, s) / s
 
     return on_x_0_hat(denoiser, schedule, threshold)

@@ -14,9 +14,10 @@ from glide_jax.config import (
     ClipImageConfig,
     ClipTextConfig,
     GlideConfig,
+    ImagenConfig,
 )
 from glide_jax.errors import UserError
-from glide_jax.interop.families import adm, classifier, clip_image, clip_text, glide
+from glide_jax.interop.families import adm, classifier, clip_image, clip_text, glide, imagen
 from glide_jax.interop.tables import Rule
 
 
@@ -46,6 +47,7 @@ class Family(Protocol):
 FAMILIES: dict[type, Family] = {
     GlideConfig: glide,
     AdmConfig: adm,
+    ImagenConfig: imagen,
     ClassifierConfig: classifier,
     ClipImageConfig: clip_image,
     ClipTextConfig: clip_text,

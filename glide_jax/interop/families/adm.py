@@ -20,7 +20,8 @@ TABLE = (*tables.UNET, ("label_embedding", "label_emb", "embedding"))
 SIZES = (*tables.UNET_SIZES, ("classes", "label_emb.weight", 0))
 
 _RULES = tables.rules(TABLE)
-_NOT_ADM = ("transformer.", "transformer_proj.")  # GLIDE, whose U-Net has the same names
+_NOT_ADM = ("transformer.", "transformer_proj.", "encoder_pooling.")
+"""GLIDE and Imagen, whose U-Nets have the same names."""
 _HEADS_UNUSED = 4  # the reference's default of an option that num_head_channels overrides
 _BY_ROLE = "by_role"
 _BY_HEAD = "by_head"
@@ -40,7 +41,7 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> M
         KeyError: an option is missing.
     """
     embedding = state_dict.get("label_emb.weight")
-    classes = reference.NUM_CLASSES if embedding is None else len(embedding)
+    classes = reference.NUM_CLASSES if embedding is None else np.shape(embedding)[0]
     config = _config(options, classes if options["class_cond"] else 0)
     return adm(config, learn_variance=options["learn_sigma"])
 

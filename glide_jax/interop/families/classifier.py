@@ -63,7 +63,7 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> C
             dropout=0.0,
             scale_shift_norm=options["classifier_use_scale_shift_norm"],
             resblock_updown=options["classifier_resblock_updown"],
-            num_classes=reference.NUM_CLASSES if last is None else len(last),
+            num_classes=reference.NUM_CLASSES if last is None else np.shape(last)[0],
             dtype="float32",
             remat="none",
         )

@@ -70,7 +70,7 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> M
     embedding = state_dict.get("token_embedding.weight")
     return glide(
         _config(options),
-        vocab_size=VOCAB_SIZE if embedding is None else len(embedding),
+        vocab_size=VOCAB_SIZE if embedding is None else np.shape(embedding)[0],
         text_length=options["text_ctx"],
         learn_variance=True,
     )

@@ -14,24 +14,44 @@ from glide_jax.types import Array
 LARGE = 2**19
 """Scores of one head and image from which on the heads are computed one after another."""
 
+_UNSEEN = -0.7 * float(jnp.finfo(jnp.float32).max)
+"""The score of a masked key. Not -inf: a query without keys would have no softmax."""
 
-def attend(query: Array, keys: Array, values: Array, *, is_causal: bool) -> Array:
-    """softmax(q kᵀ / √d) v; arguments and result as for `kernels.attention`."""
+
+def attend(
+    query: Array,
+    keys: Array,
+    values: Array,
+    *,
+    is_causal: bool,
+    mask: Array | None,
+    bias: Array | None,
+    scale: float | None,
+) -> Array:
+    """softmax(scale q kᵀ + bias) v; arguments and result as for `kernels.attention`."""
     # Over heads and not over images: those may be split over devices.
-    q, k, v = (jnp.moveaxis(x, 2, 0) for x in (query, keys, values))
-    if query.shape[1] * keys.shape[1] < LARGE:
-        heads = _attend(q, k, v, is_causal)
+    heads = [jnp.moveaxis(x, 2, 0) for x in (query, keys, values)]
+    if bias is not None:
+        heads.append(jnp.moveaxis(bias, 1, 0))
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    n, m = query.shape[1], keys.shape[1]
+    seen = jnp.tri(n, m, dtype=bool)[None] if is_causal else None
+    if mask is not None:
+        seen = mask[:, None] if seen is None else seen & mask[:, None]
+
+    def attend_heads(heads: list[Array], seen: Array | None) -> Array:
+        q, k, v, *bias = heads
+        scores = jnp.einsum("...nd,...md->...nm", q, k, preferred_element_type=jnp.float32)
+        scores *= scale
+        for term in bias:
+            scores += term
+        if seen is not None:
+            scores = jnp.where(seen, scores, _UNSEEN)
+        weights = jax.nn.softmax(scores).astype(v.dtype)
+        return weights @ v
+
+    if n * m < LARGE:
+        result = attend_heads(heads, None if seen is None else seen[None])
     else:
-        heads = jax.lax.map(lambda head: _attend(head[0], head[1], head[2], is_causal), (q, k, v))
-    return jnp.moveaxis(heads, 0, 2)
-
-
-def _attend(query: Array, keys: Array, values: Array, is_causal: bool) -> Array:
-    """[… n d], [… m d], [… m d] → [… n d]."""
-    scores = jnp.einsum("...nd,...md->...nm", query, keys, preferred_element_type=jnp.float32)
-    scores *= 1 / math.sqrt(query.shape[-1])
-    if is_causal:
-        seen = jnp.tri(*scores.shape[-2:], dtype=bool)
-        scores = jnp.where(seen, scores, -jnp.inf)
-    weights = jax.nn.softmax(scores).astype(values.dtype)
-    return weights @ values
+        result = jax.lax.map(lambda head: attend_heads(head, seen), heads)
+    return jnp.moveaxis(result, 0, 2)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import einops
 
 from glide_jax.config import DenoiserStageConfig, StageConfig
+from glide_jax.diffusion.augmentation import augmented
 from glide_jax.diffusion.gaussian import q_sample
 from glide_jax.diffusion.losses import WEIGHTINGS, loss_terms
 from glide_jax.diffusion.schedule import BETAS, make_schedule
@@ -24,10 +25,10 @@ def denoising_loss(model: Model, stage: DenoiserStageConfig, condition_of: Condi
 
     L_simple, and with `diffusion.vlb_weight` > 0 L_hybrid (Nichol & Dhariwal 2021, eq. 16); see
     `diffusion.losses`. An upsampler's low-res image is the mean over blocks of pixels, as ADM's is
-    (Dhariwal & Nichol 2021). Gaussian noise of a random standard deviation, the `aug_level`, is
-    added to it, so that the upsampler copes with a base model's errors (conditioning augmentation,
-    Ho et al. 2021, sec. 4); a model with `aug_level_conditioning` also receives the level (Saharia
-    et al. 2022, sec. 2.4).
+    (Dhariwal & Nichol 2021). Gaussian noise of a random level, the `aug_level`, is added to it,
+    see `diffusion.augmentation`, so that the upsampler copes with a base model's errors
+    (conditioning augmentation, Ho et al. 2021, sec. 4); a model with `aug_level_conditioning` also
+    receives the level (Saharia et al. 2022, sec. 2.4).
 
     Args:
         model: the model to train.
@@ -80,9 +81,14 @@ def noising(stage: StageConfig) -> Callable[[Batch, ExampleRng], Array]:
 def _with_low_res(
     condition: Condition, image: Array, rng: ExampleRng, model: Model, max_aug_level: float
 ) -> Condition:
-    low_res = mean_blocks(image, model.config.low_res_size)
-    level = max_aug_level * rng.uniform("aug_level")
-    low_res += level[:, None, None, None] * rng.normal("augmentation_noise", low_res.shape[1:])
+    # Of a crop as many blocks as it has.
+    blocks = image.shape[1] * model.config.low_res_size // model.config.image_size
+    low_res, level = augmented(
+        mean_blocks(image, blocks),
+        max_aug_level * rng.uniform("aug_level"),
+        lambda shape: rng.normal("augmentation_noise", shape),
+        model.enlarge,
+    )
     return dataclasses.replace(condition, low_res=low_res, aug_level=level)
 
 

@@ -3,19 +3,20 @@
 import dataclasses
 
 import jax.numpy as jnp
+import numpy as np
 
 from glide_jax.config import DenoiserStageConfig, GlideConfig
 from glide_jax.models.model import Model
-from glide_jax.text import TokenBatch
+from glide_jax.text.reader import CaptionReader
 from glide_jax.training.batch import Batch
 from glide_jax.training.example_rng import ExampleRng
 from glide_jax.training.objectives.denoising import denoising_loss
 from glide_jax.training.objectives.inpainting_masks import kept_outside_box
 from glide_jax.training.objectives.loss import Loss
-from glide_jax.types import Condition
+from glide_jax.types import Array, Condition
 
 
-def text_to_image_loss(model: Model, stage: DenoiserStageConfig, null: TokenBatch) -> Loss:
+def text_to_image_loss(model: Model, stage: DenoiserStageConfig, reader: CaptionReader) -> Loss:
     """The loss of a text-conditional model (Nichol et al. 2021).
 
     With probability `training.caption_dropout` a caption is replaced by the null caption, for
@@ -26,14 +27,13 @@ def text_to_image_loss(model: Model, stage: DenoiserStageConfig, null: TokenBatc
     Args:
         model: the model to train.
         stage: its noising process, and how its conditions are augmented.
-        null: the null caption, i32[1 l] and bool[1 l]: `tokenize(tokenizer, [""], l)`.
+        reader: of the captions; it makes the null caption.
     """
+    null = reader.read([""]).arrays
 
     def condition_of(batch: Batch, rng: ExampleRng) -> Condition:
-        drop = (rng.uniform("caption") < stage.training.caption_dropout)[:, None]
-        tokens = jnp.where(drop, null.tokens, batch["tokens"])
-        mask = jnp.where(drop, null.mask, batch["mask"])
-        condition = Condition(tokens=tokens, mask=mask)
+        drop = rng.uniform("caption") < stage.training.caption_dropout
+        condition = Condition(**{name: _where(drop, x, batch[name]) for name, x in null.items()})
         if isinstance(stage.model, GlideConfig) and stage.model.inpaint:
             box = [rng.uniform(f"box_{name}") for name in ("height", "width", "top", "left")]
             kept = kept_outside_box(*box, size=stage.model.image_size)
@@ -42,3 +42,8 @@ def text_to_image_loss(model: Model, stage: DenoiserStageConfig, null: TokenBatc
         return condition
 
     return denoising_loss(model, stage, condition_of)
+
+
+def _where(drop: Array, null: np.ndarray, given: Array) -> Array:
+    """`null`, [1 …], in the rows of `given`, [b …], that drop: bool[b] is True for."""
+    return jnp.where(drop.reshape(-1, *[1] * (given.ndim - 1)), null, given)

@@ -20,7 +20,6 @@ from glide_jax.training.optimizer import make_optimizer
 from glide_jax.training.packing import Packing
 from glide_jax.training.state import fresh_state, state_sharding
 from glide_jax.training.step import train_step
-from glide_jax.training.tokenization import Tokenization
 
 BATCH = 16
 
@@ -30,7 +29,7 @@ def built(name, *overrides):
     experiment = shrunk(tiny.CONFIGS / f"{name}.py", *overrides)
     tokenizer, stage = tiny.tokenizer(), experiment.first_stage
     model = model_of(stage, vocab_size=tokenizer.vocab_size, text_length=6)
-    loss = OBJECTIVES[stage.model.family].loss(model, stage, Tokenization(tokenizer, 6))
+    loss = OBJECTIVES[stage.model.family].loss(model, stage, tiny.reader())
     return stage, model, loss
 
 

@@ -1,0 +1,19 @@
+"""Configs that earlier versions wrote, as this one has them."""
+
+from typing import Any
+
+
+def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's config with the keys that its version did not have.
+
+    Args:
+        values: nested sections, of version 0.2 or later; changed in place.
+
+    Returns:
+        The same, for `config.from_dict`.
+    """
+    for stage in values["stages"].values():
+        # New in 0.3: before it, every stage was trained on whole images.
+        if "max_aug_level" in stage["training"]:
+            stage["training"].setdefault("crop_size", 0)
+    return values

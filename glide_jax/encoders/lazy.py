@@ -1,0 +1,262 @@
+"""Frozen text encoders where they are used: loaded when a caption needs them, and not before.
+
+config.text ─┬─ text.embeddings, or the run's own ─→ EmbeddingStore ─┬─→ EmbeddingReader
+             └─ text.weights ─→ LazyEncoder, for other captions ─────┘
+"""
+
+import dataclasses
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from glide_jax.config import FrozenTextConfig
+from glide_jax.errors import UserError
+from glide_jax.text.embeddings import EmbeddingStore, is_store
+from glide_jax.text.encoder import TextEmbedding, TextEncoder
+
+_REMEMBERED = 256
+"""So many captions that were encoded last are kept."""
+
+EMBEDDINGS = "text_embeddings"
+"""The folder of a workdir with the embeddings that its run made."""
+
+
+class LazyEncoder:
+    """A frozen encoder that is loaded when it is first needed; a TextEncoder.
+
+    `shared_encoder` gives the one that is in use already.
+
+    Args:
+        config: which one, where its weights are, and in which dtype it computes.
+    """
+
+    def __init__(self, config: FrozenTextConfig):
+        self._config = config
+        self._loaded: Any = None
+        # Every stage of a cascade asks for the same captions.
+        self._remembered: dict[tuple[str, int], tuple[np.ndarray, ...]] = {}
+
+    @property
+    def name(self) -> str:
+        """The config's."""
+        return self._config.encoder
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its weights, which are loaded."""
+        return self._encoder.fingerprint
+
+    @property
+    def width(self) -> int:
+        """Channels of an embedding; its weights are loaded."""
+        return self._encoder.width
+
+    def encode(self, captions: Sequence[str], length: int) -> TextEmbedding:
+        """See `TextEncoder.encode`; its weights are loaded, unless it encoded them just before."""
+        if len(captions) > _REMEMBERED:
+            return self._encode(captions, length)
+        new = [c for c in dict.fromkeys(captions) if (c, length) not in self._remembered]
+        if new:
+            for caption, *row in zip(new, *self._encode(new, length), strict=True):
+                self._remembered[caption, length] = tuple(np.array(part) for part in row)
+        rows = [self._remembered[caption, length] for caption in captions]
+        while len(self._remembered) > _REMEMBERED:
+            self._remembered.pop(next(iter(self._remembered)))
+        return TextEmbedding(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+    def _encode(self, captions: Sequence[str], length: int) -> TextEmbedding:
+        if self._config.cleaning == "deepfloyd_if":
+            from glide_jax.text.if_captions import clean_caption
+
+            captions = [clean_caption(caption) for caption in captions]
+        return self._encoder.encode(captions, length)
+
+    def release(self) -> None:
+        """Free the memory that its weights take; they are loaded again when they are needed."""
+        if self._loaded is not None:
+            self._loaded.release()
+        self._loaded = None
+
+    @property
+    def _encoder(self) -> TextEncoder:
+        if self._loaded is None:
+            from glide_jax.encoders import load_encoder
+
+            weights = self._config.weights
+            path = Path(weights).expanduser() if weights else None
+            self._loaded = load_encoder(self._config.encoder, path, dtype=self._config.dtype)
+        return self._loaded
+
+
+_in_use: weakref.WeakValueDictionary[FrozenTextConfig, LazyEncoder] = weakref.WeakValueDictionary()
+
+
+def shared_encoder(config: FrozenTextConfig) -> LazyEncoder:
+    """The encoder of a config, the same as long as anybody uses it: weights are loaded once."""
+    return _in_use.setdefault(config, LazyEncoder(config))
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredFirst:
+    """Stored embeddings, and the encoder itself for captions that are not among them.
+
+    Attributes:
+        store: what is encoded already.
+        encoder: of the same weights, for the others.
+    """
+
+    store: EmbeddingStore
+    encoder: LazyEncoder
+
+    @property
+    def name(self) -> str:
+        """The encoder's."""
+        return self.store.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The encoder's."""
+        return self.store.fingerprint
+
+    @property
+    def width(self) -> int:
+        """Channels of an embedding."""
+        return self.store.width
+
+    def encode(self, captions: Sequence[str], length: int) -> TextEmbedding:
+        """See `TextEncoder.encode`."""
+        new = list(dict.fromkeys(self.store.missing(captions)))
+        if not new:
+            return self.store.encode(captions, length)
+        if self.encoder.fingerprint != self.store.fingerprint:
+            raise UserError(
+                f"the weights of {self.name} are not those that {self.store.folder} was encoded "
+                "with: give the same, as text.weights"
+            )
+        known = [caption for caption in captions if caption in self.store]
+        parts = [self.encoder.encode(new, length)]
+        if known:
+            parts.append(self.store.encode(known, length))
+        places = {caption: i for i, caption in enumerate([*new, *known])}
+        rows = [places[caption] for caption in captions]
+        embeddings, masks, cuts = zip(*parts, strict=True)
+        rounded = [embedding.astype(ml_dtypes.bfloat16) for embedding in embeddings]
+        return TextEmbedding(*(np.concatenate(x)[rows] for x in (rounded, masks, cuts)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """An encoder that a model was trained on; another one is refused before it encodes.
+
+    Attributes:
+        encoder: what is there.
+        saved: what the model's checkpoint says of its captions.
+        model_width: channels of an embedding that the model reads.
+        checkpoint: for the error.
+    """
+
+    encoder: TextEncoder
+    saved: Mapping[str, Any]
+    model_width: int
+    checkpoint: Path
+
+    @property
+    def name(self) -> str:
+        """The encoder's."""
+        return self.encoder.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The encoder's."""
+        return self.encoder.fingerprint
+
+    @property
+    def width(self) -> int:
+        """Channels of an embedding."""
+        return self.encoder.width
+
+    def encode(self, captions: Sequence[str], length: int) -> TextEmbedding:
+        """See `TextEncoder.encode`. Raises UserError for another encoder than the model's."""
+        check_fingerprint(
+            {"width": self.model_width} | dict(self.saved), self.encoder, self.checkpoint
+        )
+        return self.encoder.encode(captions, length)
+
+
+def open_store(config: FrozenTextConfig, folder: Path) -> EmbeddingStore:
+    """The embeddings in a folder. Raises UserError unless they are what a config asks for."""
+    store = EmbeddingStore(folder.expanduser())
+    for key, theirs, ours in (
+        ("encoder", store.index.encoder, config.encoder),
+        ("length", store.index.length, config.length),
+        ("padding", store.index.padding, config.padding),
+        ("cleaning", store.index.cleaning, config.cleaning),
+    ):
+        if theirs != ours:
+            raise UserError(
+                f"{folder} holds embeddings with text.{key}={theirs}, and the config says {ours}: "
+                "encode again with that, or change it"
+            )
+    return store
+
+
+def check_complete(store: EmbeddingStore, captions: Iterable[str]) -> None:
+    """Raises UserError unless a store holds every caption, and the null caption."""
+    missing = store.missing(list(dict.fromkeys(["", *captions])))
+    if missing:
+        raise UserError(
+            f"{len(missing):,} captions of the data set are not in {store.folder}, such as "
+            f"{missing[0]!r}: add them with `glide-jax encode`"
+        )
+
+
+def check_fingerprint(saved: Mapping[str, Any] | None, encoder: TextEncoder, where: Path) -> None:
+    """Raises UserError where a model was trained on another encoder's embeddings.
+
+    Args:
+        saved: what its checkpoint says; None: there is no checkpoint. One that was imported says
+            no fingerprint.
+        encoder: what is about to be read.
+        where: the checkpoint's workdir.
+    """
+    saved = saved or {}
+    for key, ours in (
+        ("encoder", encoder.name),
+        ("width", encoder.width),
+        ("fingerprint", encoder.fingerprint),
+    ):
+        if saved.get(key, ours) != ours:
+            raise UserError(
+                f"{where} was trained on embeddings of another text encoder ({key} "
+                f"{saved[key]}, not {ours}): give the one it was trained on"
+            )
+
+
+def sampling_encoder(
+    config: FrozenTextConfig, workdir: Path, given: Path | None
+) -> LazyEncoder | StoredFirst | EmbeddingStore:
+    """What encodes the prompts of a model.
+
+    Args:
+        config: of the checkpoint.
+        workdir: of the model.
+        given: a folder of embeddings, or of the encoder's weights; None: as the config says.
+
+    Raises:
+        UserError: there is no such folder, or it holds other embeddings.
+    """
+    if given is not None:
+        if not given.is_dir():
+            raise UserError(f"there is no folder {given}: give embeddings or an encoder's weights")
+        if is_store(given):
+            return open_store(config, given)
+        return shared_encoder(dataclasses.replace(config, weights=str(given), embeddings=""))
+    encoder = shared_encoder(dataclasses.replace(config, embeddings=""))
+    for folder in (Path(config.embeddings or workdir / EMBEDDINGS), workdir / EMBEDDINGS):
+        if is_store(folder):
+            return StoredFirst(open_store(config, folder), encoder)
+    return encoder

@@ -1,0 +1,190 @@
+"""Weights from files onto devices, one array at a time, and a fingerprint of all of them.
+
+    lazy array ─ pieces ─┬─ cast ─→ host array ─ transposed ─ placed by its sharding ─→ params
+                         └─ every n-th element ─→ SHA-256
+
+The host holds one array of the model at a time.
+"""
+
+import dataclasses
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, Sharding, SingleDeviceSharding
+from tqdm import tqdm
+
+from glide_jax.errors import UserError, a_few
+from glide_jax.interop import tables
+from glide_jax.interop.weights import LazyArray
+from glide_jax.parallel.mesh import weight_sharding
+from glide_jax.types import Array, Params
+
+SAMPLED = 2**14
+"""Elements of an array that the fingerprint reads: all of small ones, every n-th of large ones."""
+
+_GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a model's weights are called in other people's files.
+
+    Attributes:
+        table: rows as in `interop.tables`.
+        ignored: pattern of the keys that an encoder doesn't need.
+        same: key → a second name under which some files have it.
+        prefix: pattern of what some files put before every key.
+    """
+
+    table: Sequence[tuple[str, str, str]]
+    ignored: str
+    same: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    prefix: str = ""
+
+    def places(
+        self, shapes: Mapping[str, jax.ShapeDtypeStruct]
+    ) -> dict[str, tuple[str, tables.Rule]]:
+        """Their key → (our path, the rule that turns the array)."""
+        rules, places = tables.rules(self.table), {}
+        for path in shapes:
+            (key,), rule = tables.match(path, rules)
+            places[key] = (path, rule)
+        return places
+
+    def reference_shapes(
+        self, shapes: Mapping[str, jax.ShapeDtypeStruct]
+    ) -> dict[str, tuple[int, ...]]:
+        """Their key → the shape of its array, for all weights."""
+        return {
+            key: rule.shape(shapes[path].shape) for key, (path, rule) in self.places(shapes).items()
+        }
+
+    def renamed(
+        self, arrays: Mapping[str, LazyArray], wanted: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, LazyArray]:
+        """The arrays that are wanted, by their first name.
+
+        Raises:
+            UserError: some are missing, of another shape, or unknown.
+        """
+        arrays = {re.sub(f"^(?:{self.prefix})", "", key): a for key, a in arrays.items()}
+        names = {key: key if key in arrays else self.same.get(key, key) for key in wanted}
+        found = {key: arrays[name] for key, name in names.items() if name in arrays}
+        unknown = [
+            key for key in arrays if key not in wanted and not re.fullmatch(self.ignored, key)
+        ]
+        wrong = [
+            f"{key} is {array.shape}, not {wanted[key]}"
+            for key, array in found.items()
+            if array.shape != wanted[key]
+        ]
+        wrong += [f"no {key}" for key in wanted if key not in found]
+        wrong += [f"unknown {key}" for key in unknown]
+        if wrong:
+            raise UserError(f"the weights are another model's: {a_few(wrong, '; ')}")
+        return found
+
+
+def place(
+    arrays: Mapping[str, LazyArray],
+    layout: Layout,
+    shapes: Mapping[str, jax.ShapeDtypeStruct],
+    mesh: Mesh | None,
+    title: str,
+) -> tuple[Params, str]:
+    """Read the weights, cast and placed.
+
+    Args:
+        arrays: by their keys; more than needed.
+        layout: what they are called.
+        shapes: every weight's shape and dtype, by our path.
+        mesh: to split them over by `parallel.mesh`; None: this process's first device.
+        title: of the progress bar.
+
+    Returns:
+        (params, their fingerprint: SHA-256 of names, shapes, dtypes in the file and sampled
+        elements; the same for one file and for shards).
+
+    Raises:
+        UserError: keys or shapes are another model's, or there is too little memory.
+    """
+    places = layout.places(shapes)
+    found = layout.renamed(arrays, layout.reference_shapes(shapes))
+    here = SingleDeviceSharding(jax.local_devices()[0])
+    targets: dict[str, Sharding] = dict.fromkeys(shapes, here)
+    if mesh is not None:
+        targets.update(weight_sharding(mesh, shapes))
+    _require_memory(shapes, targets)
+    params, digests = {}, {}
+    total = sum(array.size * array.dtype.itemsize for array in found.values())
+    quiet = jax.process_index() > 0
+    with tqdm(
+        total=total, desc=title, unit="B", unit_scale=True, leave=False, disable=quiet
+    ) as bar:
+        for key, array in found.items():
+            path, rule = places[key]
+            host, digests[key] = _read(array, shapes[path].dtype)
+            placed = on_devices(rule.from_torch(host), targets[path])
+            # Or the next array would be read while this one is still being copied.
+            params[path] = jax.block_until_ready(placed)
+            bar.update(array.size * array.dtype.itemsize)
+    together = "\n".join(f"{key} {digests[key]}" for key in sorted(digests))
+    return params, hashlib.sha256(together.encode()).hexdigest()
+
+
+def on_devices(array: np.ndarray, sharding: Sharding) -> Array:
+    """An array that every process has, split as `sharding` says.
+
+    `jax.device_put` would first compare it among all processes.
+    """
+    return jax.make_array_from_callback(array.shape, sharding, array.__getitem__)
+
+
+def _read(array: LazyArray, dtype: np.dtype) -> tuple[np.ndarray, str]:
+    """The array, cast; and what the fingerprint has of it."""
+    digest = hashlib.sha256(f"{array.shape} {array.dtype}".encode())
+    step = math.ceil(max(1, array.size) / SAMPLED)
+    host, start = np.empty(array.size, dtype), 0
+    for piece in array.pieces():
+        host[start : start + piece.size] = piece
+        digest.update(np.ascontiguousarray(piece[-start % step :: step]).tobytes())
+        start += piece.size
+    return host.reshape(array.shape), digest.hexdigest()
+
+
+def _require_memory(
+    shapes: Mapping[str, jax.ShapeDtypeStruct], targets: Mapping[str, Sharding]
+) -> None:
+    """Raise UserError where the weights alone don't fit the memory that is free."""
+    device = min(next(iter(targets.values())).addressable_devices, key=lambda d: d.id)
+    needed = sum(
+        math.prod(targets[path].shard_shape(s.shape)) * s.dtype.itemsize
+        for path, s in shapes.items()
+    )
+    if device.platform == "cpu":  # all of its devices share one memory
+        needed *= len(next(iter(targets.values())).addressable_devices)
+        free = _free_host_bytes()
+    else:
+        figures = device.memory_stats() or {}
+        free = figures.get("bytes_limit", math.inf) - figures.get("bytes_in_use", 0)
+    if needed > free:
+        raise UserError(
+            f"the encoder's weights take {needed / _GIB:.1f} GiB of {device.platform}:{device.id}, "
+            f"of which {free / _GIB:.1f} GiB are free; use bfloat16, more memory, or a mesh of "
+            "several devices"
+        )
+
+
+def _free_host_bytes() -> float:
+    """What the system could give to a process; infinity where it doesn't say."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except OSError:  # not Linux
+        return math.inf
+    found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * found[0] if found else math.inf
