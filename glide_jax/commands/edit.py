@@ -30,13 +30,7 @@ def _run(arguments: argparse.Namespace) -> None:
     sampling_options.check_guides(arguments)
     keywords = sampling_options.keywords_of(arguments) | {"strength": arguments.strength}
     prompts = sampling_options.required_prompts_of(arguments)
-    pipeline = sampling_options.load(
-        arguments.checkpoint,
-        arguments.overrides,
-        clip=arguments.clip,
-        text_encoder=arguments.text_encoder,
-    )
-    sampling_options.warn_of_truncated(pipeline, prompts)
+    pipeline = sampling_options.load_for(arguments, prompts)
     with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         output = pipeline.image_to_image(
             arguments.image, prompts, on_progress=on_progress, **keywords

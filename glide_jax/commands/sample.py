@@ -89,14 +89,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if not prompts and labels is None:
         prompts, labels = _prompts_of_config(arguments)
         sheet = sheet or arguments.out.with_name(arguments.out.name + ".png")
-    pipeline = sampling_options.load(
-        arguments.checkpoint,
-        arguments.overrides,
-        clip=arguments.clip,
-        classifier=arguments.classifier,
-        text_encoder=arguments.text_encoder,
-    )
-    sampling_options.warn_of_truncated(pipeline, prompts)
+    pipeline = sampling_options.load_for(arguments, prompts)
     with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         keywords |= {"on_progress": on_progress}
         if labels is not None:
@@ -155,7 +148,7 @@ def _reproduce(arguments: argparse.Namespace) -> None:
         made.overrides,
         **{
             name: getattr(arguments, name) or (Path(path) if path else None)
-            for name in ("clip", "classifier", "text_encoder")
+            for name in sampling_options.MODELS
             for path in [getattr(made, name)]
         },
     )

@@ -30,6 +30,9 @@ _NO_FLAG = ("inpaint_sampler",)
 _INPAINTING = ("resamples",)
 """Settings that mean something in inpainting alone."""
 
+MODELS = ("clip", "classifier", "text_encoder")
+"""Arguments of `Pipeline.load` that are flags of the same name, where a command has them."""
+
 _GUIDE_SCALES = {"clip_scale": "clip", "classifier_scale": "classifier"}
 """Settings beside SamplingConfig's → the flag of the model that they need."""
 
@@ -189,6 +192,14 @@ def in_flags() -> Iterator[None]:
     except UserError as error:
         text = keyword.sub(lambda found: _flag(found.group()), str(error))
         raise UserError(text) from error
+
+
+def load_for(arguments: argparse.Namespace, prompts: Sequence[str]) -> "Pipeline":
+    """The pipeline of a command's arguments; prompts that it cuts are printed. Raises as `load`."""
+    models = {name: getattr(arguments, name, None) for name in MODELS}
+    pipeline = load(arguments.checkpoint, arguments.overrides, **models)
+    warn_of_truncated(pipeline, prompts)
+    return pipeline
 
 
 def load(

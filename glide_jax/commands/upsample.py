@@ -20,10 +20,7 @@ def add(parser: Parser) -> Run:
 def _run(arguments: argparse.Namespace) -> None:
     keywords = sampling_options.keywords_of(arguments)
     prompts = sampling_options.prompts_of(arguments) or [""]
-    pipeline = sampling_options.load(
-        arguments.checkpoint, arguments.overrides, text_encoder=arguments.text_encoder
-    )
-    sampling_options.warn_of_truncated(pipeline, prompts)
+    pipeline = sampling_options.load_for(arguments, prompts)
     with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         output = pipeline.upsample(arguments.image, prompts, on_progress=on_progress, **keywords)
     sampling_options.save(output, arguments.out)

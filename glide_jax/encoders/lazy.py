@@ -97,6 +97,8 @@ _in_use: weakref.WeakValueDictionary[FrozenTextConfig, LazyEncoder] = weakref.We
 
 def shared_encoder(config: FrozenTextConfig) -> LazyEncoder:
     """The encoder of a config, the same as long as anybody uses it: weights are loaded once."""
+    # Where stored embeddings lie is no part of which encoder it is.
+    config = dataclasses.replace(config, embeddings="")
     return _in_use.setdefault(config, LazyEncoder(config))
 
 
@@ -254,8 +256,8 @@ def sampling_encoder(
             raise UserError(f"there is no folder {given}: give embeddings or an encoder's weights")
         if is_store(given):
             return open_store(config, given)
-        return shared_encoder(dataclasses.replace(config, weights=str(given), embeddings=""))
-    encoder = shared_encoder(dataclasses.replace(config, embeddings=""))
+        return shared_encoder(dataclasses.replace(config, weights=str(given)))
+    encoder = shared_encoder(config)
     for folder in (Path(config.embeddings or workdir / EMBEDDINGS), workdir / EMBEDDINGS):
         if is_store(folder):
             return StoredFirst(open_store(config, folder), encoder)

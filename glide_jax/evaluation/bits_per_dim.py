@@ -15,10 +15,11 @@ import numpy as np
 from glide_jax import data
 from glide_jax.data.images import BrokenImage, square, to_float
 from glide_jax.data.source import Example, Source
+from glide_jax.diffusion.augmentation import augmented
 from glide_jax.diffusion.gaussian import denoiser_from
 from glide_jax.diffusion.guidance import clip_x_0
 from glide_jax.diffusion.losses import bound_term, prior_bits
-from glide_jax.diffusion.sample import image_keys, step_noise
+from glide_jax.diffusion.sample import augmentation_noise, image_keys, step_noise
 from glide_jax.diffusion.schedule import BETAS, Schedule, make_schedule
 from glide_jax.errors import UserError
 from glide_jax.evaluation.figure import Evaluation
@@ -149,10 +150,10 @@ def bits_of(
     for number, batch in enumerate(cut, 1):
         slots = list(batch.slots)
         x_0 = _split(jnp.asarray(to_float(images.pixels[slots])), stage)
-        encoded = encode(stage.params, _condition(stage, images, slots, x_0))
+        keys = image_keys(stage_key(seed, 0), slots)
+        encoded = encode(stage.params, _condition(stage, images, slots, x_0, keys))
         t = jnp.zeros(len(slots), jnp.int32)
         weights = stage.params | prepare(stage.params, x_0, t, encoded)
-        keys = image_keys(stage_key(seed, 0), slots)
         sums = {name: np.zeros(len(slots)) for name in ("vlb", "x_0_mse", "eps_mse")}
         for first in range(0, schedule.num_steps, _CHUNK):
             terms = chunk(weights, encoded, x_0, keys, jnp.int32(first))
@@ -202,11 +203,17 @@ def _compiled(stage: Stage, schedule: Schedule) -> Chunk:
     return chunk
 
 
-def _condition(stage: Stage, images: Images, slots: Sequence[int], x_0: Array) -> Condition:
+def _condition(
+    stage: Stage, images: Images, slots: Sequence[int], x_0: Array, keys: Array
+) -> Condition:
     condition = condition_of(stage, [images.subjects[slot] for slot in slots], None)
     if stage.low_res_size:
-        low_res = mean_blocks(x_0, stage.low_res_size)
-        level = jnp.zeros(len(slots))
+        low_res, level = augmented(
+            mean_blocks(x_0, stage.low_res_size),
+            jnp.zeros(len(slots)),
+            functools.partial(augmentation_noise, keys),
+            stage.model.enlarge,
+        )
         condition = dataclasses.replace(condition, low_res=low_res, aug_level=level)
     return jax.tree.map(functools.partial(_split, stage=stage), condition)
 

@@ -93,10 +93,6 @@ def _tokenizer(
         return text.from_dict(saved)
     captions = list(data.captions(source))
     tokenizer = text.train(settings.tokenizer, captions, settings.vocab_size)
-    _report_cut(int(tokenize(tokenizer, captions, settings.length).cut.sum()), settings.length)
+    if cut := int(tokenize(tokenizer, captions, settings.length).cut.sum()):
+        print(f"{cut:,} captions are cut to text.length={settings.length} tokens")
     return tokenizer
-
-
-def _report_cut(cut: int, length: int) -> None:
-    if cut:
-        print(f"{cut:,} captions are cut to text.length={length} tokens")
