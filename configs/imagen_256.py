@@ -37,6 +37,7 @@ def get_config():
             skip_scale="residual",
             time_width=512,
             text_width=512,
+            text_layers=0,
         ),
         training=dict(batch_size=2048, microbatch_size=2, max_aug_level=1.0),
         sampling=dict(guidance_scale=4.0, aug_level=0.25, steps="128", resamples=1),

@@ -71,6 +71,7 @@ def model():
         time_width=2048,
         encoder_width=4096,
         text_width=2048,
+        text_layers=0,
         text_norm="layer",
         text_mask="masked",
         pool_heads=64,

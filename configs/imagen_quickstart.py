@@ -23,7 +23,6 @@ from glide_jax.config import load_config
 
 def get_config():
     config = load_config("quickstart")
-    del config.text_pretraining
     config.text = ml_collections.ConfigDict(
         dict(
             encoder="minilm",
@@ -43,8 +42,6 @@ def get_config():
         low_res_size=0,
         aug_level_conditioning=False,
         self_attention_resolutions=(8, 4, 2),
-        time_width=128,
-        text_width=128,
         skip_scale="none",
     )
     upsampler.model = upsampler_model(upsampler.model, low_res_size=16)
@@ -70,6 +67,9 @@ def model(glide, **choice):
             activation="silu",
             embedding_activation="block",
             encoder_width=384,
+            time_width=128,
+            text_width=128,
+            text_layers=3,
             text_norm="layer",
             text_mask="masked",
             pool_heads=8,
@@ -91,7 +91,5 @@ def upsampler_model(glide, **choice):
         attention_resolutions=(),
         self_attention_resolutions=(),
         skip_scale="residual",
-        time_width=64,
-        text_width=64,
         **choice,
     )

@@ -145,6 +145,7 @@ def _imagen(model: ImagenConfig, size: int) -> dict:
     # An Efficient U-Net halves the pixels once more.
     last = size // 2 if model.layout == "adm" else size // 4
     return IMAGEN | {
+        "text_layers": min(model.text_layers, 1),
         "num_res_blocks": (1, 1),
         "attention_resolutions": (last,) if model.attention_resolutions else (),
         "self_attention_resolutions": (last,) if model.self_attention_resolutions else (),

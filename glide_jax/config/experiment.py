@@ -5,6 +5,7 @@ import itertools
 import re
 
 from glide_jax.config.checks import at_least, require
+from glide_jax.config.imagen import ImagenConfig
 from glide_jax.config.sections import (
     DataConfig,
     EvaluationConfig,
@@ -27,10 +28,11 @@ _TAKEN = (TEXT_PRETRAINING, "samples")
 
 @dataclasses.dataclass(frozen=True)
 class TextPretrainingConfig:
-    """Text-encoder pretraining: the first stage's text transformer is trained alone, before it.
+    """Text-encoder pretraining: what reads captions in the first stage is trained alone, before it.
 
-    It predicts small images from captions, without a U-Net. The stages then start from its weights
-    and keep them frozen.
+    GLIDE's text transformer, or what Imagen makes of a frozen encoder's output: it predicts small
+    images from captions, without a U-Net. The stages then start from its weights and keep them
+    frozen.
 
     Attributes:
         hidden_width: channels between the caption's embedding and the predicted image.
@@ -151,12 +153,11 @@ class Experiment:
             for name in ("text", "prompts"):
                 what = f"left out: a model of family {family!r} reads no captions"
                 require(getattr(self, name) is None, self, name, what)
-        if self.text_pretraining is not None and not isinstance(
-            self.first_stage.model, GlideConfig
-        ):
+        model = self.first_stage.model
+        if self.text_pretraining is not None and not isinstance(model, GlideConfig | ImagenConfig):
             raise UserError(
-                f"text_pretraining must be left out: model.family={self.first_stage.model.family} "
-                "has no text encoder to train"
+                f"text_pretraining must be left out: model.family={model.family} has nothing "
+                "that it would train; glide and imagen have"
             )
 
     def _check_text_kind(self, readers: list[str]):

@@ -32,6 +32,8 @@ class ImagenConfig(DenoiserConfig):
         encoder_width: channels of the frozen text encoder's output.
         text_width: channels of the text that the attention blocks read, a projection of the
             encoder's output; the output itself where the two are equal.
+        text_layers: blocks of a transformer, of `pool_heads` heads, between the encoder's output
+            and everything that reads it; 0, as in the paper and IF: there is none.
         text_norm: the norm of the text in each attention block: `none`; `layer`, as in the paper;
             `group`, over channels and tokens together, as in IF.
         text_mask: `masked`, padding is neither attended to nor pooled; `attended`, it is, as in IF.
@@ -50,6 +52,7 @@ class ImagenConfig(DenoiserConfig):
     time_width: int
     encoder_width: int
     text_width: int
+    text_layers: int
     text_norm: str
     text_mask: str
     pool_heads: int
@@ -87,7 +90,8 @@ class ImagenConfig(DenoiserConfig):
         one_of(("masked", "attended"), self, "text_mask")
         one_of(("half_pixel", "align_corners"), self, "enlargement")
         at_least(1, self, "time_width", "encoder_width", "text_width", "pool_heads")
-        divisible(self, "encoder_width", by="pool_heads")
+        at_least(0, self, "text_layers")
+        divisible(self, "text_width" if self.text_layers else "encoder_width", by="pool_heads")
         self._check_text_norm()
         attending = self.attending_sizes
         what = f"among the sizes with attention, {sorted(attending, reverse=True)}"

@@ -41,9 +41,7 @@ class Glide(ConditionalUNet):
 
     def encode(self, condition: Condition) -> Encoded:
         """Encode a condition. Raises ValueError if it lacks what the model needs."""
-        if condition.tokens is None or condition.mask is None:
-            raise ValueError("a GLIDE model needs tokens and their mask")
-        pooled, tokens = self.text(condition.tokens, condition.mask)
+        pooled, tokens, _ = self.text(condition)
         keys_values = self.unet.text_keys_values(tokens)
         extra = self._extra_channels(condition, len(pooled))
         return Encoded(self._with_aug_level(pooled, condition), tokens, keys_values, extra)

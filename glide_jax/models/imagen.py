@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from glide_jax.config import ImagenConfig
-from glide_jax.models import layers
 from glide_jax.models.enlargement import ENLARGEMENTS
+from glide_jax.models.imagen_text import ImagenText
 from glide_jax.models.model import (
     IMAGE_CHANNELS,
     ConditionalUNet,
@@ -21,7 +21,6 @@ from glide_jax.models.model import (
     from_module,
     out_channels,
 )
-from glide_jax.models.text_pool import TextPool
 from glide_jax.models.unet import UNet
 from glide_jax.types import Array, Condition
 
@@ -30,32 +29,16 @@ class Imagen(ConditionalUNet):
     """The U-Net, and what it reads of the text embedding."""
 
     def __init__(self, config: ImagenConfig, channels_out: int, rngs: nnx.Rngs):
-        dtype = jnp.dtype(config.dtype)
         self.config = config
-        self.dtype = dtype
-        self.pool = TextPool(config.encoder_width, config.pool_heads, config.time_width, rngs)
-        if config.encoder_width != config.text_width:
-            self.text_proj = layers.linear(config.encoder_width, config.text_width, dtype, rngs)
+        self.text = ImagenText(config, rngs)
         channels_in = IMAGE_CHANNELS * (2 if config.low_res_size else 1)
         self.unet = UNet(config, channels_in, channels_out, rngs)
         self.aug_level_embedding = aug_level_embedding(config, rngs)
 
     def encode(self, condition: Condition) -> Encoded:
         """Encode a condition. Raises ValueError if it lacks what the model needs."""
-        text, config = condition.text_embedding, self.config
-        if text is None:
-            raise ValueError("an Imagen model needs a text_embedding")
-        if text.shape[-1] != config.encoder_width:
-            widths = f"{text.shape[-1]} channels, not {config.encoder_width}"
-            raise ValueError(f"the text_embedding is another encoder's: it has {widths}")
-        masked = config.text_mask == "masked"
-        if masked and condition.mask is None:
-            raise ValueError("this model masks padding: it needs the text_embedding's mask")
-        mask = condition.mask if masked else None
-        pooled = self.pool(text.astype(jnp.float32), mask)
-        tokens = text.astype(self.dtype)
-        if config.encoder_width != config.text_width:
-            tokens = self.text_proj(tokens)
+        pooled, tokens, mask = self.text(condition)
+        config = self.config
         if config.low_res_size and condition.low_res is None:
             raise ValueError("an upsampler needs low_res")
         return Encoded(

@@ -10,7 +10,7 @@ from flax import nnx
 from glide_jax.config import GlideConfig
 from glide_jax.models import kernels, layers
 from glide_jax.models.remat import remat
-from glide_jax.types import Array
+from glide_jax.types import Array, Condition
 
 
 class TransformerBlock(nnx.Module):
@@ -25,20 +25,20 @@ class TransformerBlock(nnx.Module):
         self.mlp_in = layers.linear(width, 4 * width, dtype, rngs)
         self.mlp_out = layers.linear(4 * width, width, dtype, rngs)
 
-    def __call__(self, x: Array) -> Array:
-        """x: [b l c] → the same shape."""
+    def __call__(self, x: Array, mask: Array | None = None) -> Array:
+        """x: [b l c], mask: bool[b l], True where a token may be attended to → x's shape."""
         query, keys, values = einops.rearrange(
             self.qkv(self.attention_norm(x)),
             "b l (heads qkv d) -> qkv b l heads d",
             qkv=3,
             heads=self.num_heads,
         )
-        x = x + self.proj(kernels.attention(query, keys, values).reshape(x.shape))
+        x = x + self.proj(kernels.attention(query, keys, values, mask=mask).reshape(x.shape))
         return x + self.mlp_out(jax.nn.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False))
 
 
-def _positions(length: int, width: int) -> Array:
-    """Initial positional embedding, f32[length width]: sinusoids of std 1, periods 2π to 200π.
+def positions(length: int, width: int) -> Array:
+    """A positional embedding, f32[length width]: sinusoids of std 1, periods 2π to 200π.
 
     The distance between two words can then be read off from the first step on.
     """
@@ -68,7 +68,7 @@ class TextTransformer(nnx.Module):
         # use the caption, and with faint positions it confuses which word belongs to which
         # (docs/quickstart.md).
         self.token_embedding = embedding(1.0, vocab_size)
-        self.positional_embedding = nnx.Param(_positions(length, width))
+        self.positional_embedding = nnx.Param(positions(length, width))
         if config.text_padding:
             self.padding_embedding = embedding(0.01, length)
         self.blocks = layers.module_list(
@@ -81,16 +81,19 @@ class TextTransformer(nnx.Module):
         self.has_padding = config.text_padding
         self.has_final_norm = config.text_final_norm
 
-    def __call__(self, tokens: Array, mask: Array) -> tuple[Array, Array]:
-        """Encode captions.
-
-        Args:
-            tokens: i32[b l].
-            mask: bool[b l], False where the token is padding and a learned vector replaces it.
+    def __call__(self, condition: Condition) -> tuple[Array, Array, None]:
+        """Encode a condition's `tokens`; where its `mask` is False a learned vector replaces them.
 
         Returns:
-            pooled: f32[b pooled_width], from the last position; tokens: [b l text_width].
+            pooled: f32[b pooled_width], from the last position; tokens: [b l text_width]; and no
+            mask: padding is attended to.
+
+        Raises:
+            ValueError: the condition lacks tokens or mask.
         """
+        tokens, mask = condition.tokens, condition.mask
+        if tokens is None or mask is None:
+            raise ValueError("a GLIDE model needs tokens and their mask")
         h = self.token_embedding[...][tokens] + self.positional_embedding[...][None]
         if self.has_padding:
             h = jnp.where(mask[..., None], h, self.padding_embedding[...][None])
@@ -99,4 +102,4 @@ class TextTransformer(nnx.Module):
             h = remat(self.remat, block)(h)
         if self.has_final_norm:
             h = self.final_norm(h)
-        return self.pooled(h[:, -1]), h
+        return self.pooled(h[:, -1]), h, None

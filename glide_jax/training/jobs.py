@@ -10,6 +10,7 @@ from glide_jax.config import (
     TEXT_PRETRAINING,
     Experiment,
     GlideConfig,
+    ImagenConfig,
     StageConfig,
     TextPretrainingConfig,
 )
@@ -151,7 +152,7 @@ def _pretraining_job(
     workdir: Path,
 ) -> Job:
     stage = experiment.first_stage
-    assert isinstance(stage.model, GlideConfig)
+    assert isinstance(stage.model, GlideConfig | ImagenConfig)
     assert reader is not None
     model = caption_guesser(
         stage.model,

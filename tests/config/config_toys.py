@@ -45,6 +45,7 @@ IMAGEN = UNET | {
     "time_width": 128,
     "encoder_width": 24,
     "text_width": 16,
+    "text_layers": 0,
     "text_norm": "layer",
     "text_mask": "masked",
     "pool_heads": 4,

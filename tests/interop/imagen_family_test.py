@@ -130,6 +130,7 @@ def test_one_stage_s_file_given_as_another_s_is_refused(holder, options, held, n
         {"text_norm": "none", "text_mask": "masked"},
         {"time_width": 64},
         {"norm_groups": 16},
+        {"text_layers": 1},
     ],
 )
 def test_what_the_reference_has_no_argument_for_is_refused(changes):

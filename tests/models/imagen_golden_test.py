@@ -72,7 +72,7 @@ def test_embeddings_are_the_references(name):
     text = jnp.asarray(golden.get("timestep_text_emb", golden["text_emb"]))
     found = {
         "time_emb": module.unet.time_embedding(jnp.asarray(golden["t"])),
-        "text_pool": module.pool(text, None),
+        "text_pool": module.text.pool(text, None),
     }
     if module.aug_level_embedding is not None:
         found["aug_emb"] = module.aug_level_embedding(jnp.asarray(golden["aug_steps"], jnp.float32))

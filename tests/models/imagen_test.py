@@ -84,6 +84,15 @@ def test_padding_has_an_effect_where_it_is_attended_to():
     np.testing.assert_array_equal(out, run(X_T, T, condition(mask=~MASK)))
 
 
+@pytest.mark.parametrize(("text_layers", "reads_order"), [(0, False), (2, True)])
+def test_only_text_layers_read_the_order_of_words(text_layers, reads_order):
+    """The frozen encoder's output says it; what pools it and attends to it doesn't."""
+    _, _, run = build(text_layers=text_layers, text_width=12)
+    turned = condition(np.ascontiguousarray(TEXT[:, ::-1]), np.ascontiguousarray(MASK[:, ::-1]))
+    distance = jnp.abs(run(X_T, T, condition()) - run(X_T, T, turned)).max(axis=(1, 2, 3))
+    assert (np.asarray(distance) > 1e-3).tolist() == [reads_order] * 3
+
+
 def test_a_caption_of_which_nothing_is_left_gives_numbers():
     _, _, run = build()
     assert jnp.isfinite(run(X_T, T, condition(mask=np.zeros_like(MASK)))).all()

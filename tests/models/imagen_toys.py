@@ -24,6 +24,7 @@ CONFIG = ImagenConfig(
     time_width=48,
     encoder_width=24,
     text_width=16,
+    text_layers=0,
     text_norm="layer",
     text_mask="masked",
     pool_heads=3,

@@ -7,10 +7,13 @@ import jax
 import numpy as np
 import pytest
 import tiny
+from shrinking import shrunk
+from toy_encoder import ToyEncoder
 
 from glide_jax import config, data
 from glide_jax.checkpoints import Checkpoints, checkpoints_of
 from glide_jax.text import train
+from glide_jax.text.reader import EmbeddingReader
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.jobs import build_jobs, make_jobs, pretrain_text
 from glide_jax.training.loop import train as train_job
@@ -70,13 +73,24 @@ def test_captions_that_are_cut_are_counted(tmp_path, capsys):
     assert "are cut" not in capsys.readouterr().out
 
 
-def test_the_stages_keep_the_pretrained_text_encoder_frozen(tmp_path):
-    jobs = make_jobs(cascade(), tmp_path)
-    base, upsampler = pretrain_text(jobs, Interrupt())
+def jobs_of(family, folder):
+    """The jobs of a cascade with text pretraining."""
+    if family == "glide":
+        return make_jobs(cascade(), folder)
+    experiment = shrunk(tiny.CONFIGS / "imagen_quickstart.py", "stages.base.training.num_steps=4")
+    reader = EmbeddingReader(ToyEncoder(), experiment.text.length, padding=False)
+    return build_jobs(experiment, tiny.Swatches(), reader, folder)
+
+
+@pytest.mark.parametrize("family", ["glide", "imagen"])
+def test_the_stages_keep_the_pretrained_text_encoder_frozen(tmp_path, family):
+    jobs = jobs_of(family, tmp_path)
+    base, *upsamplers = pretrain_text(jobs, Interrupt())
     # It is trained already: this only reads its checkpoint.
     learned = train_job(jobs.text_pretraining, Interrupt(), None)
-    for job in (base, upsampler):
+    for job in (base, *upsamplers):
         text = {path for path in job.model.shapes if path.startswith("text.")}
+        assert text
         assert set(job.frozen_params) == text
         for path in text:
             np.testing.assert_array_equal(job.frozen_params[path], learned[path])

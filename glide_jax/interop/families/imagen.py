@@ -24,14 +24,14 @@ TABLE = (
     ("unet.{}.query", "{}.qkv", "conv1d"),
     ("unet.{}.text_norm", "{}.norm_encoder", "norm"),
     *tables.UNET,
-    ("pool.in_norm", "encoder_pooling.0", "norm"),
-    ("pool.positional_embedding", "encoder_pooling.1.positional_embedding", "array"),
-    ("pool.query", "encoder_pooling.1.q_proj", "linear"),
-    ("pool.key", "encoder_pooling.1.k_proj", "linear"),
-    ("pool.value", "encoder_pooling.1.v_proj", "linear"),
-    ("pool.proj", "encoder_pooling.2", "linear"),
-    ("pool.out_norm", "encoder_pooling.3", "norm"),
-    ("text_proj", "encoder_proj", "linear"),
+    ("text.pool.in_norm", "encoder_pooling.0", "norm"),
+    ("text.pool.positional_embedding", "encoder_pooling.1.positional_embedding", "array"),
+    ("text.pool.query", "encoder_pooling.1.q_proj", "linear"),
+    ("text.pool.key", "encoder_pooling.1.k_proj", "linear"),
+    ("text.pool.value", "encoder_pooling.1.v_proj", "linear"),
+    ("text.pool.proj", "encoder_pooling.2", "linear"),
+    ("text.pool.out_norm", "encoder_pooling.3", "norm"),
+    ("text.proj", "encoder_proj", "linear"),
 )
 
 SIZES = (
@@ -116,6 +116,7 @@ def _require_expressible(config: ImagenConfig) -> None:
     """Raises UserError for what the reference has no argument for."""
     reference.require_norm_groups(config)
     reference.require(config.layout == "adm", f"layout={config.layout}")
+    reference.require(not config.text_layers, f"text_layers={config.text_layers}")
     for key in ("text_norm", "text_mask", "skip_scale", "enlargement"):
         known = _REFERENCE[key]
         value = getattr(config, key)
@@ -170,6 +171,7 @@ def _config(options: Mapping[str, Any]) -> ImagenConfig:
         time_width=options["model_channels"] * max(mult),
         encoder_width=options["encoder_dim"],
         text_width=options["encoder_channels"],
+        text_layers=0,
         text_norm="group",
         text_mask="attended",
         pool_heads=options["att_pool_heads"],

@@ -34,14 +34,14 @@ TABLE = (
     ("unet.{}", "{}", "conv2d"),
     ("unet.out_norm", "conv_norm_out", "norm"),
     ("unet.out_conv", "conv_out", "conv2d"),
-    ("pool.in_norm", "add_embedding.norm1", "norm"),
-    ("pool.positional_embedding", "add_embedding.pool.positional_embedding", "array"),
-    ("pool.query", "add_embedding.pool.q_proj", "linear"),
-    ("pool.key", "add_embedding.pool.k_proj", "linear"),
-    ("pool.value", "add_embedding.pool.v_proj", "linear"),
-    ("pool.proj", "add_embedding.proj", "linear"),
-    ("pool.out_norm", "add_embedding.norm2", "norm"),
-    ("text_proj", "encoder_hid_proj", "linear"),
+    ("text.pool.in_norm", "add_embedding.norm1", "norm"),
+    ("text.pool.positional_embedding", "add_embedding.pool.positional_embedding", "array"),
+    ("text.pool.query", "add_embedding.pool.q_proj", "linear"),
+    ("text.pool.key", "add_embedding.pool.k_proj", "linear"),
+    ("text.pool.value", "add_embedding.pool.v_proj", "linear"),
+    ("text.pool.proj", "add_embedding.proj", "linear"),
+    ("text.pool.out_norm", "add_embedding.norm2", "norm"),
+    ("text.proj", "encoder_hid_proj", "linear"),
 )
 
 _PARTS = {"qkv": ("to_q", "to_k", "to_v"), "text_kv": ("add_k_proj", "add_v_proj")}

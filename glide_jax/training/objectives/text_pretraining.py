@@ -6,8 +6,9 @@ import jax.numpy as jnp
 from glide_jax.models.caption_guesser import CaptionGuesser
 from glide_jax.training.batch import Batch
 from glide_jax.training.objectives.loss import Loss, LossAux
-from glide_jax.types import Array, Params
+from glide_jax.types import Array, Condition, Params
 
+_CAPTION = {"tokens", "text_embedding", "mask"}
 _POOLED_WEIGHT = 2.0  # of the pooled vector's prediction: it learns later than the tokens'
 _AGREEMENT_WEIGHT = 0.05  # of the disagreement between the two predictions' features
 _VARIANCE_WEIGHT = 0.05  # of the pooled vector's variance being other than 1
@@ -27,7 +28,8 @@ def text_pretraining_loss(model: CaptionGuesser) -> Loss:
 
     def loss(params: Params, batch: Batch, key: Array):
         del key  # nothing is random
-        guess = model.apply(params, batch["tokens"], batch["mask"])
+        caption = Condition(**{name: batch[name] for name in _CAPTION & {*batch}})
+        guess = model.apply(params, caption)
         of_pooled, of_tokens = jnp.square(guess.images - batch["image"][None]).mean((2, 3, 4))
         by_pooled, by_tokens = guess.patch_features
         by_tokens = jax.lax.stop_gradient(by_tokens)
