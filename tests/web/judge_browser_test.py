@@ -195,6 +195,24 @@ def test_a_click_on_an_image_chooses_it_and_undo_takes_it_back(judging):
     until(lambda: judging.answers() == ["left"])
 
 
+def test_whoever_goes_by_tab_stays_where_they_are(judging):
+    page = judging.open()
+    for name in ("Left", "Neither"):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.textContent")
+        assert focused.startswith(name)
+    page.keyboard.down("Enter")
+    page.keyboard.down("Enter")  # it repeats while it is held
+    until(lambda: judging.answers() == ["neither"])
+    settle(page)
+    page.keyboard.down("Enter")
+    page.wait_for_timeout(500)
+    assert judging.answers() == ["neither"]
+    page.keyboard.up("Enter")
+    page.keyboard.press("Enter")
+    until(lambda: judging.answers() == ["neither", "neither"])
+
+
 def test_a_reload_goes_on_and_another_judge_begins(judging):
     page = judging.open("Ada")
     answer(page, "ArrowLeft")

@@ -143,7 +143,7 @@ def _name_and_folder(argument: str) -> tuple[str, Path]:
     name, equals, folder = argument.partition("=")
     # A folder's own name may have an equals sign.
     if not equals or Path(argument).exists():
-        name, folder = Path(argument).absolute().resolve().name, argument
+        name, folder = os.path.basename(os.path.abspath(argument)), argument
     if not name or not folder:
         raise UserError(f"{argument!r} is neither a folder nor NAME=DIR")
     return _tidy(name), Path(folder)

@@ -153,8 +153,12 @@ def _rating_lines(ratings: dict[str, Any]) -> list[str]:
 
 
 def _shown(entry: dict[str, Any], form: str) -> str:
-    low, high = ("?" if entry[end] is None else f"{entry[end]:{form}}" for end in ("low", "high"))
-    return f"{entry['value']:{form}} ({low} … {high})"
+    def text(value: float | None) -> str:
+        # + 0 makes 0 of -0.
+        return "?" if value is None else f"{round(value, digits) + 0:{form}}"
+
+    digits = int(form[-2])
+    return f"{text(entry['value'])} ({text(entry['low'])} … {text(entry['high'])})"
 
 
 def _count(number: int, what: str) -> str:

@@ -70,8 +70,9 @@ async function ask(path, fields, note = "") {
   document.body.classList.add("waiting");
   try {
     const reply = await request(path, fields);
+    if (mine !== turn) return;
     say(reply.stored === false ? "You had answered that already; your first answer counts." : note);
-    if (mine === turn) await render(reply, mine);
+    await render(reply, mine);
   } catch (error) {
     if (mine !== turn) return;
     say(error.message);
@@ -117,6 +118,7 @@ async function render(reply, mine) {
   });
   $("images").className = kind;
   $("images").replaceChildren(...images);
+  const focused = [...$("answers").children].indexOf(document.activeElement);
   $("answers").replaceChildren(...trial.answers.map((answer, i) => {
     const button = document.createElement("button");
     const key = document.createElement("kbd");
@@ -129,7 +131,9 @@ async function render(reply, mine) {
     return button;
   }));
   show("trial");
+  // Whoever goes by Tab stays where they are, unless there is something new to be read.
   if (changed) $("question").focus();
+  else if (focused >= 0) $("answers").children[focused].focus();
   try {
     await Promise.all(images.map((image) => image.decode()));
   } catch {
@@ -206,6 +210,8 @@ $("leave").addEventListener("click", () => {
 });
 
 document.addEventListener("keydown", (event) => {
+  // A key that is held would answer one trial after the other.
+  if (event.repeat && event.target instanceof HTMLButtonElement) event.preventDefault();
   const other = event.ctrlKey || event.altKey || event.metaKey || event.repeat;
   if (other || !$("start").hidden) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -217,7 +223,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// The server of another tab or an earlier day may have other images under the same address.
+// A page that a browser kept and shows again may be of a trial that has its answer.
 window.addEventListener("pageshow", (event) => event.persisted && begin());
 
 try {
