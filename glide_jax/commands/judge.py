@@ -2,11 +2,15 @@
 
 import argparse
 import json
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
+from glide_jax.progress_line import Line, clock_face
 
 _PORT = 8765
 _LOOPBACK = "127.0.0.1"
@@ -107,7 +111,11 @@ def _serve(arguments: argparse.Namespace) -> None:
     from glide_jax.web.judge import judge_application
     from glide_jax.web.serving import address_of, listen, serve
 
-    images = read_models(arguments.folders, arguments.prompts_file)
+    progress = CheckingLine(Line(sys.stderr))
+    try:
+        images = read_models(arguments.folders, arguments.prompts_file, progress)
+    finally:
+        progress.end()
     comparison = compare(images, questions, skip_unpaired=arguments.skip_unpaired)
     host = arguments.network or _LOOPBACK
     with listen(host, arguments.port) as listener, Votes(arguments.votes) as votes:
@@ -121,3 +129,32 @@ def _serve(arguments: argparse.Namespace) -> None:
             flush=True,
         )
         serve(app, listener)
+
+
+class CheckingLine:
+    """Says how far the images are checked, at most once a second, and how long it will take.
+
+    Args:
+        line: where it is shown.
+        clock: seconds.
+    """
+
+    def __init__(self, line: Line, clock: Callable[[], float] = time.monotonic):
+        self._line = line
+        self._clock = clock
+        self._model = ""
+        self._start = self._shown = clock()
+
+    def __call__(self, model: str, done: int, total: int) -> None:
+        """Show it, if there is something new."""
+        now = self._clock()
+        if model != self._model:
+            self._model, self._start = model, self._shown
+        if now - self._shown >= 1:
+            left = (now - self._start) / done * (total - done)
+            self._line.show(f"checking {model}: {done:,}/{total:,}, {clock_face(left)} left")
+            self._shown = now
+
+    def end(self) -> None:
+        """Leave the line."""
+        self._line.end()

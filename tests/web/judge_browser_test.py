@@ -52,7 +52,7 @@ class Judging:
 
     def __init__(self, folder, browser, questions):
         folders = [sample(folder / name, PROMPTS, i) for i, name in enumerate(("one", "two"))]
-        images = read_models([str(path) for path in folders], None)
+        images = read_models([str(path) for path in folders], None, lambda *_: None)
         self.folder = folder
         self._compared = compare(images, find_questions(questions), skip_unpaired=False)
         self._browser = browser

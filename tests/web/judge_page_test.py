@@ -31,7 +31,7 @@ class Judged:
         self.file = folder / "votes.sqlite"
 
     def serving(self, votes, port=0):
-        images = read_models([str(path) for path in self.folders.values()], None)
+        images = read_models([str(path) for path in self.folders.values()], None, lambda *_: None)
         compared = compare(images, find_questions(QUESTIONS), skip_unpaired=False)
         return serving(judge_application(compared, votes, LOCAL), port)
 

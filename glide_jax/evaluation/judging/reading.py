@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from glide_jax.data import images
@@ -18,12 +18,19 @@ _PREVIEW = "preview.png"
 """What `glide-jax sample --preview-every` leaves among the images."""
 
 
-def read_models(folders: Sequence[str], prompts_file: Path | None) -> list[JudgedImage]:
+OnImage = Callable[[str, int, int], None]
+"""Hears of every image that has been read: the model's name, how many images of it, of how many."""
+
+
+def read_models(
+    folders: Sequence[str], prompts_file: Path | None, on_image: OnImage
+) -> list[JudgedImage]:
     """The images of several models.
 
     Args:
         folders: `DIR` or `NAME=DIR` each; without NAME the model has the folder's name.
         prompts_file: see `read_folder`.
+        on_image: hears of every image.
 
     Raises:
         UserError: two models have one name, or `read_folder` raises it.
@@ -36,10 +43,13 @@ def read_models(folders: Sequence[str], prompts_file: Path | None) -> list[Judge
                 f"two models are called {name!r}: name them, as in first={folder} second=DIR"
             )
     prompts = None if prompts_file is None else _lines(prompts_file)
-    return [image for name, folder in named for image in read_folder(name, folder, prompts)]
+    found = (read_folder(name, folder, prompts, on_image) for name, folder in named)
+    return [image for of_model in found for image in of_model]
 
 
-def read_folder(model: str, folder: Path, prompts: Sequence[str] | None) -> list[JudgedImage]:
+def read_folder(
+    model: str, folder: Path, prompts: Sequence[str] | None, on_image: OnImage
+) -> list[JudgedImage]:
     """A model's images, each checked, with its prompt.
 
     The prompt is in the image, where `glide-jax sample` wrote it; else in one of the folder's
@@ -50,6 +60,7 @@ def read_folder(model: str, folder: Path, prompts: Sequence[str] | None) -> list
         model: its name.
         folder: with the images.
         prompts: one for each image of the folder, or None.
+        on_image: hears of every image.
 
     Returns:
         Images in the order of their seeds and indices, or of their names.
@@ -90,18 +101,19 @@ def read_folder(model: str, folder: Path, prompts: Sequence[str] | None) -> list
                 f"{file} does not hold its prompt: give --prompts-file, or write captions.tsv "
                 f"beside it, a line for each image: name, tab, prompt"
             )
-        found.append((order, prompt, file))
+        found.append((order, prompt, hashlib.sha256(file.read_bytes()).hexdigest(), file))
+        on_image(model, place + 1, len(files))
     found.sort(key=lambda row: row[0])  # stable: by name within one order
-    return _numbered(model, [(prompt, file) for _, prompt, file in found])
+    return _numbered(model, [row[1:] for row in found])
 
 
-def _numbered(model: str, pairs: Sequence[tuple[str, Path]]) -> list[JudgedImage]:
+def _numbered(model: str, rows: Sequence[tuple[str, str, Path]]) -> list[JudgedImage]:
+    """Of (prompt, SHA-256, file) each."""
     counts: dict[str, int] = {}
     numbered = []
-    for prompt, file in pairs:
+    for prompt, digest, file in rows:
         number = counts.get(prompt, 0)
         counts[prompt] = number + 1
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
         numbered.append(JudgedImage(model, prompt, number, digest, file))
     return numbered
 

@@ -16,10 +16,12 @@ import pytest
 from evaluation.judging.judging_toys import PROMPTS, sample, save_plain
 
 from glide_jax import cli, entry
+from glide_jax.commands.judge import CheckingLine
 from glide_jax.evaluation.judging.comparison import Assignment, Trial
 from glide_jax.evaluation.judging.reading import read_models
 from glide_jax.evaluation.judging.results import results_of
 from glide_jax.evaluation.judging.votes import Votes
+from glide_jax.progress_line import Line
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,7 +42,7 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "text.sqlite").write_text("no votes" * 99)
     (tmp_path / "prompts.txt").write_text("one\ntwo\n")
     with Votes(tmp_path / "mine.sqlite") as votes:
-        votes.add_images(read_models(["a"], None))
+        votes.add_images(read_models(["a"], None, lambda *_: None))
     return tmp_path
 
 
@@ -82,6 +84,19 @@ def test_without_the_extra_it_says_how_to_install_it(here, monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert run("judge", "a", "x=a") == entry.BAD_INPUT
     assert "pip install 'glide_jax[web]'" in capsys.readouterr().err
+
+
+def test_checking_says_how_far_it_is_and_the_time_left(capsys):
+    clock = iter([0.0, 0.5, 2.0, 2.5, 4.0, 6.0]).__next__
+    show = CheckingLine(Line(sys.stdout), clock)
+    for model, done in (("a", 1), ("a", 100), ("a", 101), ("a", 200), ("b", 100)):
+        show(model, done, 400)
+    show.end()
+    assert capsys.readouterr().out.splitlines() == [
+        "checking a: 100/400, 0:06 left",
+        "checking a: 200/400, 0:04 left",
+        "checking b: 100/400, 0:06 left",
+    ]
 
 
 class Command:
