@@ -124,6 +124,13 @@ class Command:
         with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
     def stop(self):
         self.process.send_signal(signal.SIGINT)
         _, error = self.process.communicate(timeout=60)
@@ -133,26 +140,25 @@ class Command:
 @pytest.mark.slow
 def test_it_serves_stops_and_goes_on(here, capsys):
     words = ["first=a", "second=b", "--skip-unpaired", "--questions=photorealism"]
-    command = Command(here, *words)
-    assert "2 models, 4 images, 2 trials for each judge; votes in votes.sqlite" in command.said
-    assert command.address.startswith("http://127.0.0.1:")
-    trial = command.request("api/next?judge=Ada")["trial"]
-    fields = {"judge": "Ada", "trial": trial["id"], "answer": "neither"}
-    reply = command.request("api/votes", fields)
-    assert (reply["stored"], reply["answered"]) == (True, 1)
-    status, error = command.stop()
-    assert status == entry.STOPPED
-    assert error.strip().splitlines() == ["stopped; what was saved before is complete"]
-
+    with Command(here, *words) as command:
+        assert "2 models, 4 images, 2 trials for each judge; votes in votes.sqlite" in command.said
+        assert command.address.startswith("http://127.0.0.1:")
+        trial = command.request("api/next?judge=Ada")["trial"]
+        fields = {"judge": "Ada", "trial": trial["id"], "answer": "neither"}
+        reply = command.request("api/votes", fields)
+        assert (reply["stored"], reply["answered"]) == (True, 1)
+        status, error = command.stop()
+        assert status == entry.STOPPED
+        assert error.strip().splitlines() == ["stopped; what was saved before is complete"]
     with Votes(here / "votes.sqlite") as votes:
         token = votes.secret("token", "")  # the address that judges have stays good
-    command = Command(here, *words, "--network=0.0.0.0")
-    assert command.address.endswith(f"/?token={token}")
-    with pytest.raises(urllib.error.HTTPError, match="401"):
-        command.request("api/next?judge=Ada")
-    again = command.request("api/next?judge=Ada", token=token)
-    assert (again["trial"], again["answered"]) == (reply["trial"], 1)
-    assert command.stop()[0] == entry.STOPPED
+    with Command(here, *words, "--network=0.0.0.0") as command:
+        assert command.address.endswith(f"/?token={token}")
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            command.request("api/next?judge=Ada")
+        again = command.request("api/next?judge=Ada", token=token)
+        assert (again["trial"], again["answered"]) == (reply["trial"], 1)
+        assert command.stop()[0] == entry.STOPPED
     assert run("judge", "--results") == 0
     assert "photorealism: 1 vote, 1 judge, 1 prompt" in capsys.readouterr().out
 
