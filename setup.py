@@ -57,11 +57,20 @@ GLIDE = [
     "tokenizers>=0.22,<0.24",
 ]
 
+# The pages. Before 0.49.1 a Range header keeps Starlette busy (CVE-2025-62727).
+WEB = [
+    "starlette>=0.49.1,<2",
+    "uvicorn>=0.35,<1",
+]
+
 EXTRAS = {
     "test": [
         *GLIDE,
+        *WEB,
         "aiohttp",
         "datasets>=4,<6",
+        # It drives a Chromium that is installed already: nothing is downloaded beyond pip.
+        "playwright>=1.57,<2",
         "pre-commit>=4.7,<5",
         # With Node from PyPI: nothing is downloaded beyond pip.
         "pyright[nodejs]>=1.1.414,<2",
@@ -84,6 +93,7 @@ EXTRAS = {
     # To read and write .pt; gigabytes where pip takes the build for CUDA, so tests do without.
     "torch": ["torch>=2.13,<3"],
     "wandb": ["wandb>=0.31,<1"],
+    "web": WEB,
 }
 
 setup(
@@ -113,6 +123,7 @@ setup(
     # `glide-jax import`.
     packages=[*find_packages(include=["glide_jax", "glide_jax.*"]), "glide_jax.configs"],
     package_dir={"glide_jax.configs": "configs"},
+    package_data={"glide_jax.web": ["pages/*/*"]},
     entry_points={"console_scripts": ["glide-jax = glide_jax.cli:main"]},
     python_requires=">=3.11,<3.14",
     install_requires=DEPENDENCIES,

@@ -6,6 +6,7 @@ glide-jax inpaint photo.png mask.png "a hat" --checkpoint runs/inpaint
 glide-jax edit sketch.png "a red house" --strength 0.6 --checkpoint runs/quickstart
 glide-jax upsample small.png --checkpoint runs/quickstart
 glide-jax evaluate --checkpoint runs/quickstart
+glide-jax judge guided=runs/a/samples unguided=runs/b/samples
 glide-jax plan --config=base --topology=v5e-16
 glide-jax data check folder --path photos
 glide-jax encode --config=imagen_quickstart --out embeddings

