@@ -1,9 +1,9 @@
 """Pages and their API, on loopback: Starlette and uvicorn, which the extra `web` installs.
 
-Three were tried. The standard library's http.server has neither limits of bodies nor routes nor
-streams, and sends a header and a body so that a reply takes 48 ms; Gradio is 52 packages, its wheel
-31 MB, and its page is its own: no keys, no blinding, scripts and fonts from other hosts. Starlette
-with uvicorn is five small packages, replies in 0.3 ms, and leaves the page to us.
+The standard library's http.server has neither limits of bodies nor routes nor streams, and sends a
+header and a body so that a reply takes 48 ms. Gradio is 52 packages, its wheel 31 MB, and its page
+is its own. Starlette with uvicorn is five small packages, replies in 0.3 ms, and leaves the page to
+us.
 
 `access` decides who may use a page, `serving` listens, `application` puts routes behind both,
 `assets` and `bodies` are what goes out and comes in; a module for each page has its routes, and
