@@ -202,7 +202,7 @@ def _params(checkpoint: Checkpoint, shapes: Mapping[str, jax.ShapeDtypeStruct]) 
         path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere)
         for path, leaf in shapes.items()
     }
-    return checkpoint.restore({"ema_params": wanted})["ema_params"]
+    return checkpoint.weights("ema_params", wanted)
 
 
 def check_cascade(stages: Sequence[Stage]) -> None:
