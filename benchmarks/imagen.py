@@ -32,7 +32,8 @@ def main(argv: Sequence[str]) -> None:
     """Print what the docstring above says."""
     flags = dict(word[2:].partition("=")[::2] for word in argv if word.startswith("--"))
     name, turns = flags.pop("model", "if-ii-l"), int(flags.pop("turns", 3))
-    if flags or len(argv) > 2 or name not in released.HELD:
+    sized = [n for n, file in released.HELD.items() if "model_channels" in file.options]
+    if flags or len(argv) > 2 or name not in sized:
         sys.exit(__doc__)
     options = dict(released.HELD[name].options)
     calls = {"theirs": theirs(options), "ours": ours(options)}

@@ -17,6 +17,7 @@ MODULES = {
         "sampling/pipeline.py",
         "sampling/output.py",
         "sampling/run.py",
+        "sampling/loading.py",
         "sampling/stages.py",
         "sampling/guidance.py",
         "sampling/guides.py",

@@ -8,8 +8,8 @@ from typing import Any
 from glide_jax.config import with_overrides
 from glide_jax.evaluation.prompt_truth import open_evaluation_set
 from glide_jax.runtime import enable_compilation_cache
+from glide_jax.sampling.loading import load_stages
 from glide_jax.sampling.pipeline import Pipeline
-from glide_jax.sampling.stages import load_stages
 from sampling_suite import released_size
 from sampling_suite.plot import plot
 from sampling_suite.timing import once, table

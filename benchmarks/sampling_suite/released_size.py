@@ -17,7 +17,8 @@ import numpy as np
 from glide_jax.interop import files, openai, released
 from glide_jax.interop.importing import import_checkpoint
 from glide_jax.runtime import enable_compilation_cache
-from glide_jax.sampling.stages import Stage, load_stages
+from glide_jax.sampling.loading import load_stages
+from glide_jax.sampling.stages import Stage
 
 NAMES = ("base", "upsample")
 PROMPT = "an oil painting of a corgi"

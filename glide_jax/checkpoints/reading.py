@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from glide_jax import __version__, config
 from glide_jax.checkpoints.layout import by_path, complete_steps, incomplete_checkpoints, part_of
 from glide_jax.checkpoints.upgrading import upgraded
 from glide_jax.errors import UserError
+from glide_jax.types import Array, Params
+
+_GROUP_BYTES = 2**26
+"""Read at once where a state is read array by array; each reading opens the checkpoint anew."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +141,12 @@ class Checkpoint:
         """
         wanted = {path: _target(leaf) for path, leaf in by_path(abstract).items()}
         self._check(wanted)
+        arrays = self._read(wanted)
+        leaves = [arrays[path] for path in wanted]
+        return jax.tree.unflatten(jax.tree.structure(abstract), leaves)
+
+    def _read(self, wanted: dict[str, jax.ShapeDtypeStruct]) -> dict[str, Array]:
+        """Some of the arrays, by their path in the state."""
         args = ocp.args.PyTreeRestore(
             item=wanted,
             restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
@@ -143,9 +154,49 @@ class Checkpoint:
         )
         with self._reporting_damage():
             reader = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
-            arrays = reader.restore(self.path / "state", args=args)
-        leaves = [arrays[path] for path in wanted]
-        return jax.tree.unflatten(jax.tree.structure(abstract), leaves)
+            return reader.restore(self.path / "state", args=args)
+
+    def weights(self, part: str, wanted: Mapping[str, Any]) -> Params:
+        """Read one set of weights, in the dtype that they are stored in.
+
+        Args:
+            part: `params` or `ema_params`.
+            wanted: as a part of `restore`'s; its dtypes don't matter.
+
+        Returns:
+            path → array, in float32 or bfloat16.
+
+        Raises:
+            UserError: the names or shapes are not the checkpoint's, or it is damaged.
+        """
+        return self.restore({part: self._as_stored(part, wanted)})[part]
+
+    def each_weight(self, part: str, wanted: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
+        """As `weights`, but a few at a time: (path, array), in the order of `wanted`.
+
+        Raises:
+            UserError: as `weights`, before the first is read.
+        """
+        targets = by_path({part: self._as_stored(part, wanted)})
+        targets = {path: _target(leaf) for path, leaf in targets.items()}
+        self._check(targets)
+        for group in _groups(targets):
+            arrays = self._read(group)
+            for path in group:
+                yield path.partition("/")[2], arrays.pop(path)
+
+    def _as_stored(self, part: str, wanted: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
+        """What is wanted, in the dtype that it has in the checkpoint."""
+        stored = self.shapes(part)
+
+        def dtype_of(path: str, leaf: Any) -> Any:
+            there = stored[path].dtype if path in stored else leaf.dtype
+            return there if str(there) in config.DTYPES else leaf.dtype
+
+        return {
+            path: jax.ShapeDtypeStruct(leaf.shape, dtype_of(path, leaf), sharding=leaf.sharding)
+            for path, leaf in wanted.items()
+        }
 
     def _check(self, wanted: Mapping[str, jax.ShapeDtypeStruct]) -> None:
         # Orbax would cast dtypes silently, and of wrong names it reports only the number.
@@ -206,6 +257,20 @@ def open_checkpoint(directory: str | Path) -> Checkpoint:
     if incomplete_checkpoints(Path(directory)):
         raise UserError(f"{directory} holds only a half-written checkpoint; {how}")
     raise UserError(f"no checkpoint in {directory}; {how}")
+
+
+def _groups(wanted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The wanted arrays, as many at a time as have `_GROUP_BYTES`, or one that is larger."""
+    group, size = {}, 0
+    for path, leaf in wanted.items():
+        needs = math.prod(leaf.shape) * leaf.dtype.itemsize
+        if group and size + needs > _GROUP_BYTES:
+            yield group
+            group, size = {}, 0
+        group[path] = leaf
+        size += needs
+    if group:
+        yield group
 
 
 def _target(leaf: Any) -> jax.ShapeDtypeStruct:

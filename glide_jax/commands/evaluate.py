@@ -89,9 +89,9 @@ def evaluate(
     from glide_jax.commands.sampling_progress import ProgressLine
     from glide_jax.evaluation.figure import Evaluation
     from glide_jax.evaluation.summary import update_summary
+    from glide_jax.sampling.loading import load_stages
     from glide_jax.sampling.output import Origin
     from glide_jax.sampling.pipeline import Pipeline
-    from glide_jax.sampling.stages import load_stages
 
     experiment, stages = load_stages(workdir, overrides)
     pipeline = Pipeline(tuple(stages), origin=Origin.of([workdir], overrides))

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from glide_jax.commands.command import Run
+from glide_jax.config import DTYPES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 
@@ -42,6 +43,13 @@ def add(parser: Parser) -> Run:
         "reference's names, such as image_size; the shapes say most of them. One for each FILE. "
         "Default: FILE.options.json where it is beside FILE",
     )
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=DTYPES[0],
+        help="what the weights are stored in. In bfloat16 they take half the disk and memory, and "
+        "the model computes in it; default: float32",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new workdir")
 
     def run(arguments: argparse.Namespace) -> None:
@@ -63,7 +71,7 @@ def add(parser: Parser) -> Run:
                     "first: give the FILE that you have of it"
                 )
             files = [download(file.name) for file in public]
-        experiment = import_checkpoint(files, names, out, arguments.options)
+        experiment = import_checkpoint(files, names, out, arguments.options, arguments.dtype)
         for name, stage in experiment.stages.items():
             print(f"{out / name}: {stage.model.family}; `glide-jax info {out}` says more")
 

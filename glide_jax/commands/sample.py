@@ -146,6 +146,7 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     pipeline = sampling_options.load(
         arguments.checkpoint or [Path(workdir) for workdir in made.checkpoints],
         made.overrides,
+        prompts=[made.prompt, made.negative_prompt],
         **{
             name: getattr(arguments, name) or (Path(path) if path else None)
             for name in sampling_options.MODELS

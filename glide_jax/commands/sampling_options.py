@@ -197,7 +197,9 @@ def in_flags() -> Iterator[None]:
 def load_for(arguments: argparse.Namespace, prompts: Sequence[str]) -> "Pipeline":
     """The pipeline of a command's arguments; prompts that it cuts are printed. Raises as `load`."""
     models = {name: getattr(arguments, name, None) for name in MODELS}
-    pipeline = load(arguments.checkpoint, arguments.overrides, **models)
+    negative = getattr(arguments, "negative_prompt", None)
+    captions = [*prompts, negative] if negative else list(prompts)
+    pipeline = load(arguments.checkpoint, arguments.overrides, prompts=captions, **models)
     warn_of_truncated(pipeline, prompts)
     return pipeline
 
@@ -209,6 +211,7 @@ def load(
     clip: Path | None = None,
     classifier: Path | None = None,
     text_encoder: Path | None = None,
+    prompts: Sequence[str] = (),
 ) -> "Pipeline":
     """Configure the process and load a pipeline.
 
@@ -216,7 +219,7 @@ def load(
         checkpoints: the stages' workdirs; None: none were given.
         overrides: changes of their configs, `KEY=VALUE` each.
         clip, classifier: the guides' workdirs, or None.
-        text_encoder: see `Pipeline.load`.
+        text_encoder, prompts: see `Pipeline.load`.
 
     Raises:
         UserError: there are no checkpoints, one holds no model, or an override is wrong.
@@ -227,7 +230,8 @@ def load(
 
     workdirs = checkpoints or ()
     guides = {"clip": clip, "classifier": classifier}
-    return Pipeline.load(*workdirs, overrides=overrides, **guides, text_encoder=text_encoder)
+    encoder = {"text_encoder": text_encoder, "prompts": prompts}
+    return Pipeline.load(*workdirs, overrides=overrides, **guides, **encoder)
 
 
 def show_progress(arguments: argparse.Namespace) -> "ProgressLine":

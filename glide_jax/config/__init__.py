@@ -10,6 +10,7 @@ registered elsewhere, such as a sampler's, are checked by `glide_jax.registries`
 imports neither JAX nor anything of the others, so that a wrong key is answered at once.
 """
 
+from glide_jax.config.checks import DTYPES
 from glide_jax.config.clip import ClipConfig, ClipImageConfig, ClipTextConfig
 from glide_jax.config.comparing import (
     MAY_CHANGE,
@@ -47,6 +48,7 @@ from glide_jax.config.unets import (
 )
 
 __all__ = [
+    "DTYPES",
     "FAMILIES",
     "MAY_CHANGE",
     "MAY_CHANGE_BEFORE",

@@ -6,6 +6,9 @@ from typing import Any
 
 from glide_jax.errors import UserError
 
+DTYPES = ("float32", "bfloat16")
+"""What models compute in, and what imported weights are stored in."""
+
 
 def require(holds: bool, config: Any, name: str, what: str) -> None:
     """Raises UserError, `NAME must be WHAT, not …`, unless `holds`."""

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from glide_jax.config.checks import at_least, divisible, one_of, own_family, require
+from glide_jax.config.checks import DTYPES, at_least, divisible, one_of, own_family, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ClipConfig:
         embedding_width: channels of the features of either encoder.
         logit_scale: multiplies the cosine of the two features, in training and in guidance. CLIP
             learned it and ended at 100, which GLIDE's released model has.
-        dtype: of activations, `float32` or `bfloat16`; weights are always float32.
+        dtype: of activations, `float32` or `bfloat16`; trained weights are always float32.
     """
 
     family: Literal["clip"]
@@ -91,4 +91,4 @@ class ClipConfig:
         own_family(self)
         at_least(1, self, "embedding_width")
         require(self.logit_scale > 0, self, "logit_scale", "above 0")
-        one_of(("float32", "bfloat16"), self, "dtype")
+        one_of(DTYPES, self, "dtype")

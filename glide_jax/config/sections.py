@@ -6,7 +6,7 @@ the `NoiseConfig` of every stage, and `TrainingConfig` grows into that of a guid
 
 import dataclasses
 
-from glide_jax.config.checks import at_least, between, one_of, require
+from glide_jax.config.checks import DTYPES, at_least, between, one_of, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ class FrozenTextConfig:
     def __post_init__(self):
         at_least(1, self, "length")
         one_of(("none", "deepfloyd_if"), self, "cleaning")
-        one_of(("float32", "bfloat16"), self, "dtype")
+        one_of(DTYPES, self, "dtype")
 
 
 @dataclasses.dataclass(frozen=True)

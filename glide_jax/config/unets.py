@@ -3,7 +3,15 @@
 import dataclasses
 from typing import Literal
 
-from glide_jax.config.checks import at_least, between, divisible, one_of, own_family, require
+from glide_jax.config.checks import (
+    DTYPES,
+    at_least,
+    between,
+    divisible,
+    one_of,
+    own_family,
+    require,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +34,7 @@ class UNetConfig:
             before it.
         resblock_updown: whether residual blocks change the resolution, rather than plain
             convolutions.
-        dtype: of activations, `float32` or `bfloat16`; weights are always float32.
+        dtype: of activations, `float32` or `bfloat16`; trained weights are always float32.
         remat: what the backward pass computes again rather than keeps: `none`; `products`,
             everything but convolutions and products with weights, for a few percent more
             operations; `blocks`, every block from its input, for a third more.
@@ -92,7 +100,7 @@ class UNetConfig:
         own_family(self)
         at_least(1, self, "image_size", "channels", "norm_groups")
         between(0, 1, self, "dropout")
-        one_of(("float32", "bfloat16"), self, "dtype")
+        one_of(DTYPES, self, "dtype")
         one_of(("none", "products", "blocks"), self, "remat")
         require(self.channels % 2 == 0, self, "channels", "even")
         self._check_widths()

@@ -1,8 +1,10 @@
 """Whether a server can be reached, known in seconds: other libraries retry for minutes."""
 
+import contextlib
 import errno
 import http.client
 import os
+import queue
 import ssl
 import threading
 import time
@@ -10,11 +12,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-TIMEOUT_S = 10.0
-"""How long a server may take to answer."""
+TIMEOUT_S = 7.5
+"""How long a server may take to answer, two attempts together."""
+
+_SECOND_AFTER_S = 3.0
+"""Without an answer so long a second attempt begins beside the first: its packets may be lost."""
 
 _PAUSE_S = 1.0
-"""Before the second attempt; a network that is only unsteady answers then."""
+"""After a refusal, before the second attempt; a network that is only unsteady answers then."""
 
 
 def unreachable(url: str) -> str:
@@ -29,21 +34,30 @@ def unreachable(url: str) -> str:
     # urllib knows no SOCKS proxies, which may be the only way out.
     if scheme not in ("http", "https") or "all" in urllib.request.getproxies():
         return ""
-    reason = _attempt(f"{scheme}://{host}/")
-    if not reason:
-        return ""
-    time.sleep(_PAUSE_S)
-    reason = _attempt(f"{scheme}://{host}/")
+    reason = _reason(f"{scheme}://{host}/")
     return f"{host} can't be reached: {reason}" if reason else ""
 
 
-def _attempt(url: str) -> str:
-    # In a thread, as looking up a name has no timeout.
-    reasons: list[str] = []
-    thread = threading.Thread(target=lambda: reasons.append(_ask(url)), daemon=True)
-    thread.start()
-    thread.join(TIMEOUT_S)
-    return reasons[0] if reasons else f"no answer in {TIMEOUT_S:g} s"
+def _reason(url: str) -> str:
+    """Why neither of two attempts is answered; "": one is."""
+    ends = time.monotonic() + TIMEOUT_S
+    answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+    reason = f"no answer in {TIMEOUT_S:g} s"
+    pending = 0
+    for second in (False, True):
+        # In a thread, as looking up a name has no timeout.
+        threading.Thread(target=lambda: answers.put(_ask(url)), daemon=True).start()
+        pending += 1
+        until = ends if second else min(ends, time.monotonic() + _SECOND_AFTER_S)
+        while pending and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                answer = answers.get(timeout=left)
+                if not answer:
+                    return ""
+                reason, pending = answer, pending - 1
+        if not second and not pending:
+            time.sleep(_PAUSE_S)
+    return reason
 
 
 def _ask(url: str) -> str:

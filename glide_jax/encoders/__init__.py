@@ -11,14 +11,12 @@ from pathlib import Path
 
 from jax.sharding import Mesh
 
+from glide_jax.config import DTYPES
 from glide_jax.encoders import minilm, t5
 from glide_jax.encoders.frozen import FrozenEncoder
 from glide_jax.errors import UserError, unknown_name
 
-__all__ = ["DTYPES", "ENCODERS", "FrozenEncoder", "load_encoder"]
-
-DTYPES = ("float32", "bfloat16")
-"""What an encoder computes in. Not float16, in which T5 overflows; such files are read."""
+__all__ = ["ENCODERS", "FrozenEncoder", "load_encoder"]
 
 ENCODERS: dict[str, Callable[..., FrozenEncoder]] = {
     **t5.LOADERS,
@@ -39,7 +37,7 @@ def load_encoder(
         name: a key of ENCODERS.
         path: the folder with its files, in the layout of Hugging Face; None: where the encoder's
             Python package has put them, for those that have one.
-        dtype: one of DTYPES; of the weights, of the computation and of the embeddings.
+        dtype: one of `config.DTYPES`; of the weights, of the computation and of the embeddings.
         mesh: of `parallel.mesh`; the weights are split over its axis `fsdp`, the captions over all
             its devices. None: JAX's first device.
 
@@ -53,5 +51,6 @@ def load_encoder(
     if name not in ENCODERS:
         raise unknown_name("text encoder", name, ENCODERS)
     if dtype not in DTYPES:
+        # Not float16, in which T5 overflows; files in it are read.
         raise UserError(f"a text encoder computes in {' or '.join(DTYPES)}, not {dtype!r}")
     return ENCODERS[name](None if path is None else Path(path), dtype=dtype, mesh=mesh)

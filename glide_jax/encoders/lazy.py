@@ -4,6 +4,7 @@ config.text ─┬─ text.embeddings, or the run's own ─→ EmbeddingStore �
              └─ text.weights ─→ LazyEncoder, for other captions ─────┘
 """
 
+import collections
 import dataclasses
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,8 +38,10 @@ class LazyEncoder:
     def __init__(self, config: FrozenTextConfig):
         self._config = config
         self._loaded: Any = None
+        self._identity: tuple[str, int] | None = None
         # Every stage of a cascade asks for the same captions.
         self._remembered: dict[tuple[str, int], tuple[np.ndarray, ...]] = {}
+        self._kept: dict[tuple[str, int], tuple[np.ndarray, ...]] = {}
 
     @property
     def name(self) -> str:
@@ -47,26 +50,49 @@ class LazyEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """Of its weights, which are loaded."""
-        return self._encoder.fingerprint
+        """Of its weights, which are loaded if they never were."""
+        return self._identified[0]
 
     @property
     def width(self) -> int:
-        """Channels of an embedding; its weights are loaded."""
-        return self._encoder.width
+        """Channels of an embedding; its weights are loaded if they never were."""
+        return self._identified[1]
 
     def encode(self, captions: Sequence[str], length: int) -> TextEmbedding:
-        """See `TextEncoder.encode`; its weights are loaded, unless it encoded them just before."""
-        if len(captions) > _REMEMBERED:
+        """See `TextEncoder.encode`; its weights are loaded, unless it encoded them before."""
+        known = self._remembered | self._kept
+        new = [c for c in dict.fromkeys(captions) if (c, length) not in known]
+        if len(captions) > _REMEMBERED and new:
             return self._encode(captions, length)
-        new = [c for c in dict.fromkeys(captions) if (c, length) not in self._remembered]
         if new:
-            for caption, *row in zip(new, *self._encode(new, length), strict=True):
-                self._remembered[caption, length] = tuple(np.array(part) for part in row)
-        rows = [self._remembered[caption, length] for caption in captions]
+            encoded = self._rows(new, length)
+            self._remembered |= encoded
+            known |= encoded
+        rows = [known[caption, length] for caption in captions]
         while len(self._remembered) > _REMEMBERED:
             self._remembered.pop(next(iter(self._remembered)))
         return TextEmbedding(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+    def encode_first(self, captions: Iterable[str], length: int) -> None:
+        """Encode captions now and keep what they become; the memory of the weights is free then.
+
+        Args:
+            captions: any.
+            length: as they will be asked for.
+
+        Raises:
+            UserError: as `TextEncoder.encode`, or the encoder can't be loaded.
+        """
+        new = [c for c in dict.fromkeys(captions) if (c, length) not in self._kept]
+        if new:
+            self._kept |= self._rows(new, length)
+        self.release()
+
+    def _rows(
+        self, captions: Sequence[str], length: int
+    ) -> dict[tuple[str, int], tuple[np.ndarray, ...]]:
+        encoded = zip(captions, *self._encode(captions, length), strict=True)
+        return {(caption, length): tuple(map(np.array, row)) for caption, *row in encoded}
 
     def _encode(self, captions: Sequence[str], length: int) -> TextEmbedding:
         if self._config.cleaning == "deepfloyd_if":
@@ -82,6 +108,11 @@ class LazyEncoder:
         self._loaded = None
 
     @property
+    def _identified(self) -> tuple[str, int]:
+        """(fingerprint, width), which are known for good once the weights were loaded."""
+        return self._identity or _identity_of(self._encoder)
+
+    @property
     def _encoder(self) -> TextEncoder:
         if self._loaded is None:
             from glide_jax.encoders import load_encoder
@@ -89,7 +120,12 @@ class LazyEncoder:
             weights = self._config.weights
             path = Path(weights).expanduser() if weights else None
             self._loaded = load_encoder(self._config.encoder, path, dtype=self._config.dtype)
+            self._identity = _identity_of(self._loaded)
         return self._loaded
+
+
+def _identity_of(encoder: TextEncoder) -> tuple[str, int]:
+    return encoder.fingerprint, encoder.width
 
 
 _in_use: weakref.WeakValueDictionary[FrozenTextConfig, LazyEncoder] = weakref.WeakValueDictionary()
@@ -103,42 +139,64 @@ def shared_encoder(config: FrozenTextConfig) -> LazyEncoder:
 
 
 @dataclasses.dataclass(frozen=True)
-class StoredFirst:
-    """Stored embeddings, and the encoder itself for captions that are not among them.
+class Expected:
+    """The encoder that a model was trained on.
 
     Attributes:
-        store: what is encoded already.
-        encoder: of the same weights, for the others.
+        saved: what the model's checkpoint says of its captions.
+        width: channels of an embedding that the model reads.
+        checkpoint: for the error.
     """
 
-    store: EmbeddingStore
-    encoder: LazyEncoder
+    saved: Mapping[str, Any]
+    width: int
+    checkpoint: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptEncoder:
+    """What encodes prompts: stored embeddings, and the encoder itself for captions without.
+
+    Attributes:
+        store: what is encoded already; None: nothing is.
+        encoder: of the same weights, for the others; None: there are no others.
+        expected: the encoder that it must be, or it is refused before it encodes; None: any.
+    """
+
+    store: EmbeddingStore | None
+    encoder: LazyEncoder | None
+    expected: Expected | None = None
+
+    @property
+    def _source(self) -> TextEncoder:
+        source = self.encoder if self.store is None else self.store
+        assert source is not None
+        return source
 
     @property
     def name(self) -> str:
         """The encoder's."""
-        return self.store.name
+        return self._source.name
 
     @property
     def fingerprint(self) -> str:
         """The encoder's."""
-        return self.store.fingerprint
+        return self._source.fingerprint
 
     @property
     def width(self) -> int:
         """Channels of an embedding."""
-        return self.store.width
+        return self._source.width
 
     def encode(self, captions: Sequence[str], length: int) -> TextEmbedding:
-        """See `TextEncoder.encode`."""
+        """See `TextEncoder.encode`. Raises UserError for another encoder than `expected`."""
+        self._check()
+        if self.store is None or self.encoder is None:
+            return self._source.encode(captions, length)
         new = list(dict.fromkeys(self.store.missing(captions)))
         if not new:
             return self.store.encode(captions, length)
-        if self.encoder.fingerprint != self.store.fingerprint:
-            raise UserError(
-                f"the weights of {self.name} are not those that {self.store.folder} was encoded "
-                "with: give the same, as text.weights"
-            )
+        self._check_same(self.store, self.encoder)
         known = [caption for caption in captions if caption in self.store]
         parts = [self.encoder.encode(new, length)]
         if known:
@@ -149,44 +207,33 @@ class StoredFirst:
         rounded = [embedding.astype(ml_dtypes.bfloat16) for embedding in embeddings]
         return TextEmbedding(*(np.concatenate(x)[rows] for x in (rounded, masks, cuts)))
 
+    def encode_first(self, captions: Sequence[str], length: int) -> None:
+        """Make sure that captions can be read without the encoder's weights, which it frees.
 
-@dataclasses.dataclass(frozen=True)
-class Checked:
-    """An encoder that a model was trained on; another one is refused before it encodes.
+        Raises:
+            UserError: as `encode`, or the encoder can't be loaded.
+        """
+        if self.store is not None and self.encoder is None:
+            self.encode(captions, length)
+            return
+        new = captions if self.store is None else self.store.missing(captions)
+        if new and self.encoder is not None:
+            self._check()
+            if self.store is not None:
+                self._check_same(self.store, self.encoder)
+            self.encoder.encode_first(new, length)
 
-    Attributes:
-        encoder: what is there.
-        saved: what the model's checkpoint says of its captions.
-        model_width: channels of an embedding that the model reads.
-        checkpoint: for the error.
-    """
+    def _check(self) -> None:
+        if expected := self.expected:
+            saved = {"width": expected.width} | dict(expected.saved)
+            check_fingerprint(saved, self, expected.checkpoint)
 
-    encoder: TextEncoder
-    saved: Mapping[str, Any]
-    model_width: int
-    checkpoint: Path
-
-    @property
-    def name(self) -> str:
-        """The encoder's."""
-        return self.encoder.name
-
-    @property
-    def fingerprint(self) -> str:
-        """The encoder's."""
-        return self.encoder.fingerprint
-
-    @property
-    def width(self) -> int:
-        """Channels of an embedding."""
-        return self.encoder.width
-
-    def encode(self, captions: Sequence[str], length: int) -> TextEmbedding:
-        """See `TextEncoder.encode`. Raises UserError for another encoder than the model's."""
-        check_fingerprint(
-            {"width": self.model_width} | dict(self.saved), self.encoder, self.checkpoint
-        )
-        return self.encoder.encode(captions, length)
+    def _check_same(self, store: EmbeddingStore, encoder: LazyEncoder) -> None:
+        if encoder.fingerprint != store.fingerprint:
+            raise UserError(
+                f"the weights of {self.name} are not those that {store.folder} was encoded with: "
+                "give the same, as text.weights"
+            )
 
 
 def open_store(config: FrozenTextConfig, folder: Path) -> EmbeddingStore:
@@ -206,14 +253,22 @@ def open_store(config: FrozenTextConfig, folder: Path) -> EmbeddingStore:
     return store
 
 
-def check_complete(store: EmbeddingStore, captions: Iterable[str]) -> None:
-    """Raises UserError unless a store holds every caption, and the null caption."""
-    missing = store.missing(list(dict.fromkeys(["", *captions])))
+def check_complete(store: EmbeddingStore, captions: Sequence[str]) -> int:
+    """How many of the captions were cut at the store's length; each counts as often as it is there.
+
+    Raises:
+        UserError: the store lacks one of them, or the null caption.
+    """
+    counts = collections.Counter(captions)
+    each = list({"": 0} | counts)
+    there, cut = store.look_up(each)
+    missing = [caption for caption, found in zip(each, there, strict=True) if not found]
     if missing:
         raise UserError(
             f"{len(missing):,} captions of the data set are not in {store.folder}, such as "
             f"{missing[0]!r}: add them with `glide-jax encode`"
         )
+    return sum(counts[caption] for caption, is_cut in zip(each, cut, strict=True) if is_cut)
 
 
 def check_fingerprint(saved: Mapping[str, Any] | None, encoder: TextEncoder, where: Path) -> None:
@@ -238,9 +293,7 @@ def check_fingerprint(saved: Mapping[str, Any] | None, encoder: TextEncoder, whe
             )
 
 
-def sampling_encoder(
-    config: FrozenTextConfig, workdir: Path, given: Path | None
-) -> LazyEncoder | StoredFirst | EmbeddingStore:
+def sampling_encoder(config: FrozenTextConfig, workdir: Path, given: Path | None) -> PromptEncoder:
     """What encodes the prompts of a model.
 
     Args:
@@ -255,10 +308,10 @@ def sampling_encoder(
         if not given.is_dir():
             raise UserError(f"there is no folder {given}: give embeddings or an encoder's weights")
         if is_store(given):
-            return open_store(config, given)
-        return shared_encoder(dataclasses.replace(config, weights=str(given)))
+            return PromptEncoder(open_store(config, given), None)
+        return PromptEncoder(None, shared_encoder(dataclasses.replace(config, weights=str(given))))
     encoder = shared_encoder(config)
     for folder in (Path(config.embeddings or workdir / EMBEDDINGS), workdir / EMBEDDINGS):
         if is_store(folder):
-            return StoredFirst(open_store(config, folder), encoder)
-    return encoder
+            return PromptEncoder(open_store(config, folder), encoder)
+    return PromptEncoder(None, encoder)

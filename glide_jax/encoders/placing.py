@@ -11,7 +11,6 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -21,13 +20,12 @@ from tqdm import tqdm
 from glide_jax.errors import UserError, a_few
 from glide_jax.interop import tables
 from glide_jax.interop.weights import LazyArray
+from glide_jax.parallel.free_memory import require_memory
 from glide_jax.parallel.mesh import weight_sharding
 from glide_jax.types import Array, Params
 
 SAMPLED = 2**14
 """Elements of an array that the fingerprint reads: all of small ones, every n-th of large ones."""
-
-_GIB = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +117,15 @@ def place(
     targets: dict[str, Sharding] = dict.fromkeys(shapes, here)
     if mesh is not None:
         targets.update(weight_sharding(mesh, shapes))
-    _require_memory(shapes, targets)
+    require_memory(
+        (
+            jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=targets[path])
+            for path, leaf in shapes.items()
+        ),
+        "the encoder's weights take",
+        "use bfloat16 or more memory, encode on several devices, or encode before the models are "
+        "loaded: by `glide-jax encode`, or prompts=… of Pipeline.load",
+    )
     params, digests = {}, {}
     total = sum(array.size * array.dtype.itemsize for array in found.values())
     quiet = jax.process_index() > 0
@@ -155,36 +161,3 @@ def _read(array: LazyArray, dtype: np.dtype) -> tuple[np.ndarray, str]:
         digest.update(np.ascontiguousarray(piece[-start % step :: step]).tobytes())
         start += piece.size
     return host.reshape(array.shape), digest.hexdigest()
-
-
-def _require_memory(
-    shapes: Mapping[str, jax.ShapeDtypeStruct], targets: Mapping[str, Sharding]
-) -> None:
-    """Raise UserError where the weights alone don't fit the memory that is free."""
-    device = min(next(iter(targets.values())).addressable_devices, key=lambda d: d.id)
-    needed = sum(
-        math.prod(targets[path].shard_shape(s.shape)) * s.dtype.itemsize
-        for path, s in shapes.items()
-    )
-    if device.platform == "cpu":  # all of its devices share one memory
-        needed *= len(next(iter(targets.values())).addressable_devices)
-        free = _free_host_bytes()
-    else:
-        figures = device.memory_stats() or {}
-        free = figures.get("bytes_limit", math.inf) - figures.get("bytes_in_use", 0)
-    if needed > free:
-        raise UserError(
-            f"the encoder's weights take {needed / _GIB:.1f} GiB of {device.platform}:{device.id}, "
-            f"of which {free / _GIB:.1f} GiB are free; use bfloat16, more memory, or a mesh of "
-            "several devices"
-        )
-
-
-def _free_host_bytes() -> float:
-    """What the system could give to a process; infinity where it doesn't say."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:  # not Linux
-        return math.inf
-    found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    return 1024 * found[0] if found else math.inf

@@ -15,11 +15,13 @@ import numpy as np
 from glide_jax.config import ClipConfig, Experiment, StageConfig
 from glide_jax.errors import UserError
 from glide_jax.interop import families, files, openai, released
+from glide_jax.interop.families import imagen, imagen_sizes
 from glide_jax.interop.given_options import complete, read_options
+from glide_jax.interop.released import PublicFile
 from glide_jax.interop.released_config import released_experiment, released_tokenizer
 from glide_jax.interop.sidecar import Sidecar, is_sidecar, read_sidecar, sidecar_path
 from glide_jax.interop.weights import LazyArray, open_weights
-from glide_jax.models.clip import clip, join_params
+from glide_jax.models.clip import clip, join_path
 from glide_jax.models.families import model_of
 
 CLIP = ("clip_image", "clip_text")
@@ -72,14 +74,31 @@ class CheckpointSource:
         """The stage's config."""
         return self.experiment.first_stage
 
-    def params(self) -> dict[str, np.ndarray]:
-        """Read the weights, one array of the files at a time.
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of each weight, by its path."""
+        return {
+            self._path(place, path): leaf.shape
+            for place, (_, model) in enumerate(self.parts)
+            for path, leaf in model.shapes.items()
+        }
+
+    def each_param(self, dtype: str) -> Iterator[tuple[str, np.ndarray]]:
+        """Read the weights, one array of the files at a time: (our path, array).
+
+        Args:
+            dtype: of the arrays, `float32` or `bfloat16`.
 
         Raises:
             UserError: they are another model's, or not all finite.
         """
-        each = [_params(file, model) for file, model in self.parts]
-        return join_params(*each) if len(each) == len(CLIP) else each[0]
+        for place, (file, model) in enumerate(self.parts):
+            with _named(file.path):
+                for path, array in _each_param(file, model, dtype):
+                    yield self._path(place, path), array
+
+    def _path(self, part: int, path: str) -> str:
+        return path if len(self.parts) == 1 else join_path(part, path)
 
 
 def open_released(paths: Sequence[Path], names: Sequence[str]) -> list[CheckpointSource]:
@@ -107,7 +126,9 @@ def open_released(paths: Sequence[Path], names: Sequence[str]) -> list[Checkpoin
             raise UserError(
                 f"--as={name} is of the family {kinds}, but by its keys {held}: give another --as"
             )
-        models.append(_released([(by_family[p.kind], p.options) for p in public]))
+        models.append(
+            _released([(by_family[p.kind], _options(by_family[p.kind], p)) for p in public])
+        )
     return models
 
 
@@ -174,6 +195,15 @@ def _open(path: Path) -> File:
         return File(path, arrays, families.of_keys(arrays.keys()).NAME)
 
 
+def _options(file: File, public: PublicFile) -> Mapping[str, Any]:
+    """A released model's options; sizes that nobody published are the file's own."""
+    if public.name not in released.SIZED_BY_SHAPES:
+        return public.options
+    with _named(file.path):
+        imagen.require_stage(file.arrays, public.options)
+        return {**public.options, **imagen_sizes.sizes(file.arrays, public.options["image_size"])}
+
+
 def _released(parts: Sequence[tuple[File, Mapping[str, Any]]]) -> CheckpointSource:
     built = []
     for file, options in parts:
@@ -214,18 +244,18 @@ def _beside(file: File) -> Sidecar:
     return beside
 
 
-def _params(file: File, model: Any) -> dict[str, np.ndarray]:
-    with _named(file.path):
-        try:
-            return openai.params_of(model, {k: _Finite(k, a) for k, a in file.arrays.items()})
-        except openai.WrongKeysError as error:
-            if len(error.wrong) <= _SHOWN:
-                raise
-            some = "; ".join(error.wrong[:3])
-            raise UserError(
-                f"it is another model than --as or the options beside it say: "
-                f"{len(error.wrong)} of its keys are wrong ({some}; …)"
-            ) from error
+def _each_param(file: File, model: Any, dtype: str) -> Iterator[tuple[str, np.ndarray]]:
+    finite = {key: _Finite(key, array) for key, array in file.arrays.items()}
+    try:
+        return openai.each_param_of(model, finite, dtype)
+    except openai.WrongKeysError as error:
+        if len(error.wrong) <= _SHOWN:
+            raise
+        some = "; ".join(error.wrong[:3])
+        raise UserError(
+            f"it is another model than --as or the options beside it say: "
+            f"{len(error.wrong)} of its keys are wrong ({some}; …)"
+        ) from error
 
 
 class _Finite:
@@ -236,12 +266,13 @@ class _Finite:
         self.shape = array.shape
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        del dtype, copy
+        del copy
+        kind = np.dtype(np.float32 if dtype is None else dtype)
         with np.errstate(over="ignore"):
-            array = np.asarray(self._array, np.float32)
+            array = np.asarray(self._array, kind)
         if not np.isfinite(array).all():
             raise UserError(
-                f"{self._key} holds numbers that are not finite in float32: the weights are broken"
+                f"{self._key} holds numbers that are not finite in {kind}: the weights are broken"
             )
         return array
 

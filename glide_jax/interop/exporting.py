@@ -1,19 +1,22 @@
 """A workdir's weights → files that the public PyTorch code loads.
 
-DIR/base/checkpoints/STEP ─ restore ─→ params ─ openai.to_state_dict ─→ FILE
+DIR/base/checkpoints/STEP ─ one weight at a time ─ openai.each_array_of ─→ FILE
                       └── experiment ─→ the reference's options ──────→ FILE.options.json
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import jax
+from jax.sharding import SingleDeviceSharding
 
 from glide_jax.checkpoints import open_stage
 from glide_jax.errors import UserError
 from glide_jax.interop import families, files, namings, openai
 from glide_jax.interop.reference import reference_options
+from glide_jax.interop.showing import shown
 from glide_jax.interop.sidecar import Sidecar, sidecar_path, to_json
 from glide_jax.models.clip import Clip, split_params
 from glide_jax.models.families import model_of
@@ -74,10 +77,9 @@ def export_checkpoint(
     targets = [_named(out, part) for part in ("-image", "-text")] if is_clip else [out]
     _refuse_existing(targets)
     files.require_writable(out)
-    restored = checkpoint.restore({weights: model.shapes})[weights]
-    params = {path: np.asarray(array) for path, array in restored.items()}
+    stored = checkpoint.each_weight(weights, _on_host(model.shapes))
     models = (model.image, model.text) if is_clip else (model,)
-    each = split_params(params) if is_clip else (params,)
+    each = [part.items() for part in split_params(dict(stored))] if is_clip else [stored]
     lines: tuple[str, ...] = ()
     with files.folder_beside(out) as folder:
         for target, one, its_params in zip(targets, models, each, strict=True):
@@ -86,10 +88,21 @@ def export_checkpoint(
             beside = Sidecar(name, options, lines, experiment, tokenizer, vocab_size)
             file = folder / target.name
             sidecar_path(file).write_text(to_json(beside), encoding="utf-8")
-            files.write(file, openai.to_state_dict(one, its_params, names), dtype, shown=target)
+            shapes = openai.reference_shapes(one, names)
+            arrays = shown(openai.each_array_of(one, its_params, names), shapes, f"writing {name}")
+            files.write_each(file, shapes, arrays, dtype, shown=target)
         for file in folder.iterdir():
             file.rename(out.with_name(file.name))
     return Exported(tuple(targets), weights, checkpoint.step, lines)
+
+
+def _on_host(shapes: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes, to be restored into the machine's own memory."""
+    here = SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
+    return {
+        path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here)
+        for path, leaf in shapes.items()
+    }
 
 
 def _vocab_size(shapes: dict[str, Any]) -> int:

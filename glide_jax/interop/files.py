@@ -5,6 +5,8 @@ in one dtype. A file is written under a temporary name and renamed once it is co
 """
 
 import contextlib
+import json
+import math
 import os
 import pickle
 import shutil
@@ -22,9 +24,14 @@ from glide_jax.errors import UserError
 from glide_jax.interop import foreign
 
 StateDict = dict[str, np.ndarray]
+Shapes = Mapping[str, tuple[int, ...]]
 
 DTYPES = {name: np.dtype(jnp.dtype(name)) for name in ("float32", "float16", "bfloat16")}
 """The dtypes that weights are written in, by name."""
+
+_SAFETENSORS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+_SAFETENSORS_ALIGNMENT = 8
+"""Bytes, of where the arrays begin."""
 
 READABLE = (*DTYPES.values(), np.dtype(np.float64))
 """The dtypes that weights may have in a file."""
@@ -91,16 +98,41 @@ def write(
         UserError: `require_writable` refuses the name, a weight is too large for the dtype, or the
             file can't be written.
     """
+    shapes = {key: np.shape(array) for key, array in arrays.items()}
+    write_each(path, shapes, arrays.items(), dtype, shown=shown)
+
+
+def write_each(
+    path: str | Path,
+    shapes: Shapes,
+    arrays: Iterable[tuple[str, np.ndarray]],
+    dtype: str,
+    *,
+    shown: Path | None = None,
+) -> None:
+    """As `write`, one array after the other.
+
+    Of a `.safetensors` file no two arrays need be in memory at once; of a `.pt` file all are, in
+    the dtype that they are stored in.
+
+    Args:
+        path, dtype, shown: as for `write`.
+        shapes: by key, of all arrays.
+        arrays: (key, array), in any order.
+
+    Raises:
+        UserError: as `write`.
+    """
     path = Path(path)
     shown = shown or path
     require_writable(shown)
     writer = _WRITERS[path.suffix]
-    cast = {key: _cast(key, array, dtype) for key, array in arrays.items()}
+    cast = ((key, _cast(key, array, dtype)) for key, array in arrays)
     with _part_beside(path, shown) as part:
         try:
-            writer(part, cast)
+            writer(part, shapes, cast, DTYPES[dtype])
         except (safetensors.SafetensorError, RuntimeError) as error:
-            # safetensors and PyTorch don't pass on the system's error.
+            # PyTorch doesn't pass on the system's error.
             raise UserError(
                 f"can't write {shown}: is there room, and does the folder exist?"
             ) from error
@@ -166,7 +198,7 @@ def _cast(key: str, array: np.ndarray, dtype: str) -> np.ndarray:
         cast = np.asarray(array, DTYPES[dtype], order="C")
     if cast.dtype != array.dtype and np.any(np.isinf(cast) & np.isfinite(array)):
         raise UserError(
-            f"{key} holds {np.abs(array).max():.6g}, and the largest {dtype} is "
+            f"{key} holds {float(np.abs(array).max()):.6g}, and the largest {dtype} is "
             f"{float(jnp.finfo(dtype).max):.6g}; use --dtype=bfloat16 or float32"
         )
     return cast
@@ -220,7 +252,9 @@ def _read_safetensors(path: Path) -> StateDict:
         raise damaged(path) from error
 
 
-def _write_pt(path: Path, arrays: StateDict) -> None:
+def _write_pt(
+    path: Path, shapes: Shapes, arrays: Iterable[tuple[str, np.ndarray]], dtype: np.dtype
+) -> None:
     torch = _torch(path)
 
     def tensor(array: np.ndarray) -> Any:
@@ -230,15 +264,32 @@ def _write_pt(path: Path, arrays: StateDict) -> None:
             return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
         return torch.from_numpy(array)
 
-    torch.save({key: tensor(array) for key, array in arrays.items()}, path)
+    torch.save({key: tensor(array) for key, array in arrays}, path)
 
 
-def _write_safetensors(path: Path, arrays: StateDict) -> None:
-    path.touch()
-    mode = path.stat().st_mode
+def _write_safetensors(
+    path: Path, shapes: Shapes, arrays: Iterable[tuple[str, np.ndarray]], dtype: np.dtype
+) -> None:
+    """The format's own library wants all arrays at once; a file is its header, then their bytes."""
+    name = _SAFETENSORS[dtype.name]
     # PyTorch's loaders require this entry.
-    safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
-    path.chmod(mode)  # a new file's default; safetensors makes it readable by its owner alone
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    places, end = {}, 0
+    for key, shape in sorted(shapes.items()):  # the same weights are the same file
+        start, end = end, end + math.prod(shape) * dtype.itemsize
+        places[key] = start
+        header[key] = {"dtype": name, "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _SAFETENSORS_ALIGNMENT)
+    with path.open("wb") as file:
+        first = file.write(len(text).to_bytes(8, "little") + text)
+        for key, array in arrays:
+            if array.shape != shapes[key]:
+                raise ValueError(f"{key} is {array.shape}, not {shapes[key]}")
+            file.seek(first + places.pop(key))
+            file.write(array.reshape(-1).view(np.uint8))
+    if places:
+        raise ValueError(f"no {', '.join(places)}")
 
 
 def _torch(path: Path) -> Any:
@@ -269,7 +320,7 @@ ENDINGS: dict[str, Callable[[Path], StateDict]] = {
 }
 """The ending of a file of weights → what reads it."""
 
-_WRITERS: dict[str, Callable[[Path, StateDict], None]] = {
+_WRITERS: dict[str, Callable[[Path, Shapes, Iterable[tuple[str, np.ndarray]], np.dtype], None]] = {
     ".pt": _write_pt,
     ".safetensors": _write_safetensors,
 }

@@ -11,6 +11,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -24,10 +25,15 @@ from glide_jax.interop.checkpoint_source import (
     open_with_options,
 )
 from glide_jax.interop.files import folder_beside
+from glide_jax.interop.showing import shown
 
 
 def import_checkpoint(
-    paths: Sequence[Path], names: Sequence[str], out: Path, options: Sequence[Path] = ()
+    paths: Sequence[Path],
+    names: Sequence[str],
+    out: Path,
+    options: Sequence[Path] = (),
+    dtype: str = "float32",
 ) -> Experiment:
     """Make a workdir from the models in files.
 
@@ -39,6 +45,8 @@ def import_checkpoint(
         out: the workdir; it must not exist yet.
         options: for weights in another size, a JSON file of the reference's options for each file;
             the shapes, and the released models of `names`, say what they leave out. (): none.
+        dtype: what the weights are stored in, one of `config.DTYPES`. In bfloat16 the model also
+            computes in it, unless its `model.dtype` is changed.
 
     Returns:
         The experiment that the workdir's checkpoints carry. Its stages have the names of the
@@ -57,9 +65,12 @@ def import_checkpoint(
         models = open_released(paths, names) if names else open_exported(paths)
     models.sort(key=lambda model: model.stage.model.image_size)
     experiment = _cascade(models)
+    if dtype != "float32":
+        stages = {name: _in_dtype(stage, dtype) for name, stage in experiment.stages.items()}
+        experiment = dataclasses.replace(experiment, stages=stages)
     with folder_beside(out) as part:
         for name, model in zip(experiment.stages, models, strict=True):
-            _write(part / name / "checkpoints", experiment, model)
+            _write(part / name / "checkpoints", experiment, model, dtype)
         part.rename(out)
     return experiment
 
@@ -83,11 +94,18 @@ def _cascade(models: Sequence[CheckpointSource]) -> Experiment:
     return dataclasses.replace(first.experiment, stages=stages)
 
 
-def _write(directory: Path, experiment: Experiment, model: CheckpointSource) -> None:
+def _in_dtype(stage: StageConfig, dtype: str) -> StageConfig:
+    """The stage, whose model computes in a dtype."""
+    model: Any = dataclasses.replace(stage.model, dtype=dtype)
+    return dataclasses.replace(stage, model=model)
+
+
+def _write(directory: Path, experiment: Experiment, model: CheckpointSource, dtype: str) -> None:
     with Checkpoints(
         directory, keep=1, experiment=experiment, tokenizer=model.tokenizer
     ) as checkpoints:
         # Orbax copies NumPy arrays once more, and JAX arrays not.
-        cpu, params = jax.local_devices(backend="cpu")[0], model.params()
-        params = {path: jax.device_put(params.pop(path), cpu) for path in [*params]}
+        cpu = jax.local_devices(backend="cpu")[0]
+        each = shown(model.each_param(dtype), model.shapes, f"reading {model.name}")
+        params = {path: jax.device_put(array, cpu) for path, array in each}
         checkpoints.save(0, {"ema_params": params}, {})

@@ -1,8 +1,9 @@
 """OpenAI's released models: their state dicts and options ↔ our models and weights."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from glide_jax.errors import UserError
@@ -66,10 +67,16 @@ def params_of(model: Any, state_dict: Mapping[str, Any]) -> dict[str, np.ndarray
     return dict(each_param_of(model, state_dict))
 
 
-def each_param_of(model: Any, state_dict: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+def each_param_of(
+    model: Any, state_dict: Mapping[str, Any], dtype: str = "float32"
+) -> Iterator[tuple[str, np.ndarray]]:
     """As `params_of`, one weight after the other: (our path, array).
 
     An array of the state dict is read when its weight's turn comes, and not kept.
+
+    Args:
+        model, state_dict: as for `params_of`.
+        dtype: of the weights, `float32` or `bfloat16`.
 
     Raises:
         WrongKeysError: as `params_of`, before the first weight.
@@ -83,16 +90,17 @@ def each_param_of(model: Any, state_dict: Mapping[str, Any]) -> Iterator[tuple[s
             wrong.append(f"{key} is {np.shape(state_dict[key])}, not {want}")
     if wrong:
         raise WrongKeysError(wrong)
-    return _converted(model, naming, state_dict)
+    return _converted(model, naming, state_dict, np.dtype(jnp.dtype(dtype)))
 
 
 def _converted(
-    model: Any, naming: Naming, state_dict: Mapping[str, Any]
+    model: Any, naming: Naming, state_dict: Mapping[str, Any], dtype: np.dtype
 ) -> Iterator[tuple[str, np.ndarray]]:
     for path in model.shapes:
         keys, rule = naming.match(path)
-        joined = rule.join(np.asarray(state_dict[key]) for key in keys)
-        yield path, np.array(joined, np.float32, order="C")
+        joined = rule.join(np.asarray(state_dict[key], dtype) for key in keys)
+        # What was not transposed is still the state dict's own memory.
+        yield path, joined if joined.flags.owndata else joined.copy()
 
 
 def reference_shapes(model: Any, names: str = namings.ORIGINAL) -> dict[str, tuple[int, ...]]:
@@ -115,11 +123,22 @@ def to_state_dict(
         params: its weights.
         names: a name in `namings.NAMINGS`.
     """
-    naming, arrays = namings.naming_of(model, names), {}
-    for path in model.shapes:
+    return dict(each_array_of(model, ((path, params[path]) for path in model.shapes), names))
+
+
+def each_array_of(
+    model: Any, weights: Iterable[tuple[str, Any]], names: str = namings.ORIGINAL
+) -> Iterator[tuple[str, np.ndarray]]:
+    """As `to_state_dict`, one weight after the other: (PyTorch's key, array).
+
+    Args:
+        model, names: as for `to_state_dict`.
+        weights: (our path, array).
+    """
+    naming = namings.naming_of(model, names)
+    for path, array in weights:
         keys, rule = naming.match(path)
-        arrays |= zip(keys, rule.split(np.asarray(params[path])), strict=True)
-    return arrays
+        yield from zip(keys, rule.split(np.asarray(array)), strict=True)
 
 
 def options(model: Any) -> dict[str, Any]:

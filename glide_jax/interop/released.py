@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from glide_jax.errors import unknown_name
+from glide_jax.errors import UserError, unknown_name
 from glide_jax.text.vocabulary import CLIP_FILE, CLIP_SHA256
 
 _GLIDE_URL = "https://openaipublic.blob.core.windows.net/diffusion/dec-2021/"
@@ -135,6 +135,9 @@ _IF_II = _IF | {
     "efficient_activation": True,
     "scale_skip_connection": True,
     "disable_self_attentions": False,
+}
+
+_IF_II_L = {
     "model_channels": 160,
     "channel_mult": "1,2,4,6,8",
     "num_res_blocks": [2, 2, 3, 5, 5],
@@ -256,15 +259,22 @@ HELD: Mapping[str, PublicFile] = {
         "if-i-xl": _IF_I | {"model_channels": 704, "encoder_channels": 2816},
         "if-i-l": _IF_I | {"model_channels": 320, "encoder_channels": 1280},
         "if-i-m": _IF_I | {"model_channels": 192, "encoder_channels": 768},
-        "if-ii-l": _IF_II,
+        "if-ii-l": _IF_II | _IF_II_L,
+        "if-ii-m": _IF_II,
     }.items()
 }
 """DeepFloyd IF's U-Nets, from files that people have: under its names or Diffusers'.
 
-Their licence is non-commercial, and has to be agreed to where they are downloaded; nothing of
-theirs comes with this project. The sizes of if-i-xl and if-ii-l are those of their public
-configurations; those of if-i-l and if-i-m are inferred from their numbers of parameters.
+These five were released, by the table of its README. Their licence is non-commercial, and has to be
+agreed to where they are downloaded; nothing of theirs comes with this project. The sizes of if-i-xl
+and if-ii-l are those of their public configurations; those of if-i-l and if-i-m are inferred from
+their numbers of parameters, and if-ii-m has none here.
 """
+
+SIZED_BY_SHAPES = ("if-i-l", "if-i-m", "if-ii-m")
+"""Of these the file itself says the sizes, as no public source does."""
+
+_UNRELEASED = "if-iii"
 
 GROUPS: Mapping[str, tuple[str, ...]] = {"clip": ("clip-image", "clip-text"), "all": tuple(FILES)}
 """Names that stand for several files."""
@@ -293,6 +303,11 @@ def model_files(name: str) -> tuple[PublicFile, ...]:
     Raises:
         UserError: no model has that name.
     """
+    if name.startswith(_UNRELEASED):
+        raise UserError(
+            f"there is no {name}: DeepFloyd released IF's stages I and II, and of stage III no "
+            "weights; their images are 256 pixels a side"
+        )
     if name not in models():
         raise unknown_name("model", name, models())
     return (HELD[name],) if name in HELD else find(name)

@@ -6,7 +6,6 @@ Sums, norms and softmax are in float32; matrix products in the dtype of the weig
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,8 +13,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from glide_jax.models import kernels, layers
-from glide_jax.models.pure import Pure
-from glide_jax.types import Array, Params
+from glide_jax.models.pure import PureEncoder, pure_encoder
+from glide_jax.types import Array
 
 NORM_EPSILON = 1e-12
 
@@ -43,41 +42,18 @@ class BertConfig:
     token_types: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Bert:
-    """The encoder as pure functions of its weights.
-
-    Attributes:
-        config: what it was built from.
-        dtype: of the weights and of matrix products.
-        shapes: every weight's name, shape and dtype.
-        init: key → params.
-        apply: (params, tokens: i32[b l], mask: bool[b l], True where a token is the caption's) →
-            [b l width] of `dtype`; l ≤ positions. Only positions whose mask is True are attended
-            to.
-    """
-
-    config: BertConfig
-    dtype: jnp.dtype
-    shapes: dict[str, jax.ShapeDtypeStruct]
-    init: Callable[[Array], Params]
-    apply: Callable[[Params, Array, Array], Array]
-
-
-def bert(config: BertConfig, *, dtype: str) -> Bert:
+def bert(config: BertConfig, *, dtype: str) -> PureEncoder:
     """An encoder of any size; no weights are created.
 
     Args:
         config: its sizes.
         dtype: of the weights and of matrix products.
+
+    Returns:
+        The encoder, of at most `positions` tokens.
     """
     kind = jnp.dtype(dtype)
-    pure = Pure(lambda rngs: _Encoder(config, kind, rngs))
-
-    def apply(params: Params, tokens: Array, mask: Array) -> Array:
-        return pure.bind(params)(tokens, mask)
-
-    return Bert(config, kind, pure.shapes, pure.init, apply)
+    return pure_encoder(config, kind, lambda rngs: _Encoder(config, kind, rngs))
 
 
 class _Norm(nnx.Module):
@@ -141,7 +117,7 @@ class _Encoder(nnx.Module):
         self.blocks = layers.module_list(_Block(config, dtype, rngs) for _ in range(config.layers))
 
     def __call__(self, tokens: Array, mask: Array) -> Array:
-        """See `Bert.apply`. Raises ValueError for more tokens than positions."""
+        """See `PureEncoder.apply`. Raises ValueError for more tokens than positions."""
         length, positions = tokens.shape[1], self.position_embedding[...]
         if length > len(positions):
             raise ValueError(f"{length} tokens, and {len(positions)} positions")

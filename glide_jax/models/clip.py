@@ -255,7 +255,13 @@ def clip(config: ClipConfig, *, vocab_size: int, text_length: int) -> Clip:
 
 def join_params(image: Mapping[str, T], text: Mapping[str, T]) -> dict[str, T]:
     """The encoders' params → the params of the `Clip` that has them both."""
-    return {_IMAGE + k: v for k, v in image.items()} | {_TEXT + k: v for k, v in text.items()}
+    parts = enumerate((image, text))
+    return {join_path(place, path): v for place, part in parts for path, v in part.items()}
+
+
+def join_path(place: int, path: str) -> str:
+    """A weight's path in an encoder, the image's (0) or the text's (1) → its path in the `Clip`."""
+    return (_IMAGE, _TEXT)[place] + path
 
 
 def split_params(params: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:

@@ -167,7 +167,8 @@ def in_compute_dtype(module: nnx.Module, prefix: str, params: Params) -> Params:
         params: the weights.
 
     Returns:
-        By path, in the dtype of their layer; {} where layers compute in their weights' dtype.
+        By path, in the dtype of their layer; {} where layers compute in their weights' dtype, or in
+        a wider one: weights stored in bfloat16 take less memory if they are cast when it is needed.
     """
     cast = {}
     for path, layer in nnx.iter_graph(module):
@@ -175,7 +176,7 @@ def in_compute_dtype(module: nnx.Module, prefix: str, params: Params) -> Params:
             continue
         for name in ("kernel", "bias"):
             full = ".".join([prefix, *map(str, path), name])
-            if full in params and params[full].dtype != layer.dtype:
+            if full in params and params[full].dtype.itemsize > jnp.dtype(layer.dtype).itemsize:
                 cast[full] = params[full].astype(layer.dtype)
     return cast
 

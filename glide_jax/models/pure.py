@@ -5,10 +5,12 @@ Outside this package a model is (params, functions of params), without modules o
 joined by dots.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from glide_jax.types import Array, Params
@@ -39,9 +41,55 @@ class Pure(Generic[M]):
         return {_name(path): variable[...] for path, variable in nnx.to_flat_state(state)}
 
     def bind(self, params: Params) -> M:
-        """The module with these weights in it, for use inside one function."""
-        items = [(path, v.replace(params[name])) for name, path, v in self._variables]
+        """The module with these weights in it, for use inside one function.
+
+        Weights that are stored in another dtype than `shapes` has are cast to it: what is computed
+        is the same as of the cast weights. A layer that computes in the stored dtype casts them
+        back, and XLA removes both.
+        """
+        items = [
+            (path, v.replace(params[name].astype(v.dtype))) for name, path, v in self._variables
+        ]
         return nnx.merge(self._graph, nnx.from_flat_state(items))
+
+
+@dataclasses.dataclass(frozen=True)
+class PureEncoder:
+    """A frozen text encoder as pure functions of its weights.
+
+    Attributes:
+        config: what it was built from.
+        dtype: of the weights and of matrix products.
+        shapes: every weight's name, shape and dtype.
+        init: key → params.
+        apply: (params, tokens: i32[b l], mask: bool[b l], True where a token is the caption's) →
+            [b l width] of `dtype`. Only positions whose mask is True are attended to.
+    """
+
+    config: Any
+    dtype: jnp.dtype
+    shapes: dict[str, jax.ShapeDtypeStruct]
+    init: Callable[[Array], Params]
+    apply: Callable[[Params, Array, Array], Array]
+
+
+def pure_encoder(
+    config: Any, dtype: jnp.dtype, build: Callable[[nnx.Rngs], Callable[[Array, Array], Array]]
+) -> PureEncoder:
+    """An encoder; no weights are created.
+
+    Args:
+        config: its sizes.
+        dtype: of the weights and of matrix products.
+        build: rngs → module, called with tokens and mask.
+    """
+    module: Any = build
+    pure = Pure(module)
+
+    def apply(params: Params, tokens: Array, mask: Array) -> Array:
+        return pure.bind(params)(tokens, mask)
+
+    return PureEncoder(config, dtype, pure.shapes, pure.init, apply)
 
 
 class _Keys:

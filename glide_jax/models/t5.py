@@ -15,7 +15,6 @@ an h in bfloat16; and h is small beside the weights.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,8 +23,8 @@ import numpy as np
 from flax import nnx
 
 from glide_jax.models import kernels, layers
-from glide_jax.models.pure import Pure
-from glide_jax.types import Array, Params
+from glide_jax.models.pure import PureEncoder, pure_encoder
+from glide_jax.types import Array
 
 NORM_EPSILON = 1e-6
 
@@ -57,27 +56,7 @@ class T5Config:
     max_distance: int
 
 
-@dataclasses.dataclass(frozen=True)
-class T5:
-    """The encoder as pure functions of its weights.
-
-    Attributes:
-        config: what it was built from.
-        dtype: of the weights and of matrix products.
-        shapes: every weight's name, shape and dtype.
-        init: key → params.
-        apply: (params, tokens: i32[b l], mask: bool[b l], True where a token is the caption's) →
-            [b l width] of `dtype`. Only positions whose mask is True are attended to.
-    """
-
-    config: T5Config
-    dtype: jnp.dtype
-    shapes: dict[str, jax.ShapeDtypeStruct]
-    init: Callable[[Array], Params]
-    apply: Callable[[Params, Array, Array], Array]
-
-
-def t5(config: T5Config, *, dtype: str) -> T5:
+def t5(config: T5Config, *, dtype: str) -> PureEncoder:
     """An encoder of any size; no weights are created.
 
     Args:
@@ -91,12 +70,7 @@ def t5(config: T5Config, *, dtype: str) -> T5:
     if dtype not in ("float32", "bfloat16"):
         raise ValueError(f"T5 is computed in float32 or bfloat16, not {dtype}")
     kind = jnp.dtype(dtype)
-    pure = Pure(lambda rngs: _Encoder(config, kind, rngs))
-
-    def apply(params: Params, tokens: Array, mask: Array) -> Array:
-        return pure.bind(params)(tokens, mask)
-
-    return T5(config, kind, pure.shapes, pure.init, apply)
+    return pure_encoder(config, kind, lambda rngs: _Encoder(config, kind, rngs))
 
 
 def relative_buckets(key_minus_query: np.ndarray, buckets: int, max_distance: int) -> np.ndarray:
@@ -195,7 +169,7 @@ class _Encoder(nnx.Module):
         self.final_norm = _Norm(config.width, dtype)
 
     def __call__(self, tokens: Array, mask: Array) -> Array:
-        """See `T5.apply`."""
+        """See `PureEncoder.apply`."""
         places = np.arange(tokens.shape[1])
         apart = places[None, :] - places[:, None]
         buckets = relative_buckets(apart, self.config.buckets, self.config.max_distance)

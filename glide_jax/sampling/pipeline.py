@@ -13,6 +13,7 @@ from glide_jax.errors import UserError
 from glide_jax.sampling import request as requests
 from glide_jax.sampling.guides import ClipGuide, Guide, guides_of
 from glide_jax.sampling.images import ImageLike, at_size, read_image, read_mask, shrunk_mask
+from glide_jax.sampling.loading import load_cascade, load_classifier, load_clip
 from glide_jax.sampling.output import (
     Origin,
     PipelineOutput,
@@ -23,14 +24,7 @@ from glide_jax.sampling.output import (
 from glide_jax.sampling.released import released_workdirs
 from glide_jax.sampling.request import SampleRequest, StageEdit, Subject
 from glide_jax.sampling.run import OnProgress, Progress, run_request
-from glide_jax.sampling.stages import (
-    Stage,
-    check_cascade,
-    check_prompts,
-    load_classifier,
-    load_clip,
-    load_stages,
-)
+from glide_jax.sampling.stages import Stage, check_prompts
 
 Prompts = str | Sequence[str]
 
@@ -71,6 +65,7 @@ class Pipeline:
         clip: str | Path | None = None,
         classifier: str | Path | None = None,
         text_encoder: str | Path | None = None,
+        prompts: Sequence[str] = (),
     ) -> "Pipeline":
         """The newest weights of workdirs, of training or of import.
 
@@ -83,22 +78,21 @@ class Pipeline:
             classifier: the workdir of a classifier.
             text_encoder: for models that were trained on a frozen one: a folder of text embeddings
                 that holds the prompts, or of the encoder's weights; None: as their configs say.
+            prompts: of these, negative prompts among them, a frozen encoder makes embeddings before
+                the models are loaded; its memory is free again then. Others can be sampled all the
+                same: the encoder is loaded for the first of them, and stays.
 
         Raises:
             UserError: there is no model in one of them, none of the right kind, they make no
-                cascade, an override is wrong, or the text encoder is not the models'.
+                cascade, an override is wrong, the text encoder is not the models', or there is too
+                little memory.
         """
         if not workdirs:
             raise UserError("give the workdir of a model")
         encoder = Path(text_encoder) if text_encoder else None
-        stages = [
-            stage
-            for workdir in workdirs
-            for stage in load_stages(Path(workdir), overrides, encoder)[1]
-        ]
-        check_cascade(stages)
+        paths = [Path(workdir) for workdir in workdirs]
         return cls(
-            stages=tuple(stages),
+            stages=tuple(load_cascade(paths, overrides, encoder, prompts)),
             clip=load_clip(Path(clip)) if clip else None,
             classifier=load_classifier(Path(classifier)) if classifier else None,
             origin=Origin.of(workdirs, overrides, clip, classifier, text_encoder),

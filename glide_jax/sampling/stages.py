@@ -1,39 +1,24 @@
-"""Stages: models with their weights, loaded from workdirs, checked to make a cascade."""
+"""Stages: models with their weights, checked to make a cascade; their conditions."""
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from glide_jax import config, text
-from glide_jax.checkpoints import Checkpoint, open_stage, read_experiment
 from glide_jax.config import (
-    MAY_CHANGE_BEFORE,
-    ClassifierConfig,
-    ClipConfig,
     DenoiserStageConfig,
-    Experiment,
-    FrozenTextConfig,
     SamplingConfig,
-    conflicts,
 )
-from glide_jax.encoders import lazy
-from glide_jax.errors import UserError, a_few
-from glide_jax.models.families import model_of
+from glide_jax.errors import UserError
 from glide_jax.models.labels import class_labels
 from glide_jax.models.model import Model
-from glide_jax.parallel.mesh import make_mesh, replicated
-from glide_jax.sampling.guides import ClipGuide, Guide, classifier_guide, clip_guide
 from glide_jax.sampling.program import ProgramCache, make_steps, program_cache
 from glide_jax.sampling.request import Subject
-from glide_jax.text.encoder import TextEncoder
-from glide_jax.text.reader import CaptionReader, EmbeddingReader, TokenReader
+from glide_jax.text.reader import CaptionReader
 from glide_jax.types import Condition, Params
 
 
@@ -107,105 +92,17 @@ def make_stage(
     return Stage(name, config, model, params, reader, step, program)
 
 
-def load_stages(
-    workdir: Path, overrides: Sequence[str] = (), text_encoder: Path | None = None
-) -> tuple[Experiment, list[Stage]]:
-    """The newest averaged weights of a workdir's stages, on every device, ready to sample.
+class _Sized(Protocol):
+    """A stage, or one whose weights are not loaded."""
 
-    Args:
-        workdir: of training or of import.
-        overrides: `KEY=VALUE`, such as `stages.base.sampling.guidance_scale=5`.
-        text_encoder: a folder of text embeddings, or of a frozen encoder's weights; None: as the
-            config says.
+    @property
+    def image_size(self) -> int: ...
 
-    Raises:
-        UserError: there is no model, or none that generates images, an override is wrong, or the
-            text encoder is not the one that it was trained on.
-    """
-    trained = read_experiment(workdir)
-    experiment = config.with_overrides(trained, overrides)
-    if changed := conflicts(trained, experiment, MAY_CHANGE_BEFORE):
-        raise UserError(
-            f"{workdir} was trained with other values (trained → yours: {a_few(changed, '; ')}); "
-            "its weights mean nothing else: leave that change out"
-        )
-    stages, encoder = [], _encoder_of(experiment, workdir, text_encoder)
-    for name, stage in experiment.stages.items():
-        if not isinstance(stage, DenoiserStageConfig):
-            raise UserError(
-                f"{workdir} holds a model of family {stage.model.family!r}, which generates no "
-                "images: it can guide models that do, see docs/sampling.md"
-            )
-        checkpoint = open_stage(workdir, name)
-        model, params, reader = _read(checkpoint, experiment, encoder)
-        stages.append(make_stage(name, stage, model, params, reader, checkpoint.step))
-    return experiment, stages
+    @property
+    def low_res_size(self) -> int: ...
 
 
-def load_clip(workdir: Path) -> ClipGuide:
-    """The noised CLIP of a workdir. Raises UserError where there is none."""
-    checkpoint = open_stage(workdir)
-    experiment = checkpoint.experiment
-    family = experiment.first_stage.model
-    if not isinstance(family, ClipConfig):
-        raise UserError(f"{workdir} holds a model of family {family.family!r}, not a CLIP")
-    model, params, reader = _read(checkpoint, experiment, None)
-    if reader is None:
-        raise UserError(f"{workdir} holds a CLIP without its tokenizer: import it again")
-    return clip_guide(model, params, reader)
-
-
-def load_classifier(workdir: Path) -> Guide:
-    """The classifier of a workdir. Raises UserError where there is none."""
-    checkpoint = open_stage(workdir)
-    experiment = checkpoint.experiment
-    stage = experiment.first_stage
-    if not isinstance(stage.model, ClassifierConfig):
-        family = stage.model.family
-        raise UserError(f"{workdir} holds a model of family {family!r}, not a classifier")
-    model, params, _ = _read(checkpoint, experiment, None)
-    return classifier_guide(model, params, stage.diffusion.num_steps)
-
-
-def _encoder_of(
-    experiment: Experiment, workdir: Path, text_encoder: Path | None
-) -> TextEncoder | None:
-    """The frozen text encoder of a workdir's models; None: they have none."""
-    if isinstance(experiment.text, FrozenTextConfig):
-        return lazy.sampling_encoder(experiment.text, workdir, text_encoder)
-    if text_encoder is not None:
-        raise UserError(
-            f"{workdir} holds a model that has no frozen text encoder: leave {text_encoder} out"
-        )
-    return None
-
-
-def _read(
-    checkpoint: Checkpoint, experiment: Experiment, encoder: TextEncoder | None
-) -> tuple[Any, Params, CaptionReader | None]:
-    """A stage's model, weights, and what reads its captions; None: it reads none."""
-    saved, stage, reader = checkpoint.tokenizer, experiment.stages[checkpoint.stage], None
-    if isinstance(experiment.text, FrozenTextConfig) and encoder is not None:
-        width = getattr(stage.model, "encoder_width", 0)
-        checked = lazy.Checked(encoder, saved, width, checkpoint.path)
-        reader = EmbeddingReader(checked, experiment.text.length, experiment.text.padding)
-    elif saved:
-        reader = TokenReader(text.from_dict(saved), experiment.text_length)
-    vocab_size = reader.vocab_size if reader else 0
-    model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
-    return model, _params(checkpoint, model.shapes), reader
-
-
-def _params(checkpoint: Checkpoint, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> Params:
-    everywhere = replicated(make_mesh(fsdp=1))
-    wanted = {
-        path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere)
-        for path, leaf in shapes.items()
-    }
-    return checkpoint.restore({"ema_params": wanted})["ema_params"]
-
-
-def check_cascade(stages: Sequence[Stage]) -> None:
+def check_cascade(stages: Sequence[_Sized]) -> None:
     """Raises UserError unless each stage enlarges what the one before generates."""
     for before, stage in itertools.pairwise(stages):
         if stage.low_res_size != before.image_size:

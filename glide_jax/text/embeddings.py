@@ -96,7 +96,17 @@ class EmbeddingStore:
 
     def missing(self, captions: Sequence[str]) -> list[str]:
         """Those of the captions that are not in it."""
-        return [caption for caption in captions if caption not in self]
+        there, _ = self.look_up(captions)
+        return [caption for caption, found in zip(captions, there, strict=True) if not found]
+
+    def look_up(self, captions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """(bool[n]: whether each caption is in it, bool[n]: and its end was cut off)."""
+        wanted = np.array([hash_of(caption) for caption in captions], np.uint64)
+        if not len(self):
+            return np.zeros(len(wanted), bool), np.zeros(len(wanted), bool)
+        at = np.minimum(np.searchsorted(self._hashes, wanted), len(self) - 1)
+        there = self._hashes[at] == wanted
+        return there, there & self._cut[at]
 
     def encode(self, captions: Sequence[str], length: int) -> TextEmbedding:
         """Read the embeddings of captions.
@@ -149,9 +159,19 @@ class EmbeddingStore:
     def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
         each = [shard.hashes for shard in self._shards] or [np.zeros(0, np.uint64)]
         hashes = np.concatenate(each)
-        places = [[i, row] for i, part in enumerate(each) for row in range(len(part))]
+        sizes = [len(part) for part in each]
+        rows = np.concatenate([np.arange(size) for size in sizes])
+        places = np.stack([np.repeat(np.arange(len(each)), sizes), rows], axis=1)
         order = np.argsort(hashes, kind="stable")
-        return hashes[order], np.array(places, np.int64).reshape(-1, 2)[order]
+        return hashes[order], places[order]
+
+    @functools.cached_property
+    def _cut(self) -> np.ndarray:
+        """bool[n], in the order of `_hashes`."""
+        each = [shard.cut for shard in self._shards]
+        first = np.cumsum([0, *map(len, each)])
+        shards, rows = self._places.T
+        return np.concatenate(each)[first[shards] + rows]
 
     @property
     def _hashes(self) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
-import itertools
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from glide_jax import data, text
 from glide_jax.cache import NoLocks, lock
@@ -11,11 +13,16 @@ from glide_jax.checkpoints import checkpoints_of, find_checkpoint
 from glide_jax.config import TEXT_PRETRAINING, Experiment, FrozenTextConfig, TextConfig
 from glide_jax.data.source import Source
 from glide_jax.encoders import encoding, lazy
-from glide_jax.text.embeddings import EmbeddingStore
+from glide_jax.encoders.lazy import EMBEDDINGS
+from glide_jax.errors import UserError
+from glide_jax.text.embeddings import EmbeddingStore, is_store
 from glide_jax.text.reader import CaptionReader, EmbeddingReader, TokenReader
 from glide_jax.text.tokenizer import Tokenizer, tokenize
 from glide_jax.training.initialization import initial_checkpoint
-from glide_jax.writing import disk_errors
+from glide_jax.writing import atomic_path, disk_errors
+
+CHECKED = "captions.json"
+"""The file of a workdir that remembers which captions were looked up in which embeddings."""
 
 
 def make_reader(experiment: Experiment, source: Source, workdir: Path) -> CaptionReader | None:
@@ -51,26 +58,78 @@ def sampling_reader(reader: CaptionReader | None, experiment: Experiment) -> Cap
     if not isinstance(reader, EmbeddingReader) or not isinstance(config, FrozenTextConfig):
         return reader
     assert isinstance(reader.encoder, EmbeddingStore)
-    encoder = lazy.StoredFirst(reader.encoder, lazy.shared_encoder(config))
+    encoder = lazy.PromptEncoder(reader.encoder, lazy.shared_encoder(config))
     return dataclasses.replace(reader, encoder=encoder)
 
 
 def _store(
     experiment: Experiment, config: FrozenTextConfig, source: Source, workdir: Path
 ) -> EmbeddingStore:
-    """The embeddings of every caption: those that the config names, or made here."""
-    captions = itertools.chain(experiment.prompts or (), data.captions(source))
-    if config.embeddings:
-        store = lazy.open_store(config, Path(config.embeddings))
-        lazy.check_complete(store, captions)
-        return store
-    folder = workdir / lazy.EMBEDDINGS
+    """The embeddings of every caption: those that the config names, or made here.
+
+    That all captions are there is looked up once for a data set, and remembered in the workdir.
+    """
+    folder = Path(config.embeddings).expanduser() if config.embeddings else workdir / EMBEDDINGS
+    note = workdir / CHECKED
+    store = lazy.open_store(config, folder) if config.embeddings else _fitting(config, folder)
+    known = {} if store is None else _read_note(note)
+    if store is None or known.get("of") != _checked_for(experiment, source, store):
+        captions = list(data.captions(source))
+        prompts = experiment.prompts or ()
+        if store is None or not config.embeddings:
+            store = _encoded(config, [*prompts, *captions], folder)
+        lazy.check_complete(store, prompts)
+        cut = lazy.check_complete(store, captions)
+        known = {"of": _checked_for(experiment, source, store), "cut": cut}
+        with disk_errors(workdir):
+            workdir.mkdir(parents=True, exist_ok=True)
+            with atomic_path(note) as part:
+                part.write_text(json.dumps(known), encoding="utf-8")
+    _say_cut(known["cut"], config.length)
+    return store
+
+
+def _fitting(config: FrozenTextConfig, folder: Path) -> EmbeddingStore | None:
+    """The embeddings in the run's own folder; None: there are none, or others."""
+    if not is_store(folder):
+        return None
+    with contextlib.suppress(UserError):  # which is said when captions are encoded
+        return lazy.open_store(config, folder)
+    return None
+
+
+def _encoded(config: FrozenTextConfig, captions: Sequence[str], folder: Path) -> EmbeddingStore:
+    """The run's own embeddings, with these captions among them."""
     with disk_errors(folder), contextlib.ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(NoLocks):
             waiting = f"another process encodes captions into {folder}; waiting for it"
             stack.enter_context(lock(folder / "lock", waiting))
         return encoding.encode_captions(config, captions, folder)
+
+
+def _checked_for(experiment: Experiment, source: Source, store: EmbeddingStore) -> dict[str, Any]:
+    """What decides whether a store holds every caption, JSON-compatible."""
+    return {
+        "data": source.fingerprint,
+        "prompts": list(experiment.prompts or ()),
+        "embeddings": dataclasses.asdict(store.index),
+        "captions": len(store),
+    }
+
+
+def _read_note(note: Path) -> dict[str, Any]:
+    """What an earlier start has found; {}: nothing that can be read."""
+    try:
+        known = json.loads(note.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) and type(known.get("cut")) is int else {}
+
+
+def _say_cut(count: int, length: int) -> None:
+    if count:
+        print(f"{count:,} captions are cut to text.length={length} tokens")
 
 
 def _saved(experiment: Experiment, workdir: Path) -> dict | None:
@@ -93,6 +152,5 @@ def _tokenizer(
         return text.from_dict(saved)
     captions = list(data.captions(source))
     tokenizer = text.train(settings.tokenizer, captions, settings.vocab_size)
-    if cut := int(tokenize(tokenizer, captions, settings.length).cut.sum()):
-        print(f"{cut:,} captions are cut to text.length={settings.length} tokens")
+    _say_cut(int(tokenize(tokenizer, captions, settings.length).cut.sum()), settings.length)
     return tokenizer

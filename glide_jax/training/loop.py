@@ -117,7 +117,11 @@ def _initial_state(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | N
     from_params = state_from_params(job)
 
     def fresh(key, given):
-        return from_params(job.model.init(key) | given)
+        return from_params(job.model.init(key) | cast(given))
+
+    def cast(params):
+        # Imported weights may be stored in bfloat16; training needs more than its 8 bits.
+        return {path: x.astype(job.model.shapes[path].dtype) for path, x in params.items()}
 
     arguments = jax.random.key(job.experiment.seed), job.initial_params | job.frozen_params
     abstract = jax.eval_shape(fresh, *arguments)
@@ -132,8 +136,9 @@ def _initial_state(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | N
     )
     if not checkpoint.is_of_a_run:
         print(f"{job.name}: starting from the weights of {checkpoint.path}")
-        params = checkpoint.restore({"ema_params": placed.ema_params})["ema_params"]
-        return jax.jit(from_params, out_shardings=shardings)(params), None
+        params = checkpoint.weights("ema_params", placed.ema_params)
+        start = jax.jit(lambda stored: from_params(cast(stored)), out_shardings=shardings)
+        return start(params), None
     print(f"{job.name}: continuing from step {checkpoint.step} of {checkpoint.path.parent}")
     return checkpoint.restore(placed), checkpoint.data_state
 

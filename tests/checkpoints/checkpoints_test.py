@@ -165,6 +165,23 @@ def test_another_models_arrays_are_refused_by_name(saved, change, expected):
     assert expected in str(caught.value)
 
 
+def test_weights_are_read_in_the_dtype_that_they_are_stored_in(saved):
+    state, found = some_state(), open_checkpoint(saved)
+    wanted = abstract(state["params"])
+    assert_same_bits(found.weights("ema_params", wanted), state["ema_params"])
+    assert_same_bits(found.weights("params", wanted), state["params"])
+    for other in ({**wanted, "more": wanted["blocks.0.bias"]}, abstract({"w": jnp.zeros(3)})):
+        with pytest.raises(UserError, match="does not fit this model"):
+            found.weights("ema_params", other)
+
+
+def test_weights_of_no_such_dtype_are_refused(tmp_path):
+    with checkpoints(tmp_path) as c:
+        c.save(1, {"params": {"w": jnp.zeros(3, jnp.int32)}}, {})
+    with pytest.raises(UserError, match=r"w is int32\[3\] there and float32\[3\] here"):
+        open_checkpoint(tmp_path).weights("params", abstract({"w": jnp.zeros(3)}))
+
+
 def test_the_newest_are_kept(tmp_path):
     with checkpoints(tmp_path, keep=2) as c:
         for step in (1, 2, 5):

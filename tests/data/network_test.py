@@ -73,6 +73,32 @@ def test_nobody_answers(no_proxy, monkeypatch):
         assert "can't be reached" in network.unreachable(url)
 
 
+def test_a_server_whose_first_answer_is_lost_is_there(no_proxy, monkeypatch):
+    monkeypatch.setattr(network, "_SECOND_AFTER_S", 0.05)
+    attempts = []
+
+    def ask(url):
+        attempts.append(url)
+        if len(attempts) == 1:
+            time.sleep(1)
+            return "timed out"
+        return ""
+
+    monkeypatch.setattr(network, "_ask", ask)
+    start = time.monotonic()
+    assert network.unreachable("http://a.org/b") == ""
+    assert time.monotonic() - start < 0.9
+
+
+def test_silence_is_known_in_less_than_eight_seconds(no_proxy, monkeypatch):
+    assert network.TIMEOUT_S < 8
+    monkeypatch.setattr(network, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(network, "_ask", lambda url: time.sleep(2) or "timed out")
+    start = time.monotonic()
+    assert network.unreachable("http://a.org/b") == "a.org can't be reached: no answer in 0.3 s"
+    assert time.monotonic() - start < 1.5
+
+
 @pytest.mark.parametrize("url", ["", "photos", "gs://bucket/a.tar", "/tmp/http:/a"])
 def test_what_is_not_of_the_web_is_not_asked(url, no_network):
     assert network.unreachable(url) == ""

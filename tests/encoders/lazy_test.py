@@ -60,7 +60,7 @@ def test_captions_are_encoded_with_progress(loaded, tmp_path, capsys):
 
 def test_a_stored_caption_and_a_new_one_are_alike(loaded, tmp_path):
     store = encode_captions(CONFIG, ["a red square", "b"], tmp_path)
-    both = lazy.StoredFirst(store, lazy.LazyEncoder(CONFIG))
+    both = lazy.PromptEncoder(store, lazy.LazyEncoder(CONFIG))
     both.encode(["b", "a red square", "b"], 6)
     assert len(loaded) == 1  # to write the store
     captions = ["new", "a red square", "new", "newer still"]
@@ -87,6 +87,35 @@ def test_what_was_encoded_last_is_remembered(loaded, monkeypatch):
     assert loaded[0].encoded[-4:] == ["a", "b", "c", "d"]
 
 
+def test_captions_that_were_encoded_first_need_no_weights(loaded, monkeypatch):
+    monkeypatch.setattr(lazy, "_REMEMBERED", 2)
+    encoder = lazy.LazyEncoder(CONFIG)
+    captions = ["a", "b c", "d", "e"]
+    encoder.encode_first([*captions, "a"], 6)
+    (only,) = loaded
+    assert (only.encoded, only.released) == (captions, 1)
+    found = encoder.encode(["e", *captions], 6)
+    assert (found.embedding[1:] == ToyEncoder().encode(captions, 6).embedding).all()
+    assert (encoder.width, encoder.fingerprint) == (WIDTH, "00000000")
+    encoder.encode_first(captions, 6)
+    assert len(loaded) == 1
+    encoder.encode(["new"], 6)
+    encoder.encode(["newer"], 6)
+    assert len(loaded) == 2, "it stays for the next prompt"
+
+
+def test_only_what_is_not_stored_is_encoded_first(loaded, tmp_path):
+    store = encode_captions(CONFIG, ["a", "b"], tmp_path)
+    both = lazy.PromptEncoder(store, lazy.LazyEncoder(CONFIG))
+    both.encode_first(["a", "", "b"], 6)
+    assert len(loaded) == 1  # to write the store
+    both.encode_first(["a", "new"], 6)
+    assert loaded[-1].encoded == ["new"]
+    assert loaded[-1].released == 1
+    with pytest.raises(UserError, match="captions are not in"):
+        lazy.PromptEncoder(store, None).encode_first(["a", "new"], 6)
+
+
 def test_one_encoder_is_shared_while_it_is_used(loaded):
     one = lazy.shared_encoder(CONFIG)
     assert lazy.shared_encoder(FrozenTextConfig(**vars(CONFIG))) is one
@@ -107,7 +136,7 @@ def test_other_weights_than_the_stored_are_refused(loaded, tmp_path):
     store = encode_captions(CONFIG, ["a"], tmp_path)
     other = lazy.LazyEncoder(FrozenTextConfig(**vars(CONFIG) | {"weights": "1"}))
     with pytest.raises(UserError, match="are not those that"):
-        lazy.StoredFirst(store, other).encode(["b"], 6)
+        lazy.PromptEncoder(store, other).encode(["b"], 6)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +150,8 @@ def test_other_weights_than_the_stored_are_refused(loaded, tmp_path):
 def test_a_model_of_another_encoder_is_refused(saved, what, tmp_path):
     with pytest.raises(UserError, match=what):
         lazy.check_fingerprint(saved, ToyEncoder(), tmp_path)
-    checked = lazy.Checked(ToyEncoder(), saved, WIDTH, tmp_path)
+    expected = lazy.Expected(saved, WIDTH, tmp_path)
+    checked = lazy.PromptEncoder(None, ToyEncoder(), expected)
     with pytest.raises(UserError, match=what):
         checked.encode(["a"], 6)
 
@@ -133,7 +163,7 @@ def test_what_a_checkpoint_does_not_say_is_not_checked(tmp_path):
 
 def test_stores_of_another_config_and_incomplete_ones_are_refused(loaded, tmp_path):
     store = encode_captions(CONFIG, ["a"], tmp_path)
-    lazy.check_complete(store, ["a"])
+    assert lazy.check_complete(store, ["a"]) == 0
     with pytest.raises(UserError, match=r"2 captions .* such as 'b'"):
         lazy.check_complete(store, ["a", "b", "c", "b"])
     for name, value in {
@@ -153,8 +183,10 @@ def test_prompts_are_encoded_by_what_is_there(loaded, tmp_path):
         folder.mkdir()
     encode_captions(CONFIG, ["a"], run / lazy.EMBEDDINGS)
     loaded.clear()
-    assert isinstance(lazy.sampling_encoder(CONFIG, empty, None), lazy.LazyEncoder)
-    assert isinstance(lazy.sampling_encoder(CONFIG, run, None), lazy.StoredFirst)
+    assert lazy.sampling_encoder(CONFIG, empty, None).store is None
+    both = lazy.sampling_encoder(CONFIG, run, None)
+    assert "a" in both.store
+    assert both.encoder is lazy.shared_encoder(CONFIG)
     store = lazy.sampling_encoder(CONFIG, empty, run / lazy.EMBEDDINGS)
     assert store.encode(["a"], 6).mask.any()
     assert not loaded

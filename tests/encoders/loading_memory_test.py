@@ -1,12 +1,8 @@
 """A model is never in memory twice: a process's peak while it reads T5-v1_1-large's weights."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import encoder_toys
 import numpy as np
+import peak_memory
 import pytest
 import safetensors.numpy
 
@@ -15,25 +11,16 @@ from glide_jax.encoders.t5 import CONFIGS, table
 from glide_jax.models.t5 import t5
 
 NAME = "t5-v1_1-large"
-MEASURE = """
-import json, sys
-from pathlib import Path
-import jax
+LOAD = """
 from glide_jax.encoders import load_encoder
 
-def status(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name))
-
-jax.numpy.zeros(3).block_until_ready()
-Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
-before = status("VmRSS")
+before = begin()
 encoder = load_encoder(sys.argv[1], Path(sys.argv[2]), dtype=sys.argv[3])
 size = sum(array.nbytes for array in encoder._params.values())
-peak = status("VmHWM") - before
+highest = peak(before)
 encoder.encode(["a red circle"], 8)
 encoder.release()
-print(json.dumps({"size": size, "peak": peak, "left": status("VmRSS") - before}))
+print(json.dumps({"size": size, "peak": highest, "left": left(before)}))
 """
 
 
@@ -52,13 +39,10 @@ def large(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux says what it uses")
+@peak_memory.needs_linux
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_reading_takes_little_more_memory_than_the_weights(large, dtype):
-    words = [sys.executable, "-c", MEASURE, NAME, str(large), dtype]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout)
+    found = peak_memory.measured(LOAD, NAME, large, dtype)
     assert found["size"] == 341_231_104 * (4 if dtype == "float32" else 2)
     assert found["peak"] < 1.3 * found["size"], found
     assert found["left"] < 0.1 * found["size"], found

@@ -17,6 +17,7 @@ from refusals import refused
 from glide_jax.encoders import ENCODERS, load_encoder, placing
 from glide_jax.encoders.t5 import CONFIGS, config_of, table
 from glide_jax.models.t5 import t5
+from glide_jax.parallel import free_memory
 from glide_jax.parallel.mesh import make_mesh
 from glide_jax.text.t5_pieces import T5Tokenizer
 
@@ -240,7 +241,7 @@ def test_a_tokenizer_of_another_model(tmp_path):
 
 def test_too_little_memory_is_said_before_anything_is_read(folder, monkeypatch):
     monkeypatch.setattr(np, "fromfile", None)
-    monkeypatch.setattr(placing, "_free_host_bytes", lambda: 100)
+    monkeypatch.setattr(free_memory, "free_host_bytes", lambda: 100)
     refused(lambda: load_encoder("t5", folder, dtype="float32"), "GiB", "bfloat16")
 
 

@@ -92,7 +92,7 @@ def test_what_the_reference_has_no_option_for_is_said(tmp_path):
 def test_an_export_that_the_disk_refuses_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
     trained(tmp_path / "run")
 
-    def fails(part, arrays):
+    def fails(part, shapes, arrays, dtype):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setitem(files._WRITERS, ".safetensors", fails)

@@ -55,6 +55,29 @@ def test_arrays_that_are_views_or_read_only_are_written(tmp_path, format_):
     np.testing.assert_array_equal(back["fixed"], fixed)
 
 
+@pytest.mark.parametrize("format_", FORMATS)
+def test_arrays_that_come_one_after_the_other_are_the_same_file_in_any_order(tmp_path, format_):
+    files.write(tmp_path / f"all.{format_}", ARRAYS, "float32")
+    shapes = {key: array.shape for key, array in ARRAYS.items()}
+    each = reversed(list(ARRAYS.items()))
+    files.write_each(tmp_path / f"each.{format_}", shapes, each, "float32")
+    expected, found = (files.read(tmp_path / f"{name}.{format_}") for name in ("all", "each"))
+    assert expected.keys() == found.keys()
+    for key, array in expected.items():
+        np.testing.assert_array_equal(found[key], array, strict=True)
+    if format_ == "safetensors":
+        written = [(tmp_path / f"{name}.{format_}").read_bytes() for name in ("all", "each")]
+        assert written[0] == written[1]
+
+
+def test_an_incomplete_file_is_not_left(tmp_path):
+    some = list(ARRAYS.items())[:-1]
+    shapes = {key: array.shape for key, array in ARRAYS.items()}
+    with pytest.raises(ValueError, match="no "):
+        files.write_each(tmp_path / "w.safetensors", shapes, some, "float32")
+    assert not os.listdir(tmp_path)
+
+
 def test_pytorch_reads_what_is_written(tmp_path):
     torch = pytest.importorskip("torch")
     for dtype in files.DTYPES:
@@ -168,7 +191,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, format_, monkeypatch):
     files.write(path, ARRAYS, "float32")
     before = path.read_bytes()
 
-    def fails(part, arrays):
+    def fails(part, shapes, arrays, dtype):
         part.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

@@ -15,7 +15,7 @@ from models.model_toys import filled
 from glide_jax.errors import UserError
 from glide_jax.interop import families, files, importing, namings, openai, released
 from glide_jax.interop.exporting import export_checkpoint
-from glide_jax.interop.families import adm, imagen, imagen_diffusers
+from glide_jax.interop.families import adm, imagen, imagen_diffusers, imagen_sizes
 from glide_jax.models.imagen import imagen as build_imagen
 
 GOLDEN = HERE / "imagen"
@@ -170,12 +170,50 @@ def test_diffusers_config_says_what_the_reference_s_arguments_say():
     assert json.loads(json.dumps(options)) == options
 
 
+@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize("name", ["if-i-xl", "if-ii-l"])
+def test_the_shapes_say_the_sizes_that_were_published(name, names):
+    options = released.HELD[name].options
+    shapes = openai.reference_shapes(imagen.build({}, options), names)
+    arrays = {k: np.broadcast_to(np.zeros((), np.float32), shape) for k, shape in shapes.items()}
+    found = imagen_sizes.sizes(arrays, options["image_size"])
+    expected = {"disable_self_attentions": False, **options}
+    assert found == {key: expected[key] for key in found}
+
+
+@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize("golden", STAGES)
+def test_sizes_that_nobody_published_are_the_file_s_own(golden, names):
+    manifest, _, model, params = tiny(golden)
+    arrays = openai.to_state_dict(model, params, names)
+    found = manifest["options"] | imagen_sizes.sizes(arrays, model.config.image_size)
+    again = imagen.build(arrays, found)
+    assert openai.reference_shapes(again) == openai.reference_shapes(model)
+    levels = dataclasses.replace(again.config, num_res_blocks=model.config.num_res_blocks)
+    assert levels == model.config
+    del arrays[
+        next(key for key in arrays if key.endswith(("pooling.0.weight", "embedding.norm1.weight")))
+    ]
+    with pytest.raises(UserError, match="can't be read from its shapes"):
+        imagen_sizes.sizes(arrays, model.config.image_size)
+
+
+@pytest.mark.parametrize("name", ["if-iii-l", "if-iii-l-v1.0"])
+def test_a_stage_that_was_never_released_is_named_so(name):
+    with pytest.raises(UserError, match=rf"no {name}: .* of stage III no weights"):
+        released.model_files(name)
+
+
 @pytest.fixture
 def smaller(monkeypatch):
     """Released names that stand for the small golden models."""
-    small = {"if-i-m": "if_stage1", "if-ii-l": "if_upsampler"}
+    small = {"if-i-m": "if_stage1", "if-ii-l": "if_upsampler", "if-ii-m": "if_upsampler"}
     for name, golden in small.items():
-        held = dataclasses.replace(released.HELD[name], options=tiny(golden)[0]["options"])
+        options = dict(tiny(golden)[0]["options"])
+        if name == "if-ii-m":  # as released: without sizes
+            sizes = ("model_channels", "channel_mult", "num_res_blocks", "encoder_channels")
+            options = {key: value for key, value in options.items() if key not in sizes}
+        held = dataclasses.replace(released.HELD[name], options=options)
         monkeypatch.setitem(released.HELD, name, held)
 
 
@@ -185,6 +223,7 @@ def smaller(monkeypatch):
     [
         ("if-i-m", "if_stage1", "base", ("150", 7.0, 1.5, 0.0)),
         ("if-ii-l", "if_upsampler", "upsampler", ("smart50", 4.0, 1.0, 0.25)),
+        ("if-ii-m", "if_upsampler", "upsampler", ("smart50", 4.0, 1.0, 0.25)),
     ],
 )
 def test_a_file_that_people_have_becomes_a_workdir_and_a_file_again(

@@ -10,7 +10,7 @@ from models.model_toys import filled
 from shrinking import shrunk
 from toy_encoder import ToyEncoder
 
-from glide_jax.encoders.lazy import Checked
+from glide_jax.encoders.lazy import Expected, PromptEncoder
 from glide_jax.errors import UserError
 from glide_jax.models.families import model_of
 from glide_jax.sampling.pipeline import Pipeline
@@ -33,7 +33,11 @@ def stage_of(name, encoder, traces):
         next(traces)
         return model.encode(params, condition)
 
-    counted = dataclasses.replace(model, encode=encode)
+    def apply(*arguments):
+        next(traces)
+        return model.apply(*arguments)
+
+    counted = dataclasses.replace(model, encode=encode, apply=apply)
     reader = EmbeddingReader(encoder, EXPERIMENT.text_length, padding=False)
     return make_stage(name, stage, counted, filled(model.shapes), reader, step=0)
 
@@ -67,6 +71,31 @@ def test_a_prompt_becomes_an_image_and_others_compile_nothing(pipe):
     assert np.abs(alone.arrays[0].astype(int) - first.arrays[0]).max() <= 1
 
 
+def test_no_setting_of_an_upsampler_compiles_anew(pipe):
+    pipeline, traces = pipe
+
+    def images(**changes):
+        base, upsampler = pipeline.stages
+        sampling = dataclasses.replace(
+            upsampler.config.sampling,
+            **{"guidance_scale": 2.0, "dynamic_threshold": 0.9, "threshold_cap": 1.5} | changes,
+        )
+        config = dataclasses.replace(upsampler.config, sampling=sampling)
+        stages = (base, dataclasses.replace(upsampler, config=config))
+        return Pipeline(stages)("a red disc", seed=3, guidance_scale=3).arrays
+
+    first, before = images(), traces()
+    for changed in (
+        {"guidance_scale": 5.0},
+        {"dynamic_threshold": 0.5},
+        {"threshold_cap": 1.1},
+        {"aug_level": 0.6},
+        {"temperature": 0.5},
+    ):
+        assert (images(**changed) != first).any(), changed
+    assert traces() == before
+
+
 def test_the_level_of_the_low_res_image_compiles_nothing(pipe):
     pipeline, traces = pipe
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
@@ -78,7 +107,8 @@ def test_the_level_of_the_low_res_image_compiles_nothing(pipe):
 
 def test_another_encoder_than_the_model_s_is_refused(pipe, tmp_path):
     pipeline, _ = pipe
-    encoder = Checked(ToyEncoder(), {"fingerprint": "f" * 8}, ToyEncoder.width, tmp_path)
+    expected = Expected({"fingerprint": "f" * 8}, ToyEncoder.width, tmp_path)
+    encoder = PromptEncoder(None, ToyEncoder(), expected)
     stages = tuple(
         dataclasses.replace(stage, reader=dataclasses.replace(stage.reader, encoder=encoder))
         for stage in pipeline.stages

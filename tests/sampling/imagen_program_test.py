@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tiny
-from models.imagen_toys import CONFIG
+from models.imagen_toys import CONFIG, EFFICIENT
 from models.model_toys import filled
 
 from glide_jax.models.imagen import imagen
@@ -100,3 +100,45 @@ def test_another_text_level_or_threshold_compiles_nothing():
     ):
         assert any(changed(out, other))
     assert len(program()[2]) == before
+
+
+def temporaries(tokens, steps, images=1):
+    """Bytes that the steps of an Efficient U-Net take beside its weights and arguments."""
+    sizes = {"image_size": 32, "low_res_size": 8, "attention_resolutions": (8,)}
+    config = dataclasses.replace(UPSAMPLER, **EFFICIENT | sizes)
+    model = imagen(config, learn_variance=DIFFUSION.learn_variance)
+    built = program_cache(model, DIFFUSION)(StaticArguments("ddpm", steps, None, None))
+
+    def condition(rows, low_res):
+        return Condition(
+            text_embedding=jnp.zeros((rows, tokens, 24), jnp.bfloat16),
+            mask=jnp.ones((rows, tokens), bool),
+            low_res=low_res,
+        )
+
+    def arguments():
+        guidance = GuidanceInputs(SAMPLING, jnp.full(images, 3.0), None, ())
+        return SampleArguments(
+            seed_key=jax.random.key(0),
+            indices=jnp.arange(images),
+            condition=condition(images, jnp.zeros((images, 8, 8, 3))),
+            null_condition=condition(1, None),
+            guidance=transforms_of(guidance),
+            eta=jnp.float32(0),
+            temperature=jnp.float32(1),
+            aug_level=jnp.float32(0.1),
+            known=None,
+            initial=None,
+        )
+
+    constants, carry = jax.eval_shape(built.begin, model.shapes, jax.eval_shape(arguments))
+    index = jax.ShapeDtypeStruct((), jnp.int32)
+    lowered = built.advance.lower(model.shapes, constants, carry, index, index)
+    compiled = lowered.compile(compiler_options={"xla_backend_optimization_level": 0})
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+def test_memory_grows_with_the_images_at_once_and_with_nothing_else():
+    one = temporaries(tokens=4, steps="16")
+    assert temporaries(tokens=8, steps="500") < 1.1 * one
+    assert temporaries(tokens=4, steps="16", images=2) > 1.5 * one

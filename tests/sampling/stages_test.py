@@ -19,8 +19,9 @@ from glide_jax.config import (
 from glide_jax.errors import UserError
 from glide_jax.models.families import model_of
 from glide_jax.sampling import released
+from glide_jax.sampling.loading import load_classifier, load_clip, load_stages
 from glide_jax.sampling.pipeline import Pipeline
-from glide_jax.sampling.stages import check_cascade, load_classifier, load_clip, load_stages
+from glide_jax.sampling.stages import check_cascade
 
 
 def written(directory, experiment, params, tokenizer):

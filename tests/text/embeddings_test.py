@@ -39,6 +39,16 @@ def test_what_was_written_is_read_back(tmp_path, padding):
     assert_as_encoded(pickle.loads(pickle.dumps(store)), CAPTIONS[::-1], padding)
 
 
+def test_what_is_there_and_what_was_cut_is_looked_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(embeddings, "SHARD_CAPTIONS", 2)
+    store = write(tmp_path / "e")
+    there, cut = store.look_up([CAPTIONS[-1], "new", "a", CAPTIONS[-1]])
+    assert there.tolist() == [True, False, True, True]
+    assert cut.tolist() == [True, False, False, True]
+    there, cut = store.look_up([])
+    assert len(there) == len(cut) == 0
+
+
 def test_nothing_is_encoded_twice(tmp_path):
     write(tmp_path / "e", CAPTIONS[:2])
     encoder = ToyEncoder()

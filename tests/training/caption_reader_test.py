@@ -10,7 +10,7 @@ from glide_jax.checkpoints import Checkpoints
 from glide_jax.encoders import ENCODERS, lazy
 from glide_jax.errors import UserError
 from glide_jax.text.embeddings import EmbeddingStore
-from glide_jax.training.caption_reader import make_reader, sampling_reader
+from glide_jax.training.caption_reader import CHECKED, make_reader, sampling_reader
 
 SMALL = (
     "text.encoder=toy",
@@ -49,8 +49,59 @@ def test_captions_and_prompts_are_encoded_once_into_the_workdir(loaded, tmp_path
     for prompt in experiment().prompts:
         assert prompt in reader.encoder
     assert len(loaded[0].encoded) == 3 + len(experiment().prompts) + 1
+    again = make_reader(experiment(), tiny.Swatches(), tmp_path)
+    assert len(loaded) == 1, "a run that goes on needs no encoder"
+    assert again.to_dict() == reader.to_dict()
+
+
+def test_another_data_set_s_captions_are_added(loaded, tmp_path):
+    class More(tiny.Swatches):
+        fingerprint = "more"
+
+        def captions(self, i):
+            return (*super().captions(i), "a new one")
+
     make_reader(experiment(), tiny.Swatches(), tmp_path)
-    assert loaded[1].encoded == []
+    reader = make_reader(experiment(), More(), tmp_path)
+    assert loaded[1].encoded == ["a new one"]
+    assert "a new one" in reader.encoder
+
+
+def test_captions_are_looked_up_once_for_a_data_set(loaded, tmp_path, monkeypatch):
+    make_reader(experiment(), tiny.Swatches(), tmp_path / "one")
+    given = experiment(f"text.embeddings={tmp_path / 'one' / lazy.EMBEDDINGS}")
+    make_reader(given, tiny.Swatches(), tmp_path / "two")
+
+    def look_up(self, captions):
+        raise AssertionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EmbeddingStore, "look_up", look_up)
+        make_reader(given, tiny.Swatches(), tmp_path / "two")
+    (tmp_path / "two" / CHECKED).write_text("{")
+    make_reader(given, tiny.Swatches(), tmp_path / "two")
+    other = experiment(f"text.embeddings={given.text.embeddings}", "prompts=('a new prompt',)")
+    with pytest.raises(UserError, match="such as 'a new prompt'"):
+        make_reader(other, tiny.Swatches(), tmp_path / "two")
+
+
+def test_how_many_captions_are_cut_is_said_without_encoding_them_again(loaded, tmp_path, capsys):
+    class Long(tiny.Swatches):
+        fingerprint = "long"
+
+        def captions(self, i):
+            return ("one two three four five six seven",) if i < 5 else super().captions(i)
+
+    said = "5 captions are cut to text.length=6 tokens"
+    make_reader(experiment(), Long(), tmp_path / "one")
+    assert said in capsys.readouterr().out
+    given = experiment(f"text.embeddings={tmp_path / 'one' / lazy.EMBEDDINGS}")
+    for workdir in ("one", "two", "two"):
+        make_reader(given if workdir == "two" else experiment(), Long(), tmp_path / workdir)
+        assert said in capsys.readouterr().out
+    assert len(loaded) == 1
+    make_reader(experiment(), tiny.Swatches(), tmp_path / "short")
+    assert "cut" not in capsys.readouterr().out
 
 
 def test_samples_may_have_other_captions(loaded, tmp_path):
@@ -76,7 +127,7 @@ def test_given_embeddings_must_hold_every_caption(loaded, tmp_path):
     assert cli.main([*command, *more, "--out", str(folder), *flags]) == 0
     reader = make_reader(given, tiny.Swatches(), tmp_path / "run")
     assert isinstance(reader.encoder, EmbeddingStore)
-    assert not (tmp_path / "run").exists()
+    assert [file.name for file in (tmp_path / "run").iterdir()] == [CHECKED]
 
 
 def test_a_run_does_not_go_on_with_another_encoder(loaded, tmp_path):

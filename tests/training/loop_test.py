@@ -9,8 +9,9 @@ import jax
 import numpy as np
 import pytest
 import tiny
+from models.model_toys import filled
 
-from glide_jax.checkpoints import open_checkpoint
+from glide_jax.checkpoints import Checkpoints, open_checkpoint
 from glide_jax.errors import Interrupted, UserError
 from glide_jax.training import loop
 from glide_jax.training.interrupt import Interrupt
@@ -70,6 +71,28 @@ def test_checkpoint_holds_what_sampling_needs(tmp_path):
     assert checkpoint.tokenizer == tiny.tokenizer().to_dict()
     restored = checkpoint.restore({"ema_params": trained.model.shapes})["ema_params"]
     assert all(np.array_equal(restored[path], params[path]) for path in params)
+
+
+def test_weights_that_were_imported_in_bfloat16_are_trained_in_float32(tmp_path):
+    experiment = tiny.experiment("stages.base.training.learning_rate=1e-30")
+    job = tiny.job(tmp_path, experiment, tiny.linear)
+    stored = {p: x.astype(jax.numpy.bfloat16) for p, x in filled(job.model.shapes).items()}
+    with Checkpoints(
+        tmp_path / "checkpoints",
+        keep=1,
+        experiment=experiment,
+        tokenizer=tiny.tokenizer().to_dict(),
+    ) as checkpoints:
+        checkpoints.save(0, {"ema_params": stored}, {})
+    params = loop.train(job, Interrupt(), None)
+    given = dataclasses.replace(
+        tiny.job(tmp_path / "other", experiment, tiny.linear),
+        initial_params={path: np.asarray(x) for path, x in stored.items()},
+    )
+    for found in (params, loop.train(given, Interrupt(), None)):
+        for path, x in stored.items():
+            assert found[path].dtype == np.float32
+            np.testing.assert_allclose(found[path], np.asarray(x, np.float32), atol=1e-6)
 
 
 def broken_from(trained, first, last):

@@ -57,7 +57,7 @@ def build(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> M
             round; or ImagenConfig can't express the options.
         KeyError: an option is missing.
     """
-    _require_stage(state_dict, options)
+    require_stage(state_dict, options)
     config = _config(options)
     return build_imagen(config, learn_variance=options["out_channels"] == 2 * IMAGE_CHANNELS)
 
@@ -100,8 +100,13 @@ def options(model: Model) -> dict[str, Any]:
     return own | {"disable_self_attentions": _listed(text_only) if text_only else False}
 
 
-def _require_stage(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> None:
-    """Raises UserError where the arrays are those of another stage than the options."""
+def require_stage(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> None:
+    """Raises UserError where the arrays are those of another stage than the options.
+
+    Args:
+        state_dict: by the keys of IF or Diffusers; only shapes are used.
+        options: of which `in_channels` is used.
+    """
     first = state_dict.get("input_blocks.0.0.weight", state_dict.get("conv_in.weight"))
     if first is None or len(np.shape(first)) < 2 or np.shape(first)[1] == options["in_channels"]:
         return

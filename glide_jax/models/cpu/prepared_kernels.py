@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from glide_jax.models.cpu.convolution import transform_kernel
@@ -49,7 +50,7 @@ def prepare(
     return {
         _name(name, i): matrix
         for name in sorted(found)
-        for i, matrix in enumerate(transform_kernel(params[f"{name}.kernel"]))
+        for i, matrix in enumerate(transform_kernel(params[f"{name}.kernel"].astype(jnp.float32)))
     }
 
 
