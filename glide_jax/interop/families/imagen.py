@@ -100,7 +100,7 @@ def options(model: Model) -> dict[str, Any]:
     return own | {"disable_self_attentions": _listed(text_only) if text_only else False}
 
 
-def require_stage(state_dict: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> None:
+def require_stage(state_dict: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Raises UserError where the arrays are those of another stage than the options.
 
     Args:

@@ -25,7 +25,7 @@ class _Level(NamedTuple):
     """The residual blocks of a level, without the one that halves."""
 
     channels: int
-    count: int
+    num_blocks: int
     attends: bool
     is_text_only: bool
 
@@ -55,7 +55,7 @@ def sizes(arrays: Mapping[str, Any], image_size: int) -> dict[str, Any]:
     except (KeyError, IndexError) as error:
         raise UserError(f"its sizes can't be read from its shapes: there is no {error}") from error
     places = list(enumerate(levels))
-    counts = [level.count for level in levels]
+    counts = [level.num_blocks for level in levels]
     text_only = [image_size >> i for i, level in places if level.is_text_only]
     return {
         "model_channels": channels,
@@ -110,10 +110,10 @@ def _diffusers(arrays: Mapping[str, Any]) -> list[_Level]:
     return levels
 
 
-def _level(blocks: list[_Block], count: int) -> _Level:
+def _level(blocks: list[_Block], num_blocks: int) -> _Level:
     first = blocks[0]
     rows = first.attention_rows
-    return _Level(first.channels, count, rows > 0, rows == first.channels)
+    return _Level(first.channels, num_blocks, rows > 0, rows == first.channels)
 
 
 def _count(arrays: Mapping[str, Any], pattern: str) -> int:
