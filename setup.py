@@ -113,6 +113,7 @@ setup(
     # `glide-jax import`.
     packages=[*find_packages(include=["glide_jax", "glide_jax.*"]), "glide_jax.configs"],
     package_dir={"glide_jax.configs": "configs"},
+    package_data={"glide_jax.evaluation.prompt_sets": ["*.tsv"]},
     entry_points={"console_scripts": ["glide-jax = glide_jax.cli:main"]},
     python_requires=">=3.11,<3.14",
     install_requires=DEPENDENCIES,
