@@ -6,6 +6,8 @@ glide-jax inpaint photo.png mask.png "a hat" --checkpoint runs/inpaint
 glide-jax edit sketch.png "a red house" --strength 0.6 --checkpoint runs/quickstart
 glide-jax upsample small.png --checkpoint runs/quickstart
 glide-jax evaluate --checkpoint runs/quickstart
+glide-jax sweep --over guidance_scale=1,2,3 --checkpoint runs/quickstart
+glide-jax reference --data shapes/64 --size 64 --out shapes.npz
 glide-jax plan --config=base --topology=v5e-16
 glide-jax data check folder --path photos
 glide-jax encode --config=imagen_quickstart --out embeddings

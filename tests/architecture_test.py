@@ -32,7 +32,12 @@ ONLY_IN = {
     "orbax": ("glide_jax/checkpoints/",),
     "torch": ("glide_jax/interop/", "tests/"),
     "datasets": ("glide_jax/data/huggingface.py", "tests/"),
-    "matplotlib": ("glide_jax/evaluation/report.py", "benchmarks/", "tests/"),
+    "matplotlib": (
+        "glide_jax/evaluation/report.py",
+        "glide_jax/evaluation/curves.py",
+        "benchmarks/",
+        "tests/",
+    ),
     "wandb": ("glide_jax/training/monitoring/sinks/weights_and_biases.py", "tests/"),
     "tensorflow": (),
 }

@@ -12,6 +12,8 @@ COMMANDS = {
     "edit": "edit",
     "upsample": "upsample",
     "evaluate": "evaluate",
+    "sweep": "sweep",
+    "reference": "reference",
     "plan": "plan",
     "data": "data",
     "encode": "encode",

@@ -16,6 +16,7 @@ from glide_jax.evaluation.registry import (
     FACTS,
     METRICS,
     MODEL,
+    REFERENCE,
     needed,
     parse_metrics,
 )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from glide_jax.config import Experiment
     from glide_jax.evaluation.evaluating import Instruments
     from glide_jax.evaluation.images.image_set import ImageSet
+    from glide_jax.evaluation.opening import NetChoice
     from glide_jax.evaluation.prompt_sets.prompt_set import PromptSet
     from glide_jax.evaluation.sets import Choice, Generator
     from glide_jax.sampling.pipeline import Pipeline
@@ -89,6 +91,13 @@ def add_metrics(parser: Parser) -> None:
         "--seed", type=int, metavar="N", help="random seed; default: that of the config"
     )
     parser.add_argument(
+        "--reference",
+        metavar="NPZ|FOLDER|SPLIT",
+        help="what images are compared with: an .npz of images or statistics, as ADM's evaluator "
+        "and pytorch-fid have them, a folder of images, or a split of the model's data set",
+    )
+    add_net(parser)
+    parser.add_argument(
         "--clip", type=Path, metavar="DIR", help="a noised CLIP's workdir, for CLIP's metrics"
     )
     parser.add_argument(
@@ -104,6 +113,29 @@ def add_metrics(parser: Parser) -> None:
         type=Path,
         metavar="DIR",
         help=f"folder for generated images, features and results; default: CHECKPOINT/{FOLDER}",
+    )
+
+
+def add_net(parser: Parser) -> None:
+    """Add what says which feature net."""
+    group = parser.add_argument_group("feature net", "of FID and its relatives")
+    group.add_argument(
+        "--net",
+        default="inception",
+        metavar="NAME",
+        help="inception, or efficientnet_lite0, whose weights pip carries and whose metrics have "
+        "other names; default: inception",
+    )
+    group.add_argument(
+        "--net-weights",
+        type=Path,
+        metavar="FILE",
+        help="its weights; default: where `glide-jax download inception` or pip puts them",
+    )
+    group.add_argument(
+        "--resize",
+        metavar="NAME",
+        help="tensorflow or pytorch, which differ by a hundredth of a feature; default: the net's",
     )
 
 
@@ -124,6 +156,11 @@ def check_arguments(arguments: argparse.Namespace) -> tuple[str, ...]:
     if arguments.splits and arguments.prompts:
         raise UserError("give either --split or --prompts")
     needs = needed(names)
+    if REFERENCE in needs and arguments.reference is None:
+        raise UserError(
+            f"{_that_need(names, REFERENCE)} compares images with others: give --reference, an "
+            ".npz, a folder of images or a split of the model's data set"
+        )
     if CLIP in needs and arguments.clip is None:
         raise UserError(
             f"{_that_need(names, CLIP)} needs a noised CLIP: give --clip DIR, its workdir; "
@@ -227,8 +264,8 @@ def check_prompts(names: Sequence[str], prompts: "PromptSet | None") -> None:
     needs = needed(names)
     if CAPTIONS in needs and (prompts is None or not prompts.has_captions):
         raise UserError(
-            f"{_that_need(names, CAPTIONS)} needs the images' captions: a model that reads some, or "
-            "for files --prompts FILE, a prompt for each; of any model: --metrics bits_per_dim"
+            f"{_that_need(names, CAPTIONS)} needs captions of the images: a model that reads some, "
+            "or for files --prompts FILE, a prompt for each; of any model: --metrics bits_per_dim"
         )
     if FACTS in needs and prompts is not None and not prompts.facts:
         raise UserError(
@@ -250,7 +287,23 @@ def instruments_of(
         UserError: weights or a reference are not there, or don't fit.
     """
     from glide_jax.evaluation.evaluating import Instruments
+    from glide_jax.evaluation.opening import open_features
     from glide_jax.sampling.stages import load_clip
 
     clip = load_clip(arguments.clip) if CLIP in needed(names) else None
-    return Instruments(tuple(names), seed_of(arguments, experiment), None, clip)
+    features = open_features(
+        names,
+        net_of(arguments),
+        arguments.reference,
+        experiment,
+        pipeline.stages[-1].image_size if pipeline else None,
+        folder_of(arguments),
+    )
+    return Instruments(tuple(names), seed_of(arguments, experiment), features, clip)
+
+
+def net_of(arguments: argparse.Namespace) -> "NetChoice":
+    """Which feature net."""
+    from glide_jax.evaluation.opening import NetChoice
+
+    return NetChoice(arguments.net, arguments.net_weights, arguments.resize)

@@ -15,6 +15,7 @@ from glide_jax.commands.outputs import contact_sheet, save_samples
 from glide_jax.config import TEXT_PRETRAINING, DenoiserStageConfig, Experiment
 from glide_jax.evaluation.evaluating import Instruments
 from glide_jax.evaluation.images.generated import sampled
+from glide_jax.evaluation.periodic import check_periodic, periodic_of
 from glide_jax.evaluation.prompt_sets.from_data import has_scorer
 from glide_jax.evaluation.report import write_report
 from glide_jax.evaluation.results import in_short, to_json
@@ -94,6 +95,7 @@ def check_memory(jobs: Sequence[Job]) -> None:
 def _check(experiment: Experiment, workdir: Path) -> None:
     """Raise now what would otherwise be raised when a later stage's turn comes."""
     check_batches(experiment, jax.device_count())
+    check_periodic(experiment)
     for stage in experiment.stages.values():
         make_mesh(stage.training.fsdp)
         if isinstance(stage, DenoiserStageConfig):
@@ -130,9 +132,31 @@ def _train_stage(job: Job, before: list[Stage], interrupt: Interrupt) -> list[St
         return output.arrays
 
     grids = loop.SampleGrids(stage_config.training.sample_every_steps, sample_grid)
-    params = loop.train(job, interrupt, None if _samples_nothing(job.experiment) else grids)
+    if _samples_nothing(job.experiment):
+        params = loop.train(job, interrupt, None)
+    else:
+        params = loop.train(job, interrupt, grids, _evaluations(job, stage, before))
     step = open_checkpoint(job.directory / "checkpoints").step
     return [dataclasses.replace(stage, params=params, step=step)]
+
+
+def _evaluations(job: Job, stage: Stage, before: Sequence[Stage]) -> loop.Evaluations | None:
+    """The evaluations of a stage during its training; None: the config has none.
+
+    Args:
+        job: of the stage.
+        stage: without weights.
+        before: the stages before it.
+    """
+    periodic = periodic_of(job, job.directory.parent)
+    if periodic is None:
+        return None
+
+    def evaluate(params: Params, step: int) -> dict[str, float]:
+        trained = dataclasses.replace(stage, params=params, step=step)
+        return periodic.evaluate(Pipeline((*before, trained)), step)
+
+    return loop.Evaluations(periodic.config.every_steps, periodic.is_done, evaluate)
 
 
 def _samples_nothing(experiment: Experiment) -> str:

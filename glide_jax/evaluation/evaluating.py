@@ -56,6 +56,8 @@ class Instruments:
             UserError: a metric can't be computed of these images.
         """
         features = self.features and FeatureSets(self.features, images, keep)
+        if self.features is not None:
+            self.features.check(images.height, images.width)
         evaluation = Evaluation(
             seed=self.seed, images=images, prompts=prompts, features=features, clip=self.clip
         )

@@ -31,16 +31,23 @@ class Result:
     """What a metric gives.
 
     Attributes:
-        values: its numbers by name; the first is the one that two models are compared by.
+        values: its numbers by name.
+        num_headlines: how many of them, the first ones, two models are compared by.
         details: what else belongs in the JSON: counts, how it was computed, tables.
         categories: of a prompt set's categories, the same numbers by name.
         notes: what somebody who reads the numbers must know, a line each.
     """
 
     values: Mapping[str, Value]
+    num_headlines: int = 1
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     categories: Mapping[str, Mapping[str, Value]] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def headlines(self) -> list[str]:
+        """The names of the numbers that two models are compared by."""
+        return list(self.values)[: self.num_headlines]
 
 
 @dataclasses.dataclass(frozen=True)

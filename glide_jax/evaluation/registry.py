@@ -36,6 +36,18 @@ class Registered(NamedTuple):
 
 
 METRICS = {
+    "fid": Registered(f"{_HERE}.of_features:fid", (REFERENCE, POOL), True),
+    "sfid": Registered(f"{_HERE}.of_features:sfid", (REFERENCE, SPATIAL), True),
+    "kid": Registered(f"{_HERE}.of_features:kid", (REFERENCE, POOL), True),
+    "inception_score": Registered(f"{_HERE}.of_features:score", (LOGITS,), False),
+    "precision_recall": Registered(
+        f"{_HERE}.of_features:precision_recall", (REFERENCE, POOL), False
+    ),
+    "density_coverage": Registered(
+        f"{_HERE}.of_features:density_coverage", (REFERENCE, POOL), False
+    ),
+    "clip_score": Registered(f"{_HERE}.fit_of_clip:clip_score", (CAPTIONS, CLIP), False),
+    "r_precision": Registered(f"{_HERE}.fit_of_clip:r_precision", (CAPTIONS, CLIP), False),
     "prompt_truth": Registered(f"{_HERE}.prompt_truth:metric", (CAPTIONS, FACTS), False),
     "bits_per_dim": Registered(f"{_HERE}.bits_per_dim:metric", (MODEL,), True),
 }

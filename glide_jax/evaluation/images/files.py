@@ -1,26 +1,23 @@
 """Images that somebody has: a folder of files, or an .npz as ADM's evaluator takes it."""
 
 import collections
-import contextlib
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from glide_jax.data.images import SUFFIXES, open_image, to_rgb
+from glide_jax.data.images import SUFFIXES, open_image, square, to_rgb
 from glide_jax.data.source import fingerprint_of
-from glide_jax.errors import UserError, a_few, one_line
+from glide_jax.errors import UserError, a_few
 from glide_jax.evaluation.images.image_set import ImageSet
 from glide_jax.evaluation.prompt_sets.prompt_set import PromptSet
+from glide_jax.evaluation.references import IMAGES, images_of
 from glide_jax.sampling.output import read_provenance
 from glide_jax.sampling.request import Subject
-
-ARRAY = "arr_0"
-"""The array of images in an .npz, as `numpy.savez(file, images)` names it."""
 
 _COLOUR_MODES = ("RGB", "YCbCr")
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "F")
@@ -43,14 +40,21 @@ class _Found(NamedTuple):
     kind: str
 
 
-def open_images(path: Path) -> ImageSet:
+def open_images(path: Path, size: int | None = None) -> ImageSet:
     """The images of a folder, or of an .npz.
 
+    Args:
+        path: of either.
+        size: pixels a side, see `open_folder`.
+
     Raises:
-        UserError: there is nothing there, or see `open_folder` and `open_npz`.
+        UserError: there is nothing there, an .npz is to be resized, or see `open_folder` and
+            `open_npz`.
     """
     if path.is_dir():
-        return open_folder(path)
+        return open_folder(path, size)
+    if path.is_file() and size:
+        raise UserError(f"images of {path} can't be resized, only those of a folder")
     if path.is_file():
         return open_npz(path)
     raise UserError(f"there are no images {path}: give a folder of images, or an .npz")
@@ -68,13 +72,15 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def open_folder(folder: Path) -> ImageSet:
+def open_folder(folder: Path, size: int | None = None) -> ImageSet:
     """The images of a folder and its sub-folders, in the order of their names.
 
     Grey images become RGB, and what is transparent is put on white; the notes count them.
 
     Args:
-        folder: of image files, all of one size.
+        folder: of image files.
+        size: pixels a side, to which the middle square of each is resized as in training; None:
+            they are of one size, and stay as they are.
 
     Raises:
         UserError: it has no images, images of several sizes, or one that can't be read.
@@ -84,19 +90,16 @@ def open_folder(folder: Path) -> ImageSet:
         raise UserError(f"there is no image in {folder}: give a folder of PNG or JPEG files")
     with ThreadPoolExecutor(_READERS) as threads:
         found = list(threads.map(_look, paths))
-    width, height = _one_size(folder, found)
-    fingerprint = fingerprint_of(
-        part
-        for path in paths
-        for part in (path.relative_to(folder).as_posix(), path.stat().st_size)
-    )
+    width, height = (size, size) if size else _one_size(folder, found)
+    parts = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in paths]
+    fingerprint = fingerprint_of([str(size), *(part for pair in parts for part in pair)])
     return ImageSet(
         name=str(folder),
         height=height,
         width=width,
         count=len(paths),
         fingerprint=fingerprint,
-        batches=lambda size: read_files(paths, size),
+        batches=lambda batch: read_files(paths, batch, size),
         notes=_conversions(found),
     )
 
@@ -120,12 +123,15 @@ def prompts_in(path: Path) -> PromptSet | None:
     return PromptSet(path.name, fingerprint, tuple(subjects))
 
 
-def read_files(paths: Sequence[Path], size: int) -> Iterator[np.ndarray]:
-    """Decode image files of one size, so many at once.
+def read_files(
+    paths: Sequence[Path], batch_size: int, size: int | None = None
+) -> Iterator[np.ndarray]:
+    """Decode image files, so many at once.
 
     Args:
         paths: of the files.
-        size: of a batch.
+        batch_size: of a batch.
+        size: pixels a side, see `open_folder`.
 
     Returns:
         uint8[b h w 3] each.
@@ -135,8 +141,9 @@ def read_files(paths: Sequence[Path], size: int) -> Iterator[np.ndarray]:
         UserError: they have several sizes after all, upright.
     """
     with ThreadPoolExecutor(_READERS) as threads:
-        for first in range(0, len(paths), size):
-            batch = list(threads.map(_decode, paths[first : first + size]))
+        for first in range(0, len(paths), batch_size):
+            batch = list(threads.map(_decode, paths[first : first + batch_size]))
+            batch = [square(pixels, size) for pixels in batch] if size else batch
             if len({pixels.shape for pixels in batch}) > 1:
                 raise UserError(f"images near {paths[first]} have several sizes: bring them to one")
             yield np.stack(batch)
@@ -151,27 +158,14 @@ def open_npz(path: Path) -> ImageSet:
     Raises:
         UserError: it is no .npz, or has no images.
     """
-    with _opened(path) as (file, info):
-        shape, dtype, by_columns = _header(file, path)
-        checksum = info.CRC
-    good = len(shape) == 4 and shape[3] == 3 and min(shape) > 0 and dtype == np.uint8
-    if not good or by_columns:
-        raise UserError(
-            f"{ARRAY} of {path} is {dtype}{list(shape)}, which are no images: it must be "
-            "uint8[n h w 3], from 0 to 255, in C's order"
-        )
-    count, height, width, _ = shape
-
-    def batches(size: int) -> Iterator[np.ndarray]:
-        with _opened(path) as (file, _):
-            _header(file, path)
-            for first in range(0, count, size):
-                rows = min(size, count - first)
-                data = _exactly(file, rows * height * width * 3, path)
-                yield np.frombuffer(data, np.uint8).reshape(rows, height, width, 3)
-
-    fingerprint = fingerprint_of([str(shape), checksum])
-    return ImageSet(str(path), height, width, count, fingerprint, batches)
+    images = images_of(path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    if images is None:
+        raise UserError(_without_images(path, list(entries)))
+    count, height, width, _ = images.shape
+    fingerprint = fingerprint_of([str(images.shape), entries[IMAGES].CRC])
+    return ImageSet(str(path), height, width, count, fingerprint, images.batches)
 
 
 def _look(path: Path) -> _Found:
@@ -217,52 +211,9 @@ def _decode(path: Path) -> np.ndarray:
     return to_rgb(open_image(path), str(path))
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[IO[bytes], zipfile.ZipInfo]]:
-    """The images' array in an .npz, and its entry."""
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        reason = getattr(error, "strerror", None) or "it is no .npz"
-        raise UserError(f"can't read {path}: {reason}; give an .npz with {ARRAY}") from error
-    with archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        if ARRAY not in names:
-            raise UserError(_without_images(path, names))
-        info = archive.getinfo(f"{ARRAY}.npy")
-        with archive.open(info) as file:
-            yield file, info
-
-
 def _without_images(path: Path, names: Sequence[str]) -> str:
     what = f"it has {a_few(names)}" if names else "it is empty"
     hint = ""
     if {"mu", "sigma"} <= set(names):
         hint = "; statistics of images can be a --reference, but have no images to evaluate"
-    return f"{path} has no images, an array {ARRAY} of uint8[n h w 3]: {what}{hint}"
-
-
-def _header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype, bool]:
-    """(shape, dtype, whether in Fortran's order) of an array; its data follow in the file."""
-    read: dict[tuple[int, int], Any] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    try:
-        shape, by_columns, dtype = read[np.lib.format.read_magic(file)](file)
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{ARRAY} of {path} is damaged ({one_line(error)}): write it again by "
-            "numpy.savez(file, images)"
-        ) from error
-    return shape, dtype, by_columns
-
-
-def _exactly(file: IO[bytes], count: int, path: Path) -> bytes:
-    try:
-        data = file.read(count)
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path} is damaged: {one_line(error)}; make it again") from error
-    if len(data) != count:
-        raise UserError(f"{path} is cut off: make it again")
-    return data
+    return f"{path} has no images, an array {IMAGES} of uint8[n h w 3]: {what}{hint}"

@@ -41,6 +41,16 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
     assert open_images(tmp_path).fingerprint != found.fingerprint
 
 
+def test_images_of_several_sizes_are_read_if_one_size_is_asked_for(tmp_path):
+    images = {"a.png": Image.new("RGB", (40, 8), "red"), "b.png": Image.new("RGB", (9, 30), "blue")}
+    found = open_images(folder_of(tmp_path, images), 4)
+    assert (found.height, found.width) == (4, 4)
+    np.testing.assert_array_equal(pixels_of(found)[:, 0, 0], [(255, 0, 0), (0, 0, 255)])
+    np.savez(tmp_path / "a.npz", PIXELS)
+    with pytest.raises(UserError, match="only those of a folder"):
+        open_images(tmp_path / "a.npz", 4)
+
+
 def test_an_npz_is_a_stream(tmp_path):
     many = np.zeros((4000, 32, 32, 3), np.uint8)
     many[:7, :8, :6] = PIXELS
@@ -84,11 +94,11 @@ def test_grey_and_transparent_images_are_converted_and_counted(tmp_path):
             ),
             "have several sizes .1 of 4×4 such as a.png, 1 of 5×4 such as b.png",
         ),
-        (lambda path: path.write_bytes(b"no zip"), "it is no .npz"),
-        (lambda path: np.savez(path.open("wb"), arr_0=np.zeros((3, 4, 4))), "which are no images"),
+        (lambda path: path.write_bytes(b"no zip"), "is no .npz file"),
+        (lambda path: np.savez(path.open("wb"), arr_0=np.zeros((3, 4, 4))), "images are uint8"),
         (
             lambda path: np.savez(path.open("wb"), arr_0=np.zeros((3, 4, 4, 3))),
-            r"float64\[3, 4, 4, 3\], which are no images",
+            r"float64\[3, 4, 4, 3\]; images are uint8",
         ),
         (
             lambda path: np.savez(path.open("wb"), mu=np.zeros(4), sigma=np.eye(4)),
@@ -96,7 +106,7 @@ def test_grey_and_transparent_images_are_converted_and_counted(tmp_path):
         ),
         (
             lambda path: np.savez(path.open("wb"), arr_0=np.array([{}], dtype=object)),
-            "which are no images",
+            "images are uint8",
         ),
     ],
 )
