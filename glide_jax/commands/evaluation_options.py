@@ -299,6 +299,10 @@ def instruments_of(
         pipeline.stages[-1].image_size if pipeline else None,
         folder_of(arguments),
     )
+    if features is not None and pipeline is not None:
+        # Before the images are generated, which takes longer than all else.
+        size = pipeline.stages[-1].image_size
+        features.check(size, size)
     return Instruments(tuple(names), seed_of(arguments, experiment), features, clip)
 
 

@@ -52,6 +52,8 @@ def with_settings(pipeline: Pipeline, settings: Mapping[str, Any]) -> Pipeline:
     stages = {stage.name: stage for stage in pipeline.stages}
     for name, value in settings.items():
         prefix, _, own = name.rpartition(".")
+        if own not in typing.get_type_hints(SamplingConfig):
+            raise unknown_name("setting", own, typing.get_type_hints(SamplingConfig))
         for stage in _stages_of(pipeline, prefix, own):
             stages[stage] = _changed(stages[stage], own, value)
             overrides.append(f"stages.{stage}.sampling.{own}={value}")
@@ -76,6 +78,7 @@ def _stages_of(pipeline: Pipeline, prefix: str, setting: str) -> list[str]:
 
 def _changed(stage: Stage, setting: str, value: Any) -> Stage:
     try:
+        value = plain(value, typing.get_type_hints(SamplingConfig)[setting], setting)
         sampling = dataclasses.replace(stage.config.sampling, **{setting: value})
         make_steps(stage.config.diffusion, sampling.sampler, sampling.steps)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""WORKDIR/summary.json: the figures of what was done there last."""
+"""WORKDIR/summary.json: what was done there last, and the metrics that were found."""
 
 import json
 from collections.abc import Mapping
