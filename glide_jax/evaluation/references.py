@@ -9,10 +9,12 @@ The names are those of ADM's evaluator, so that its code and pytorch-fid's read 
 
 import dataclasses
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -31,6 +33,12 @@ FEATURES = "features_{}"
 """The array of all features of an output."""
 
 IMAGES = "arr_0"
+
+_BROKEN = (
+    *(ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError, struct.error),
+)
+"""What Python's zip files raise where bytes are damaged: an unknown compression, a password, …"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,15 +142,16 @@ class NpzImages:
             UserError: the file is damaged.
         """
         _, *image = self.shape
-        with _opened(self.path) as archive, archive.open(f"{IMAGES}.npy") as file:
+        with _opened(self.path) as archive, _entry(archive, self.path) as file:
             _header(file, self.path)
             for start in range(0, len(self), size):
                 count = min(size, len(self) - start)
                 try:
                     data = file.read(count * int(np.prod(image)))
-                    yield np.frombuffer(data, np.uint8).reshape(count, *image)
-                except (ValueError, zipfile.BadZipFile, EOFError) as error:
+                    rows = np.frombuffer(data, np.uint8).reshape(count, *image)
+                except _BROKEN as error:
                     raise _damaged(self.path) from error
+                yield rows
 
 
 def read_reference(path: str | Path) -> Reference:
@@ -167,7 +176,7 @@ def read_reference(path: str | Path) -> Reference:
                 if name in file
             }
             names = tuple(file)
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except _BROKEN as error:
         raise _damaged(path) from error
     statistics = {
         output: _checked(path, arrays[mean], arrays[covariance])
@@ -193,7 +202,7 @@ def images_of(path: Path) -> NpzImages | None:
     with _opened(path) as archive:
         if f"{IMAGES}.npy" not in archive.namelist():
             return None
-        with archive.open(f"{IMAGES}.npy") as file:
+        with _entry(archive, path) as file:
             shape, dtype = _header(file, path)
     if len(shape) != 4 or shape[-1] != 3 or dtype != np.uint8 or not shape[0]:
         raise UserError(
@@ -273,6 +282,14 @@ def _opened(path: Path) -> zipfile.ZipFile:
         ) from error
 
 
+def _entry(archive: zipfile.ZipFile, path: Path) -> IO[bytes]:
+    """The images' array in an archive that has one."""
+    try:
+        return archive.open(f"{IMAGES}.npy")
+    except _BROKEN as error:
+        raise _damaged(path) from error
+
+
 def _header(file: Any, path: Path) -> tuple[tuple[int, ...], np.dtype]:
     """(shape, dtype) at the start of an array's file; the array follows."""
     try:
@@ -282,7 +299,7 @@ def _header(file: Any, path: Path) -> tuple[tuple[int, ...], np.dtype]:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, fortran, dtype = read(file)
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (*_BROKEN, SyntaxError, TypeError) as error:
         raise _damaged(path) from error
     if fortran and len(shape) > 1:
         raise UserError(f"{path}: {IMAGES} is stored column by column: save it in C order")
