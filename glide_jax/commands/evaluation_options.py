@@ -189,6 +189,10 @@ def load(arguments: argparse.Namespace) -> tuple["Experiment", "Pipeline"]:
 
     check_workdirs(arguments.clip)
     experiment = read_experiments(arguments.checkpoint, arguments.overrides)[0]
+    if arguments.prompts is not None:
+        from glide_jax.evaluation.prompt_sets.reading import open_prompts
+
+        open_prompts(arguments.prompts)  # a mistake in it is answered before the models load
     encoder = arguments.text_encoder
     pipeline = sampling_options.load(
         arguments.checkpoint, arguments.overrides, text_encoder=encoder
