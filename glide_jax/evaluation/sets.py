@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from glide_jax.config import Experiment
-from glide_jax.evaluation.images.generated import OnGeneration, Share, generated
+from glide_jax.evaluation.images.generated import NOT_DECIDING, OnGeneration, Share, generated
 from glide_jax.evaluation.images.image_set import ImageSet
 from glide_jax.evaluation.prompt_sets.from_data import FIRST, prompts_of_split
 from glide_jax.evaluation.prompt_sets.prompt_set import PromptSet
@@ -76,7 +76,11 @@ def guidance_scales(
 def name_of(prompts: PromptSet, settings: Mapping[str, Any]) -> str:
     """`test, guidance 3`: a set of images, for people."""
     shown = {"guidance_scale": "guidance"}
-    parts = [f"{shown.get(name, name)} {_text(value)}" for name, value in settings.items()]
+    parts = [
+        f"{shown.get(name, name)} {_text(value)}"
+        for name, value in settings.items()
+        if name.rpartition(".")[2] not in NOT_DECIDING
+    ]
     return ", ".join([prompts.name, *parts])
 
 

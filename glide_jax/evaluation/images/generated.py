@@ -32,7 +32,7 @@ from glide_jax.writing import atomic_path
 MADE_FROM = "made_from.json"
 """The file beside the images that says what they were made from."""
 
-_NOT_DECIDING = ("batch_size", "inpaint_sampler", "resamples")
+NOT_DECIDING = ("batch_size", "inpaint_sampler", "resamples")
 """Settings that change nothing of an image sampled from noise, but its rounding."""
 
 _SMALL = 2**16
@@ -156,7 +156,7 @@ def decided_by(pipeline: Pipeline, prompts: PromptSet, seed: int) -> dict[str, A
                 "sampling": {
                     key: value
                     for key, value in dataclasses.asdict(stage.config.sampling).items()
-                    if key not in _NOT_DECIDING
+                    if key not in NOT_DECIDING
                 },
             }
             for stage in pipeline.stages
