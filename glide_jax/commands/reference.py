@@ -57,13 +57,11 @@ def _run(arguments: argparse.Namespace) -> None:
         check_name(arguments.data)
     runtime.configure(1)
     net = evaluation_options.net_of(arguments).load()
-    images = (
-        open_images(arguments.images, arguments.size)
-        if arguments.images
-        else open_data(
-            arguments.data, arguments.path, arguments.split, arguments.size, arguments.num_images
-        )
-    )
+    size, count = arguments.size, arguments.num_images
+    if arguments.images:
+        images = open_images(arguments.images, size)
+    else:
+        images = open_data(arguments.data, arguments.path, arguments.split, int(size), count)
     line = Line(sys.stderr)
 
     def show(done: int) -> None:
