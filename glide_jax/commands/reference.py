@@ -61,7 +61,8 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.images:
         images = open_images(arguments.images, size)
     else:
-        images = open_data(arguments.data, arguments.path, arguments.split, int(size), count)
+        assert size is not None
+        images = open_data(arguments.data, arguments.path, arguments.split, size, count)
     line = Line(sys.stderr)
 
     def show(done: int) -> None:
