@@ -274,7 +274,8 @@ class PeriodicEvaluationConfig:
 
     Attributes:
         every_steps: optimizer steps between two; the last step is evaluated if they divide it.
-        stages: whose weights are evaluated, by the images that they and the stages before make.
+        stages: whose weights are evaluated, by the images that they and the stages before make;
+            those that an experiment leaves out are not.
         split: whose captions, or classes, are sampled with the stages' own settings.
         num_captions: of the split.
         metrics: names in `evaluation.registry.METRICS`, of images.

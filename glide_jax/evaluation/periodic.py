@@ -49,9 +49,9 @@ def check_periodic(experiment: Experiment) -> None:
     if not config:
         return
     section = "evaluation.periodic"
-    for name in config.stages:
-        if name not in experiment.stages:
-            raise UserError(f"{section}.stages: {unknown_name('stage', name, experiment.stages)}")
+    if not set(config.stages) & experiment.stages.keys():
+        unknown = unknown_name("stage", config.stages[0], experiment.stages)
+        raise UserError(f"{section}.stages: {unknown}")
     check_metrics(config.metrics)
     needs = needed(config.metrics)
     for need, what in (
