@@ -84,7 +84,7 @@ def _plot_pair(axes: Axes, lines: Mapping[str, Sequence[Point]], across: str, up
             at = (a.value, b.value)
             axes.annotate(text, at, (4, 4), textcoords="offset points", fontsize=8)
     axes.set_xlabel(across, fontsize=9)
-    axes.set_title(f"{up} against {across}", loc="left", fontsize=10)
+    axes.set_ylabel(up, fontsize=9)
     _finish(axes, lines)
 
 

@@ -9,6 +9,7 @@ from evaluation import evaluation_toys
 from glide_jax.errors import UserError
 from glide_jax.evaluation.evaluating import Instruments
 from glide_jax.evaluation.feature_sets import Features, collected
+from glide_jax.evaluation.images.image_set import image_set_of
 from glide_jax.evaluation.maths.frechet import frechet_distance
 from glide_jax.evaluation.maths.kid import kid
 from glide_jax.evaluation.maths.neighbours import precision_recall
@@ -62,6 +63,15 @@ def test_every_number_lies_in_its_interval():
         for value in result.values.values():
             assert value.low < value.high, name
             assert value.low <= value.value <= value.high, name
+
+
+def test_the_kernel_distance_of_two_sets_alike_may_be_none():
+    """Of so few images a subset is all of them: its scatter would say nothing."""
+    alike = measured(["kid"], FAKE)["kid"].values["kid"]
+    assert alike.low < 0 < alike.high
+    pixels = np.concatenate(list(FAKE.batches(30)))
+    dark = image_set_of((pixels // 3).astype(np.uint8), "dark")
+    assert measured(["kid"], dark)["kid"].values["kid"].low > 0
 
 
 def test_another_net_gives_no_fid():
