@@ -123,7 +123,10 @@ setup(
     # `glide-jax import`.
     packages=[*find_packages(include=["glide_jax", "glide_jax.*"]), "glide_jax.configs"],
     package_dir={"glide_jax.configs": "configs"},
-    package_data={"glide_jax.web": ["pages/*/*"]},
+    package_data={
+        "glide_jax.evaluation.prompt_sets": ["*.tsv"],
+        "glide_jax.web": ["pages/*/*"],
+    },
     entry_points={"console_scripts": ["glide-jax = glide_jax.cli:main"]},
     python_requires=">=3.11,<3.14",
     install_requires=DEPENDENCIES,

@@ -8,7 +8,6 @@ data set has (a crimson disc for a red circle). It prints the share of samples t
 caption says, by the data set's scorer. Run it on workdirs of equal training time.
 """
 
-import dataclasses
 import re
 import sys
 from collections.abc import Sequence
@@ -16,9 +15,10 @@ from pathlib import Path
 
 from glide_jax import runtime
 from glide_jax.checkpoints import read_experiment
-from glide_jax.config import EvaluationConfig
 from glide_jax.data.shapes.scene import COLOURS, SHAPES
-from glide_jax.evaluation.prompt_truth import open_evaluation_set
+from glide_jax.evaluation.evaluating import Instruments
+from glide_jax.evaluation.images.image_set import image_set_of
+from glide_jax.evaluation.prompt_sets.from_data import prompts_of_split
 from glide_jax.sampling.pipeline import Pipeline
 
 NEW_COLOURS = {
@@ -62,14 +62,14 @@ def main(argv: Sequence[str]) -> None:
     runtime.configure(1)
     for workdir in workdirs:
         experiment = read_experiment(workdir)
-        settings = EvaluationConfig(("compositional",), (1.0,), count)
-        experiment = dataclasses.replace(experiment, evaluation=settings)
-        evaluated = open_evaluation_set(experiment, "compositional")
+        prompts = prompts_of_split(experiment, "compositional", count)
+        instruments = Instruments(("prompt_truth",), seed)
         pipeline = Pipeline.load(workdir)
         for name, words in WORDINGS.items():
-            captions = [reworded(caption, words) for caption in evaluated.captions]
-            shares = evaluated.shares(pipeline(captions, seed=seed).arrays)
-            shown = ", ".join(f"{figure} {share:.1%}" for figure, share in shares.items())
+            captions = [reworded(caption, words) for caption in prompts.captions]
+            images = image_set_of(pipeline(captions, seed=seed).arrays, name)
+            values = instruments.of_images(images, prompts, None)["prompt_truth"].values
+            shown = ", ".join(f"{name} {share.value:.1%}" for name, share in values.items())
             print(f"{workdir}, {name} ({captions[0]!r}): {shown}", flush=True)
 
 

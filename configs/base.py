@@ -68,7 +68,10 @@ def get_config():
                 "a yellow square to the left of a cyan star",
             ),
             evaluation=dict(
-                splits=("test", "compositional"), guidance_scales=(1.0, 3.0), num_captions=256
+                splits=("test", "compositional"),
+                guidance_scales=(1.0, 3.0),
+                num_captions=256,
+                periodic=None,
             ),
             monitoring=dict(sinks=("jsonl", "tensorboard"), profile_steps=()),
         )

@@ -90,7 +90,9 @@ def get_config():
                 "a waving hand with medium-dark skin",
                 "an old woman with dark skin",
             ),
-            evaluation=dict(splits=("test",), guidance_scales=(1.0, 3.0), num_captions=64),
+            evaluation=dict(
+                splits=("test",), guidance_scales=(1.0, 3.0), num_captions=64, periodic=None
+            ),
             monitoring=dict(sinks=("jsonl", "tensorboard"), profile_steps=()),
         )
     )

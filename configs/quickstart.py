@@ -40,7 +40,19 @@ def get_config():
                 "a pink ring above a small red star",
             ),
             evaluation=dict(
-                splits=("test", "compositional"), guidance_scales=(1.0, 3.0), num_captions=256
+                splits=("test", "compositional"),
+                guidance_scales=(1.0, 3.0),
+                num_captions=256,
+                periodic=dict(
+                    every_steps=700,
+                    stages=("base", "upsampler"),
+                    split="test",
+                    num_captions=64,
+                    metrics=("prompt_truth",),
+                    reference="",
+                    net="inception",
+                    best_by="prompt_truth",
+                ),
             ),
             monitoring=dict(sinks=("jsonl", "tensorboard"), profile_steps=()),
         )

@@ -88,7 +88,12 @@ MODULES = {
     ),
     "Checkpoints": ("checkpoints/reading.py", "checkpoints/writing.py", "checkpoints/workdir.py"),
     "Evaluation and planning": (
-        "evaluation/prompt_truth.py",
+        "evaluation/metric.py",
+        "evaluation/registry.py",
+        "evaluation/evaluating.py",
+        "evaluation/sets.py",
+        "evaluation/images/image_set.py",
+        "evaluation/prompt_sets/prompt_set.py",
         "evaluation/report.py",
         "planning/plan.py",
         "planning/cost.py",

@@ -18,6 +18,7 @@ from glide_jax.diffusion.samplers import SAMPLERS
 from glide_jax.diffusion.schedule import BETAS
 from glide_jax.diffusion.timesteps import TIMESTEPS
 from glide_jax.errors import UserError, unknown_name
+from glide_jax.evaluation.registry import METRICS
 from glide_jax.training.monitoring.sinks import SINKS
 from glide_jax.training.optimizer import OPTIMIZERS
 
@@ -50,6 +51,7 @@ _REGISTERED = (
     _Registered("stages.*.sampling.sampler", "sampler", SAMPLERS),
     _Registered("stages.*.sampling.inpaint_sampler", "sampler", SAMPLERS),
     _Registered("monitoring.sinks", "sink", SINKS),
+    _Registered("evaluation.periodic.metrics", "metric", METRICS),
 )
 
 

@@ -109,8 +109,11 @@ def test_train_says_its_cost_and_leaves_images_and_figures(trained):
     summary = json.loads((workdir / "summary.json").read_text())
     assert summary["seconds"] > 0
     assert 0 < summary["peak_rss_gib"] < 24
-    assert set(summary["scores"]) == {"test", "compositional"}
-    assert {"colour", "shape", "all"} <= set(summary["scores"]["test"]["guidance_3"])
+    splits, scales = ("test", "compositional"), (1, 3)
+    sets = {f"{split}, guidance {scale}" for split in splits for scale in scales}
+    assert set(summary["metrics"]) == sets
+    truth = {"prompt_truth", "prompt_truth_colour", "prompt_truth_shape"}
+    assert truth <= set(summary["metrics"]["test, guidance 3"])
     assert (workdir / "samples.png").stat().st_size > 1000
     assert list((workdir / "base" / "tensorboard").iterdir())
     for stage in ("text_pretraining", "base"):
@@ -132,7 +135,7 @@ def test_sample_needs_nothing_but_the_workdir(trained):
     summary = json.loads((workdir / "summary.json").read_text())
     assert summary["sample"]["prompts"] == prompts
     assert all(Path(file).exists() for file in summary["sample"]["files"])
-    assert summary["scores"] == before["scores"], "another mode's figures stay"
+    assert summary["metrics"] == before["metrics"], "another mode's figures stay"
 
 
 @pytest.mark.slow
@@ -142,7 +145,8 @@ def test_evaluate_prints_the_scorer_s_figures(trained):
         "--mode=evaluate", f"--workdir={workdir}", "--config.evaluation.guidance_scales=(2.0,)"
     )
     assert status == 0, output
-    assert "compositional, guidance 2, 4 captions: colour" in output
+    assert "compositional, guidance 2, 4 images of 32×32" in output
+    assert "prompt_truth_colour" in output
 
 
 @pytest.mark.slow

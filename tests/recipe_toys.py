@@ -236,13 +236,15 @@ def add(parser):
     return lambda arguments: print(f"toy {arguments.word}")
 '''
 
-FIGURE = '''
+METRIC = '''
 """The pixels of the first model's images."""
 
+from glide_jax.evaluation.metric import Result, Value
 
-def figure(evaluation):
+
+def metric(evaluation):
     """Their number."""
-    return {"toy": evaluation.pipeline.stages[0].image_size ** 2}
+    return Result({"toy": Value(evaluation.model.pipeline.stages[0].image_size ** 2)})
 '''
 
 CONFIG = '''
@@ -284,8 +286,8 @@ common = ["light", "--checkpoint", workdir, "--guidance-scale", "1"]
 assert main(["sample", *common, "--out", f"{out}/plain"]) == 0
 assert main(["sample", *common, "--out", f"{out}/sampler", "--sampler", "toy"]) == 0
 assert main(["sample", *common, "--out", f"{out}/guidance", "--toy-level", "0"]) == 0
-assert main(["evaluate", "--checkpoint", workdir, "--figure", "toy"]) == 0
-assert '"toy": 64' in (Path(workdir) / "summary.json").read_text()
+assert main(["evaluate", "--checkpoint", workdir, "--metrics", "toy"]) == 0
+assert '"value": 64' in (Path(workdir) / "summary.json").read_text()
 found = load_encoder("toy", None, dtype="float32").encode(["a"], 2)
 assert found.embedding.argmax(-1).tolist() == [[97, 0]]
 """

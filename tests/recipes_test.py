@@ -135,10 +135,11 @@ def sink_of_metrics(repository):
     repository.register(f"glide_jax/{SINKS}/registry.py", "SINKS", '"toy": f"{_HERE}.toy:Toy",')
 
 
-def figure(repository):
-    repository.new("glide_jax/evaluation/toy.py", recipe_toys.FIGURE)
+def metric(repository):
+    repository.new("glide_jax/evaluation/metrics/toy.py", recipe_toys.METRIC)
     registry = "glide_jax/evaluation/registry.py"
-    repository.register(registry, "FIGURES", '"toy": "glide_jax.evaluation.toy",')
+    line = '"toy": Registered(f"{_HERE}.toy:metric", (MODEL,), False),'
+    repository.register(registry, "METRICS", line)
 
 
 def command(repository):
@@ -161,7 +162,7 @@ RECIPES = {
     "Text encoder": text_encoder,
     "Optimizer": optimizer,
     "Sink of metrics": sink_of_metrics,
-    "Figure": figure,
+    "Metric": metric,
     "Command": command,
     "Config": config,
 }

@@ -113,6 +113,11 @@ def shrunk(path: Path, *overrides: str) -> Experiment:
         # That of the grids: its program is compiled already.
         scale = full.first_stage.sampling.guidance_scale
         changes |= EVALUATION | {"evaluation.guidance_scales": (scale,)}
+        if full.evaluation.periodic:
+            changes |= {
+                "evaluation.periodic.every_steps": 16,
+                "evaluation.periodic.num_captions": 2,
+            }
     small = [f"{key}={value}" for key, value in changes.items()]
     return config.experiment_from(config.load_config(path, [*small, *overrides]))
 

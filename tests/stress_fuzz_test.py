@@ -5,7 +5,10 @@ import logging
 import pytest
 from stress import fuzz, fuzz_data
 
-FAST = ("captions", "tars", "images", "masks", "prompts", "configs", "commands")
+FAST = (
+    *("captions", "tars", "images", "masks", "prompts", "configs", "commands"),
+    *("prompt sets", "image sets"),
+)
 """Kinds whose cases take milliseconds; the others make a model first."""
 
 
@@ -13,7 +16,7 @@ def test_fuzzed_inputs_give_a_result_or_one_line(monkeypatch):
     log = logging.getLogger("glide_jax")  # the commands change it
     for name in ("propagate", "level", "handlers"):
         monkeypatch.setattr(log, name, getattr(log, name))
-    outcomes = list(fuzz.run(28, 1, FAST))
+    outcomes = list(fuzz.run(36, 1, FAST))
     assert [outcome for outcome in outcomes if outcome.failed] == []
     assert {outcome.result for outcome in outcomes} == {"result", "one line"}
     assert {outcome.kind for outcome in outcomes} == set(FAST)

@@ -50,6 +50,7 @@ OVERRIDES = (
     "text.length=6",
     "stages.base.sampling.steps='3'",
     "stages.base.sampling.batch_size=4",
+    "evaluation.periodic=none",
 )
 UPSAMPLER_OVERRIDES = (
     "stages.upsampler.model.image_size=16",

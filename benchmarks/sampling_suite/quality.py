@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glide_jax.config import with_overrides
-from glide_jax.evaluation.prompt_truth import open_evaluation_set
+from glide_jax.evaluation.evaluating import Instruments
+from glide_jax.evaluation.images.image_set import image_set_of
+from glide_jax.evaluation.prompt_sets.from_data import prompts_of_split
 from glide_jax.runtime import enable_compilation_cache
 from glide_jax.sampling.loading import load_stages
 from glide_jax.sampling.pipeline import Pipeline
@@ -24,7 +25,12 @@ SAMPLERS = (
     ("dpm_solver++", "logsnr10"),
     ("dpm_solver++", "logsnr6"),
 )
-FIGURES = ("colour", "shape", "relation", "all")
+FIGURES = (
+    "prompt_truth_colour",
+    "prompt_truth_shape",
+    "prompt_truth_relation",
+    "prompt_truth",
+)
 WITH_INTERVAL = (("ddpm", "100"), ("dpm_solver++", "logsnr20"), ("dpm_solver++", "logsnr10"))
 """These are also run with guidance in an interval alone."""
 
@@ -44,8 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Measure and print a table."""
     enable_compilation_cache()
     experiment, stages = load_stages(arguments.workdir)
-    count = [f"evaluation.num_captions={arguments.captions}"]
-    evaluation_set = open_evaluation_set(with_overrides(experiment, count), arguments.split)
+    prompts = prompts_of_split(experiment, arguments.split, arguments.captions)
+    instruments = Instruments(("prompt_truth",), experiment.seed)
     base, cascade = Pipeline(tuple(stages[:1])), Pipeline(tuple(stages))
     variants: list[dict[str, Any]] = [
         {"sampler": sampler, "steps": steps} for sampler, steps in SAMPLERS
@@ -58,17 +64,19 @@ def run(arguments: argparse.Namespace) -> None:
     rows, points, first = [], [], None
     for variant in variants:
         settings = variant | {"guidance_scale": arguments.guidance_scale}
-        ms = 1e3 * seconds_per_image(base, evaluation_set.captions, settings)
-        output = cascade(evaluation_set.captions, seed=experiment.seed, **settings)
-        shares = evaluation_set.shares(output.arrays)
+        ms = 1e3 * seconds_per_image(base, prompts.captions, settings)
+        output = cascade(prompts.captions, seed=experiment.seed, **settings)
+        images = image_set_of(output.arrays, name_of(variant))
+        values = instruments.of_images(images, prompts, None)["prompt_truth"].values
+        shares = {name: values[name].value for name in FIGURES if name in values}
         first = first or ms
         percents = [f"{shares.get(name, float('nan')):.1%}" for name in FIGURES]
         interval = variant.get("guidance_interval")
         where = "all steps" if interval is None else " … ".join(map(str, interval))
         rows.append((variant["sampler"], variant["steps"], where, *percents, ms, first / ms))
         print(*rows[-1], flush=True)
-        points.append((ms, shares["all"], name_of(variant), interval is not None))
-    num_captions, threads = len(evaluation_set.captions), released_size.threads()
+        points.append((ms, shares["prompt_truth"], name_of(variant), interval is not None))
+    num_captions, threads = len(prompts.captions), released_size.threads()
     print(f"{num_captions} captions of {arguments.split}, {threads} threads;")
     print("the time is the base model's: the upsampler's is the same for all")
     print(table(head, rows))

@@ -16,4 +16,7 @@ def upgraded(values: dict[str, Any]) -> dict[str, Any]:
         # New in 0.3: before it, every stage was trained on whole images.
         if "max_aug_level" in stage["training"]:
             stage["training"].setdefault("crop_size", 0)
+    # New in 0.3: before it, nothing was evaluated during training.
+    if values.get("evaluation"):
+        values["evaluation"].setdefault("periodic", None)
     return values

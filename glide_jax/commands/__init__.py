@@ -12,6 +12,8 @@ COMMANDS = {
     "edit": "edit",
     "upsample": "upsample",
     "evaluate": "evaluate",
+    "sweep": "sweep",
+    "reference": "reference",
     "judge": "judge",
     "plan": "plan",
     "data": "data",

@@ -13,8 +13,14 @@ import numpy as np
 from glide_jax.checkpoints import checkpoints_of, open_checkpoint, refuse_another_run
 from glide_jax.commands.outputs import contact_sheet, save_samples
 from glide_jax.config import TEXT_PRETRAINING, DenoiserStageConfig, Experiment
-from glide_jax.evaluation import prompt_truth
+from glide_jax.evaluation.evaluating import Instruments
+from glide_jax.evaluation.images.generated import sampled
+from glide_jax.evaluation.periodic import check_periodic, periodic_of
+from glide_jax.evaluation.prompt_sets.from_data import has_scorer
 from glide_jax.evaluation.report import write_report
+from glide_jax.evaluation.results import in_short, to_json
+from glide_jax.evaluation.sets import Choice, name_of
+from glide_jax.evaluation.settings import with_settings
 from glide_jax.evaluation.summary import SUMMARY, update_summary
 from glide_jax.parallel.mesh import make_mesh
 from glide_jax.planning import cost
@@ -58,10 +64,10 @@ def run(experiment: Experiment, workdir: Path) -> None:
         for job in pretrain_text(jobs, interrupt):
             stages += _train_stage(job, stages, interrupt)
     why_not = _samples_nothing(experiment)
-    figures = {} if why_not else _sample_and_score(stages, experiment, workdir)
+    metrics = {} if why_not else _sample_and_score(stages, experiment, workdir)
     seconds = time.perf_counter() - start
-    figures |= {"seconds": round(seconds, 1), "peak_rss_gib": round(_peak_rss_gib(), 2)}
-    update_summary(workdir, figures)
+    figures = {"seconds": round(seconds, 1), "peak_rss_gib": round(_peak_rss_gib(), 2)}
+    update_summary(workdir, figures, metrics=metrics)
     if "jsonl" in experiment.monitoring.sinks:
         write_report(workdir)
     print(f"done in {cost.duration(seconds)}, at most {figures['peak_rss_gib']} GiB of memory")
@@ -89,6 +95,7 @@ def check_memory(jobs: Sequence[Job]) -> None:
 def _check(experiment: Experiment, workdir: Path) -> None:
     """Raise now what would otherwise be raised when a later stage's turn comes."""
     check_batches(experiment, jax.device_count())
+    check_periodic(experiment)
     for stage in experiment.stages.values():
         make_mesh(stage.training.fsdp)
         if isinstance(stage, DenoiserStageConfig):
@@ -125,9 +132,31 @@ def _train_stage(job: Job, before: list[Stage], interrupt: Interrupt) -> list[St
         return output.arrays
 
     grids = loop.SampleGrids(stage_config.training.sample_every_steps, sample_grid)
-    params = loop.train(job, interrupt, None if _samples_nothing(job.experiment) else grids)
+    if _samples_nothing(job.experiment):
+        params = loop.train(job, interrupt, None)
+    else:
+        params = loop.train(job, interrupt, grids, _evaluations(job, stage, before))
     step = open_checkpoint(job.directory / "checkpoints").step
     return [dataclasses.replace(stage, params=params, step=step)]
+
+
+def _evaluations(job: Job, stage: Stage, before: Sequence[Stage]) -> loop.Evaluations | None:
+    """The evaluations of a stage during its training; None: the config has none.
+
+    Args:
+        job: of the stage.
+        stage: without weights.
+        before: the stages before it.
+    """
+    periodic = periodic_of(job, job.directory.parent)
+    if periodic is None:
+        return None
+
+    def evaluate(params: Params, step: int) -> dict[str, float]:
+        trained = dataclasses.replace(stage, params=params, step=step)
+        return periodic.evaluate(Pipeline((*before, trained)), step)
+
+    return loop.Evaluations(periodic.config.every_steps, periodic.is_done, evaluate)
 
 
 def _samples_nothing(experiment: Experiment) -> str:
@@ -154,13 +183,24 @@ def _sample(pipeline: Pipeline, experiment: Experiment) -> PipelineOutput:
 def _sample_and_score(
     stages: Sequence[Stage], experiment: Experiment, workdir: Path
 ) -> dict[str, Any]:
-    """Write the samples; the figures of the data set's scorer, if it has one."""
+    """Write the samples; prompt truth, of a data set that has a scorer: see `in_short`."""
     pipeline = Pipeline(tuple(stages), origin=Origin.of([workdir]))
     output = _sample(pipeline, experiment)
     save_samples(output, workdir / "samples", workdir / "samples.png")
-    if not experiment.prompts or not prompt_truth.has_scorer(experiment.data.source):
+    if not (experiment.prompts and experiment.evaluation and has_scorer(experiment.data.source)):
         return {}
-    return {"scores": prompt_truth.evaluate(pipeline, experiment, print)}
+    instruments = Instruments(("prompt_truth",), experiment.seed)
+    found = {}
+    for prompts in Choice().prompt_sets(experiment):
+        for scale in experiment.evaluation.guidance_scales:
+            settings = {"guidance_scale": scale}
+            name = name_of(prompts, settings)
+            asked = with_settings(pipeline, settings)
+            images = sampled(asked, prompts, name, experiment.seed)
+            found[name] = to_json(instruments.of_images(images, prompts, None), images)
+            shown = in_short(found)[name].items()
+            print(f"{name}: " + ", ".join(f"{key} {v['value']:.1%}" for key, v in shown))
+    return in_short(found)
 
 
 def _with_costs(jobs: Jobs, workdir: Path) -> Jobs:

@@ -22,7 +22,7 @@ TEXT_PRETRAINING = "text_pretraining"
 """The section of text-encoder pretraining, and its folder in a workdir."""
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TAKEN = (TEXT_PRETRAINING, "samples")
+_TAKEN = (TEXT_PRETRAINING, "samples", "evaluation", "best")
 """Folders of a workdir that belong to no stage."""
 
 

@@ -77,7 +77,7 @@ def override(values: Any, overrides: Sequence[str]) -> Any:
         keys = known_keys(values)
         if key not in keys:
             raise unknown_key(key, values)
-        value = _meaning(text, keys[key])
+        value = meaning(text, keys[key])
         if value is None and _is_named(key, keys):
             _drop(values, key)
         else:
@@ -114,8 +114,16 @@ def _set(values: Any, key: str, hint: Any, value: Any) -> None:
     target[name] = convert(value, hint, key, values)
 
 
-def _meaning(text: str, hint: Any) -> Any:
-    """What a word of the command line stands for where `hint` is expected."""
+def meaning(text: str, hint: Any) -> Any:
+    """What a word of the command line stands for where a key's type is expected.
+
+    Args:
+        text: the word, such as `none` or `8,4`.
+        hint: the key's type hint.
+
+    Returns:
+        A value that `reading.plain` converts, or refuses.
+    """
     if text.lower() == "none" and is_optional(hint):
         return None
     hint = without_none(hint)

@@ -269,18 +269,53 @@ class SamplingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class PeriodicEvaluationConfig:
+    """A small evaluation of a stage's averaged weights, again and again during its training.
+
+    Attributes:
+        every_steps: optimizer steps between two; the last step is evaluated if they divide it.
+        stages: whose weights are evaluated, by the images that they and the stages before make;
+            those that an experiment leaves out are not.
+        split: whose captions, or classes, are sampled with the stages' own settings.
+        num_captions: of the split.
+        metrics: names in `evaluation.registry.METRICS`, of images.
+        reference: what images are compared with: an .npz, a folder of images, or a split; empty:
+            no metric compares them.
+        net: of metrics of features: `inception`, or `efficientnet_lite0`.
+        best_by: the number, of any of the metrics, whose best weights are kept in WORKDIR/best;
+            empty: none are.
+    """
+
+    every_steps: int
+    stages: tuple[str, ...]
+    split: str
+    num_captions: int
+    metrics: tuple[str, ...]
+    reference: str
+    net: str
+    best_by: str
+
+    def __post_init__(self):
+        at_least(1, self, "every_steps", "num_captions")
+        for name in ("stages", "metrics"):
+            require(bool(getattr(self, name)), self, name, "one or more")
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """How samples are scored, after training and by `glide-jax evaluate`.
+    """How samples are scored: after training, during it, and by `glide-jax evaluate`.
 
     Attributes:
         splits: parts of the data set whose captions are sampled and scored.
         guidance_scales: each caption is sampled once with each.
         num_captions: captions of each split.
+        periodic: evaluations during training; None: there are none.
     """
 
     splits: tuple[str, ...]
     guidance_scales: tuple[float, ...]
     num_captions: int
+    periodic: PeriodicEvaluationConfig | None
 
     def __post_init__(self):
         at_least(1, self, "num_captions")

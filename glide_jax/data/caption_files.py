@@ -51,7 +51,7 @@ def read_captions(path: str) -> Iterator[tuple[str, str]]:
 
 def _table_rows(path: str, text: str) -> Iterator[tuple[str, str]]:
     delimiter = _delimiter(text)
-    for index, (number, row) in enumerate(_cells(path, text, delimiter)):
+    for index, (number, row) in enumerate(cells(path, text, delimiter)):
         if index == 0 and os.path.splitext(row[0])[1].lower() not in images.SUFFIXES:
             continue  # the header
         if len(row) < 2:
@@ -61,7 +61,7 @@ def _table_rows(path: str, text: str) -> Iterator[tuple[str, str]]:
 
 
 def _metadata_rows(path: str, text: str) -> Iterator[tuple[str, str]]:
-    rows = _cells(path, text, _delimiter(text))
+    rows = cells(path, text, _delimiter(text))
     _, header = next(rows, (1, []))
     caption = next((name for name in USUAL_CAPTION_FIELDS if name in header), None)
     if _FILE_NAME not in header or caption is None:
@@ -82,8 +82,17 @@ def _delimiter(text: str) -> str:
     return "\t" if "\t" in first else ","
 
 
-def _cells(path: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (number of its first line, cells) of every row that is not blank."""
+def cells(path: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number of its first line, cells) of every row of a table that is not blank.
+
+    Args:
+        path: of the file, for errors.
+        text: all of it.
+        delimiter: between cells.
+
+    Raises:
+        UserError: a quote is not closed; the message names the line.
+    """
     # Tab-separated text has no quoting.
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     rows = csv.reader(io.StringIO(text), delimiter=delimiter, quoting=quoting, strict=True)

@@ -12,7 +12,9 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from PIL import Image
 
 from glide_jax.errors import UserError
-from glide_jax.evaluation.summary import read_summary
+from glide_jax.evaluation.metrics.prompt_truth import ALL
+from glide_jax.evaluation.metrics.prompt_truth import NAME as TRUTH
+from glide_jax.evaluation.summary import METRICS, read_summary
 from glide_jax.parallel.processes import by_first_process
 from glide_jax.writing import atomic_path
 
@@ -56,7 +58,7 @@ def write_report(workdir: Path) -> None:
     summary = read_summary(workdir)
     sheet = workdir / _SAMPLES
     image = Image.open(sheet).convert("RGB") if sheet.exists() else None
-    scores = _flat(summary.get("scores", {}))
+    scores = _scores(summary)
     figure = _figure(workdir.absolute().name, stages, summary, image, scores)
     with atomic_path(workdir / FILE) as part:
         figure.savefig(part, format="png", dpi=_DPI)
@@ -75,8 +77,22 @@ def _rows(file: Path) -> Rows:
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
+def _scores(summary: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Set of images → respect → share of images that are right in it; {}: nothing was scored."""
+    found = {}
+    for name, values in summary.get(METRICS, {}).items():
+        shares = {
+            key.removeprefix(f"{TRUTH}_") if key != TRUTH else ALL: numbers["value"]
+            for key, numbers in values.items()
+            if key.startswith(TRUTH)
+        }
+        if shares:
+            found[name] = shares
+    return found or _flat(summary.get("scores", {}))
+
+
 def _flat(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """{split: {guidance: {measure: share}}} → {"split, guidance": {measure: share}}."""
+    """What 0.2 wrote: {split: {guidance: {respect: share}}} → {"split, guidance": …}."""
     return {
         f"{split}, {guidance.replace('_', ' ')}": measures
         for split, by_guidance in scores.items()

@@ -21,6 +21,10 @@ _ADM_URL = "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/"
 # A fixed commit: the file can't change.
 _TEXT2IM_URL = "https://raw.githubusercontent.com/openai/glide-text2im/69b530740eb6cef69442d6180579ef5ba9ef063e/"
 
+# TensorFlow's network, converted by the author of pytorch-fid; others check it by this size and
+# digest, whose first digits are in its name.
+_INCEPTION_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+
 _DIFFUSION = {
     "diffusion_steps": 1000,
     "timestep_respacing": "",
@@ -154,7 +158,8 @@ class PublicFile:
         name: its name in FILES; another file's is its address.
         url: its address; "": none is given here, as its licence wants to be agreed to first.
         kind: the model's family, "glide", "adm", "imagen", "classifier", "clip_image" or
-            "clip_text", or "vocabulary"; "": unknown.
+            "clip_text", or "vocabulary", or "features" of a net that evaluation compares images by;
+            "": unknown.
         options: the reference's option dict of the model, by its own names.
         size: in bytes; None: unknown.
         digest: "sha256:…" or "md5:…", hexadecimal; "": unknown.
@@ -183,6 +188,10 @@ _PUBLISHED: Mapping[str, tuple[int, str]] = {
         "sha256:a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1",
     ),
     "clip-vocab": (1_356_917, f"sha256:{CLIP_SHA256}"),
+    "inception": (
+        95_628_359,
+        "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    ),
 }
 """Name → (size, digest), as people who fetched the file have published them."""
 
@@ -248,6 +257,7 @@ _ALL = (
     _adm("lsun-cat", "lsun_cat", 256, class_cond=False, dropout=0.1),
     _adm("lsun-horse", "lsun_horse", 256, class_cond=False, dropout=0.1),
     _adm("lsun-horse-nodropout", "lsun_horse_nodropout", 256, class_cond=False),
+    _file("inception", f"{_INCEPTION_URL}pt_inception-2015-12-05-6726825d.pth", "features", {}),
 )
 
 FILES: Mapping[str, PublicFile] = {file.name: file for file in _ALL}

@@ -27,6 +27,12 @@ _LEAVES = {
     "linear": (("kernel", "weight", (1, 0), 0), ("bias", "bias", (0,), 0)),
     "conv1d": (("kernel", "weight", (1, 0), 1), ("bias", "bias", (0,), 0)),
     "conv2d": (("kernel", "weight", (3, 2, 0, 1), 0), ("bias", "bias", (0,), 0)),
+    "batch_norm": (
+        ("scale", "weight", (0,), 0),
+        ("bias", "bias", (0,), 0),
+        ("mean", "running_mean", (0,), 0),
+        ("variance", "running_var", (0,), 0),
+    ),
     "array": (("", "", (0, 1), 0),),
     "embedding": (("", "weight", (0, 1), 0),),
     "turned_array": (("", "", (1, 0), 0),),

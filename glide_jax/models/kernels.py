@@ -63,6 +63,48 @@ def pointwise_convolution(x: Array, kernel: Array, *_, **__) -> Array:
     return x @ kernel[0, 0]
 
 
+def any_convolution(x: Array, kernel: Array, stride: int, padding: str) -> Array:
+    """A convolution of any size, stride and padding, for inference.
+
+    Args:
+        x: [b h w c].
+        kernel: [i j c o], of x's dtype.
+        stride: in both directions.
+        padding: "SAME", as TensorFlow's, or "VALID".
+
+    Returns:
+        [b h' w' o].
+    """
+    if kernel.shape[:2] == (1, 1) and stride == 1:
+        return pointwise_convolution(x, kernel)
+    layout = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, dimension_numbers=layout
+    )
+
+
+def depthwise_convolution(x: Array, kernel: Array, stride: int, padding: str) -> Array:
+    """A convolution of each channel by itself; arguments as for `any_convolution`.
+
+    Args:
+        x: [b h w c].
+        kernel: [i j 1 c], of x's dtype.
+        stride, padding: as for `any_convolution`.
+
+    Returns:
+        [b h' w' c].
+    """
+    layout = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        dimension_numbers=layout,
+        feature_group_count=x.shape[-1],
+    )
+
+
 def attention(
     query: Array,
     keys: Array,

@@ -17,7 +17,7 @@ from glide_jax.config import DiffusionConfig
 from glide_jax.data.images import square, to_float
 from glide_jax.errors import UserError
 from glide_jax.models.classifier import Classifier
-from glide_jax.models.clip import Clip, similarity
+from glide_jax.models.clip import Clip, direction, similarity
 from glide_jax.models.labels import class_labels
 from glide_jax.sampling.guidance import LogProbability
 from glide_jax.sampling.request import Settings, Subject
@@ -46,10 +46,16 @@ class ClipGuide(Guide):
     """A guide towards captions, which also scores how well a finished image fits one.
 
     Attributes:
+        logit_scale: what a cosine is multiplied by for a log probability.
         score: (n captions, images: uint8[n s s 3] of any size) → f32[n], cosines.
+        text_features: n captions → f32[n e], of length 1.
+        image_features: uint8[n s s 3] of any size → f32[n e], of length 1.
     """
 
+    logit_scale: float
     score: Callable[[Sequence[str], np.ndarray], np.ndarray]
+    text_features: Callable[[Sequence[str]], np.ndarray]
+    image_features: Callable[[np.ndarray], np.ndarray]
 
 
 G = TypeVar("G", bound=Guide)
@@ -70,9 +76,9 @@ def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
         return scale * logit_scale * similarity(features, model.encode_image(params, x_t, t))
 
     @jax.jit
-    def cosine(params, features, images):
+    def encode_clean(params, images):
         clean = jnp.zeros(len(images), jnp.int32)
-        return similarity(features, model.encode_image(params, images, clean))
+        return direction(model.encode_image(params, images, clean))
 
     def features_of(captions):
         arrays = reader.read(captions).arrays
@@ -81,11 +87,31 @@ def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
     def log_probability(captions, scale):
         return Partial(scaled_cosine, params, features_of(captions), jnp.float32(scale))
 
-    def score(captions, images):
-        seen = to_float(np.stack([square(pixels, size) for pixels in images]))
-        return np.asarray(cosine(params, features_of(captions), seen))
+    def text_features(captions):
+        count = len(captions)
+        return np.asarray(direction(features_of(_filled(list(captions)))))[:count]
 
-    return ClipGuide(size, model.config.image.num_timesteps, log_probability, score)
+    def image_features(images):
+        seen = to_float(np.stack([square(pixels, size) for pixels in _filled(list(images))]))
+        return np.asarray(encode_clean(params, seen))[: len(images)]
+
+    def score(captions, images):
+        return (text_features(captions) * image_features(images)).sum(-1)
+
+    return ClipGuide(
+        image_size=size,
+        num_steps=model.config.image.num_timesteps,
+        log_probability=log_probability,
+        logit_scale=logit_scale,
+        score=score,
+        text_features=text_features,
+        image_features=image_features,
+    )
+
+
+def _filled(rows: list) -> list:
+    """The rows, and more of the last up to a power of 2: few shapes are compiled."""
+    return rows + rows[-1:] * ((1 << (len(rows) - 1).bit_length()) - len(rows))
 
 
 def classifier_guide(model: Classifier, params: Params, num_steps: int) -> Guide:

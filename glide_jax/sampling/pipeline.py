@@ -178,6 +178,29 @@ class Pipeline:
         request = self._request(requests.SAMPLE, subjects, num_images, seed, settings)
         return self._run(request, on_progress, progress_every)
 
+    def sample_indices(
+        self,
+        subjects: Sequence[Subject],
+        indices: Sequence[int],
+        *,
+        seed: int,
+        on_progress: OnProgress | None = None,
+        progress_every: int = 1,
+    ) -> PipelineOutput:
+        """Sample some of a seed's images, with the settings of the stages' configs.
+
+        Args:
+            subjects: what each image is to show.
+            indices: of each, its index: with the seed it decides its noise, see the class.
+            seed, on_progress, progress_every: see the class.
+
+        Raises:
+            UserError: as __call__.
+        """
+        request = self._request(requests.SAMPLE, subjects, 1, seed, {})
+        request = dataclasses.replace(request, indices=tuple(indices))
+        return self._run(request, on_progress, progress_every)
+
     def inpaint(
         self,
         image: ImageLike,

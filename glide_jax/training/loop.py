@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -42,6 +42,21 @@ class SampleGrids:
 
 
 @dataclasses.dataclass(frozen=True)
+class Evaluations:
+    """The evaluations of a stage during its training.
+
+    Attributes:
+        every_steps: steps between two.
+        is_done: step → whether an earlier run has evaluated it.
+        evaluate: (EMA weights, step) → names of metrics → numbers, for the sinks.
+    """
+
+    every_steps: int
+    is_done: Callable[[int], bool]
+    evaluate: Callable[[Params, int], Mapping[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
 class _Services:
     """What a run reads from, writes to and reacts to."""
 
@@ -51,19 +66,32 @@ class _Services:
     profile: Profile
     interrupt: Interrupt
     grids: SampleGrids | None
+    evaluations: Evaluations | None
+
+    def has_evaluation(self, step: int) -> bool:
+        """Whether the weights are evaluated after this step."""
+        return (
+            self.evaluations is not None and step > 0 and step % self.evaluations.every_steps == 0
+        )
 
     def has_grid(self, step: int) -> bool:
         """Whether there is a sample grid after this step."""
         return self.grids is not None and step > 0 and step % self.grids.every_steps == 0
 
 
-def train(job: Job, interrupt: Interrupt, grids: SampleGrids | None) -> Params:
+def train(
+    job: Job,
+    interrupt: Interrupt,
+    grids: SampleGrids | None,
+    evaluations: Evaluations | None = None,
+) -> Params:
     """Train until the job's last step, from its newest checkpoint if there is one.
 
     Args:
         job: what to train.
         interrupt: where it is asked to stop, the run saves and raises Interrupted.
         grids: sample grids during training; None: there are none.
+        evaluations: of the EMA weights during training; None: there are none.
 
     Returns:
         The EMA weights.
@@ -96,7 +124,7 @@ def train(job: Job, interrupt: Interrupt, grids: SampleGrids | None) -> Params:
             Profile(job.directory, job.experiment.monitoring.profile_steps) as profile,
         ):
             reports = Reports(config, job.mfu, checkpoints, metrics, progress)
-            services = _Services(data, checkpoints, reports, profile, interrupt, grids)
+            services = _Services(data, checkpoints, reports, profile, interrupt, grids, evaluations)
             state = _run(job, mesh, state, services)
     return state.ema_params
 
@@ -201,6 +229,7 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, services: _Servic
     for step in range(int(state.step) + 1, config.num_steps + 1):
         # The grid of the step before, so that a run stopped while sampling it samples it again.
         _sample_grid(state, step - 1, services)
+        _evaluate(state, step - 1, services)
         with reports.progress.waiting():
             rows = next(services.data)
         batch = {
@@ -217,7 +246,8 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, services: _Servic
         stops = services.interrupt.after_step() and step < config.num_steps
         last = stops or step == config.num_steps
         # Also before a grid: whoever stops the run may not wait until it is sampled.
-        saves = last or services.has_grid(step) or step % config.checkpoint_every_steps == 0
+        looks = services.has_grid(step) or services.has_evaluation(step)
+        saves = last or looks or step % config.checkpoint_every_steps == 0
         if saves or step % config.log_every_steps == 0 or reports.progress.is_first:
             reports.due(step)
         if saves:
@@ -230,6 +260,7 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, services: _Servic
                 f"stopped after step {step} of {config.num_steps} of {job.name}, saved in "
                 f"{services.checkpoints.directory}; the same command continues from there"
             )
+    _evaluate(state, config.num_steps, services)
     return state
 
 
@@ -240,3 +271,13 @@ def _sample_grid(state: TrainState, step: int, services: _Services) -> None:
     with services.reports.progress.paused():
         images = services.grids.sample(state.ema_params, step)
         services.reports.metrics.image(step, "samples", images)
+
+
+def _evaluate(state: TrainState, step: int, services: _Services) -> None:
+    """Evaluate the weights after a step and write what was found, unless an earlier run has."""
+    evaluations = services.evaluations
+    if evaluations is None or not services.has_evaluation(step) or evaluations.is_done(step):
+        return
+    services.reports.write()
+    with services.reports.progress.paused():
+        services.reports.metrics.write(step, evaluations.evaluate(state.ema_params, step))

@@ -19,6 +19,7 @@ def test_a_checkpoint_of_0_2_is_read(tmp_path):
     values = json.loads(meta.read_text())
     del values["config"]["stages"]["base"]["training"]["crop_size"]
     del values["config"]["stages"]["base"]["sampling"]["threshold_cap"]
+    del values["config"]["evaluation"]["periodic"]
     meta.write_text(json.dumps(values))
     found = find_checkpoint(tmp_path)
     assert found is not None

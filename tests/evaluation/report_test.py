@@ -65,6 +65,18 @@ def test_all_that_a_run_leaves(tmp_path, monkeypatch):
     np.testing.assert_allclose(loss.lines[0].get_ydata()[-1], 1 / 1997, rtol=0.01)
 
 
+def test_metrics_of_the_scorer_are_plotted(tmp_path, monkeypatch):
+    stage(tmp_path, "base", [*rows(9), {"step": 9, "evaluation/prompt_truth": 0.5}])
+    value = {"value": 0.66, "low": 0.6, "high": 0.7}
+    truth = {"prompt_truth": value | {"value": 0.48}, "prompt_truth_colour": value, "fid": value}
+    metrics = {"test, guidance 3": truth, "test": {"bits_per_dim": value}}
+    (tmp_path / "summary.json").write_text(json.dumps({"metrics": metrics}))
+    figure = plotted(tmp_path, monkeypatch)
+    scores = figure.get_axes()[-1]
+    assert [label.get_text() for label in scores.get_xticklabels()] == ["all", "colour"]
+    assert {"66", "48"} <= set(texts(figure))
+
+
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_a_run_that_has_just_begun(tmp_path, monkeypatch, count):
     stage(tmp_path, "base", rows(count, loss=None, loss_q2=None))

@@ -33,6 +33,9 @@ def test_options_are_the_manifests(name):
     assert released.FILES[name].options == json.loads(path.read_text("utf-8"))["options"]
 
 
+NO_MODELS = ("vocabulary", "features")
+"""Kinds of files that `glide-jax import` doesn't read."""
+
 STATE_DICTS = json.loads((HERE / "state_dicts.json").read_text("utf-8"))
 """Name → what the references' own code says of the model's state dict.
 
@@ -61,7 +64,7 @@ def test_keys_and_shapes_are_those_of_the_reference_s_own_code(name):
 
 
 def test_every_model_s_keys_are_held():
-    names = {file.name for file in released.FILES.values() if file.kind != "vocabulary"}
+    names = {file.name for file in released.FILES.values() if file.kind not in NO_MODELS}
     assert STATE_DICTS.keys() == names
 
 
@@ -69,7 +72,7 @@ def test_every_model_s_keys_are_held():
 def test_every_entry_is_complete(file):
     assert file.url.startswith("https://")
     assert re.fullmatch(r"|sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", file.digest)
-    assert bool(file.options) == (file.kind != "vocabulary")
+    assert bool(file.options) == (file.kind not in NO_MODELS)
 
 
 def test_no_two_files_share_an_address_or_a_name_in_the_cache():

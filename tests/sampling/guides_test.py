@@ -21,7 +21,7 @@ from glide_jax.config import (
 from glide_jax.errors import UserError
 from glide_jax.models.classifier import classifier
 from glide_jax.models.clip import clip
-from glide_jax.sampling.guides import ClipGuide, classifier_guide, clip_guide
+from glide_jax.sampling.guides import classifier_guide, clip_guide
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.text.reader import TokenReader
 
@@ -71,7 +71,7 @@ def bright(scale, x_t, t):
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
 def test_images_are_led_where_log_probability_rises(sampler):
     """The mean's way and the score's; a scale of 0 changes nothing."""
-    guide = ClipGuide(8, 1000, lambda captions, scale: Partial(bright, jnp.float32(scale)), None)
+    guide = pipeline_toys.clip_guide(8, lambda _, scale: Partial(bright, jnp.float32(scale)))
     pipe = Pipeline(pipeline_toys.stages()[:1], clip=guide)
 
     def mean(**settings):

@@ -10,7 +10,6 @@ from sampling import pipeline_toys
 import glide_jax
 from glide_jax.errors import UserError
 from glide_jax.parallel.mesh import make_mesh, replicated
-from glide_jax.sampling.guides import ClipGuide
 from glide_jax.sampling.output import Origin, read_provenance
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.program import StaticArguments
@@ -135,7 +134,7 @@ def test_rerank_keeps_the_best_of_each_prompt(pipe):
         assert images.shape == (8, 8, 8, 3)
         return scores
 
-    clip = ClipGuide(8, 1000, lambda captions, scale: None, score)
+    clip = pipeline_toys.clip_guide(8, score=score)
     judged = dataclasses.replace(pipe, clip=clip)
     output = judged(["red square", "blue square"], num_images=2, rerank=4)
     assert output.seeds == [(0, 3), (0, 2), (0, 4), (0, 7)]
@@ -198,6 +197,6 @@ def test_a_job_that_the_models_can_t_do_is_one_line(pipe):
 
 
 def test_a_clip_of_another_size_is_no_guide(pipe):
-    clip = ClipGuide(32, 1000, lambda captions, scale: None, lambda captions, images: None)
+    clip = pipeline_toys.clip_guide(32)
     with pytest.raises(UserError, match="clip was trained on 32 pixels a side, and the model on 8"):
         dataclasses.replace(pipe, clip=clip)("red square", clip_scale=1)

@@ -7,6 +7,7 @@ from models.model_toys import filled
 
 from glide_jax import config
 from glide_jax.models.families import model_of
+from glide_jax.sampling.guides import ClipGuide
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.stages import make_stage
 from glide_jax.text.reader import TokenReader
@@ -36,3 +37,16 @@ def stage_of(experiment, name, step=0):
 
 def pipeline(*overrides):
     return Pipeline(stages(*overrides))
+
+
+def clip_guide(size, log_probability=None, score=None, text_features=None, image_features=None):
+    """A CLIP of these functions; those that a test does not use may be left out."""
+    return ClipGuide(
+        image_size=size,
+        num_steps=1000,
+        log_probability=log_probability or (lambda captions, scale: None),
+        logit_scale=100.0,
+        score=score or (lambda captions, images: None),
+        text_features=text_features or (lambda captions: None),
+        image_features=image_features or (lambda images: None),
+    )

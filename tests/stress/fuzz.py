@@ -35,12 +35,12 @@ if __name__ == "__main__":
     )
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
-from stress import fuzz_data, fuzz_files, fuzz_models
+from stress import fuzz_data, fuzz_evaluation, fuzz_files, fuzz_models
 
 from glide_jax.checkpoints import quiet_background_errors
 from glide_jax.errors import UserError
 
-KINDS = fuzz_data.KINDS | fuzz_files.KINDS | fuzz_models.KINDS
+KINDS = fuzz_data.KINDS | fuzz_files.KINDS | fuzz_evaluation.KINDS | fuzz_models.KINDS
 """Kind → a function of (random generator, empty folder) that makes an input and uses it."""
 
 TIMEOUT_S = 60

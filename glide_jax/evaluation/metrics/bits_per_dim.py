@@ -6,7 +6,7 @@ Source ─ examples ─→ x_0, condition ─ chunk of steps at a time: diffusio
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,8 @@ from glide_jax.diffusion.losses import bound_term, prior_bits
 from glide_jax.diffusion.sample import augmentation_noise, image_keys, step_noise
 from glide_jax.diffusion.schedule import BETAS, Schedule, make_schedule
 from glide_jax.errors import UserError
-from glide_jax.evaluation.figure import Evaluation
+from glide_jax.evaluation.metric import Evaluation, Result, Value
+from glide_jax.evaluation.metrics.per_image import mean
 from glide_jax.models.model import Encoded
 from glide_jax.parallel.mesh import batch_sharding
 from glide_jax.sampling.batching import batches
@@ -35,11 +36,11 @@ from glide_jax.types import Array, Condition, Params
 NUM_IMAGES = 64
 """Images of a split, where no other number is asked for."""
 
-_SPLITS = ("test",)
-"""Where the config has no `evaluation`."""
-
 _CHUNK = 25
 """Steps between two calls of on_progress."""
+
+TERMS = ("vlb", "x_0_mse", "eps_mse")
+"""What is found at each step, see `diffusion.losses.bound_term`."""
 
 Terms = dict[str, Array]
 Chunk = Callable[[Params, Encoded, Array, Array, Array], Terms]
@@ -59,8 +60,24 @@ class Images(NamedTuple):
     num_broken: int
 
 
-def figure(evaluation: Evaluation) -> dict[str, Any]:
-    """Bits/dim of each split's first images under the first stage (Nichol & Dhariwal 2021).
+class Bits(NamedTuple):
+    """The bound of n images over T steps, in bits per dimension.
+
+    Attributes:
+        total, prior: f64[n], each image's.
+        x_0_mse, eps_mse: f64[n], means over the steps.
+        by_step: for each of TERMS f64[T], means over the images; step t is at index t.
+    """
+
+    total: np.ndarray
+    prior: np.ndarray
+    x_0_mse: np.ndarray
+    eps_mse: np.ndarray
+    by_step: dict[str, np.ndarray]
+
+
+def metric(evaluation: Evaluation) -> Result:
+    """Bits/dim of a split's first images under the first stage (Nichol & Dhariwal 2021).
 
     L_vlb (their sec. 2.1; Ho et al. 2020, eq. 5) over all T steps of the noising process, one
     sample of noise for each step and image, with x_0_hat clipped to [-1, 1] as in their code; by
@@ -68,26 +85,21 @@ def figure(evaluation: Evaluation) -> dict[str, Any]:
     the image's own reduction, without augmentation.
 
     Returns:
-        {"bits_per_dim": {split: {total, standard_error of its mean over images, prior, x_0_mse and
-        eps_mse, means over steps; images, num_broken, steps, and the model's stage and step}}}.
+        `bits_per_dim`, its prior, and x_0_mse and eps_mse, means over the steps. The details have
+        the same by timestep, means over the images: `vlb` adds up to bits_per_dim less the prior.
 
     Raises:
-        UserError: the data set lacks a split, or has neither captions nor labels for the model.
+        UserError: the data set lacks the split, or has neither captions nor labels for the model.
     """
-    experiment, stage = evaluation.experiment, evaluation.pipeline.stages[0]
-    if evaluation.num_images is not None and evaluation.num_images < 1:
-        raise UserError(f"num_images must be 1 or more, not {evaluation.num_images}")
-    configured = experiment.evaluation.splits if experiment.evaluation else _SPLITS
+    model = evaluation.model
+    assert model is not None
+    stage, experiment = model.pipeline.stages[0], model.experiment
     name, path = experiment.data.source, experiment.data.path
     data.prepare(name, path)
-    found = {}
-    for split in evaluation.splits or configured:
-        source = data.open_source(name, path, split)
-        images = read_images(source, stage, evaluation.num_images or NUM_IMAGES)
-        bits = bits_of(stage, images, experiment.seed, evaluation.on_progress)
-        found[split] = _summary(bits, images, stage)
-        evaluation.log(_line(split, found[split]))
-    return {"bits_per_dim": found}
+    source = data.open_source(name, path, model.split)
+    images = read_images(source, stage, model.num_images or NUM_IMAGES)
+    bits = bits_of(stage, images, evaluation.seed, evaluation.on_progress)
+    return _result(bits, images, stage)
 
 
 def read_images(source: Source, stage: Stage, count: int) -> Images:
@@ -126,10 +138,8 @@ def read_images(source: Source, stage: Stage, count: int) -> Images:
     return Images(pixels, subjects, num_broken)
 
 
-def bits_of(
-    stage: Stage, images: Images, seed: int, on_progress: OnProgress | None
-) -> dict[str, np.ndarray]:
-    """The bound of each image, summed over the steps.
+def bits_of(stage: Stage, images: Images, seed: int, on_progress: OnProgress | None) -> Bits:
+    """The bound of each image, summed over the steps, and of each step, averaged over the images.
 
     Image j is a function of (seed, j), the weights and its conditioning, not of the batches.
 
@@ -138,37 +148,40 @@ def bits_of(
         images: n of them.
         seed: of the noise.
         on_progress: called after every few steps; None: nobody is shown it.
-
-    Returns:
-        total, prior: f64[n], bits per dimension; x_0_mse, eps_mse: f64[n], means over the steps.
     """
     schedule = _schedule(stage)
     chunk, encode = _compiled(stage, schedule), jax.jit(stage.model.encode)
     prepare = jax.jit(stage.model.prepare)
     cut = batches(len(images.subjects), stage.config.sampling.batch_size, stage.num_devices)
     rows: dict[str, list[np.ndarray]] = {}
+    by_step = {name: np.zeros(schedule.num_steps) for name in TERMS}
     for number, batch in enumerate(cut, 1):
-        slots = list(batch.slots)
+        slots, kept = list(batch.slots), list(batch.kept)
         x_0 = _split(jnp.asarray(to_float(images.pixels[slots])), stage)
         keys = image_keys(stage_key(seed, 0), slots)
         encoded = encode(stage.params, _condition(stage, images, slots, x_0, keys))
         t = jnp.zeros(len(slots), jnp.int32)
         weights = stage.params | prepare(stage.params, x_0, t, encoded)
-        sums = {name: np.zeros(len(slots)) for name in ("vlb", "x_0_mse", "eps_mse")}
+        sums = {name: np.zeros(len(kept)) for name in TERMS}
         for first in range(0, schedule.num_steps, _CHUNK):
+            done = min(first + _CHUNK, schedule.num_steps)
             terms = chunk(weights, encoded, x_0, keys, jnp.int32(first))
-            sums = {
-                name: total + np.asarray(terms[name], np.float64) for name, total in sums.items()
-            }
+            for name in TERMS:
+                values = np.asarray(terms[name], np.float64)[: done - first, kept]
+                sums[name] += values.sum(0)
+                by_step[name][first:done] += values.sum(1)
             if on_progress is not None:
-                done = min(first + _CHUNK, schedule.num_steps)
                 at = (stage.name, stage.image_size, number, len(cut), done, schedule.num_steps)
                 on_progress(SamplingProgress(*at, np.asarray(x_0)))
-        prior = np.asarray(prior_bits(schedule, x_0), np.float64)
+        prior = np.asarray(prior_bits(schedule, x_0), np.float64)[kept]
         means = {name: sums[name] / schedule.num_steps for name in ("x_0_mse", "eps_mse")}
         for name, values in {"total": sums["vlb"] + prior, "prior": prior, **means}.items():
-            rows.setdefault(name, []).append(values[list(batch.kept)])
-    return {name: np.concatenate(parts) for name, parts in rows.items()}
+            rows.setdefault(name, []).append(values)
+    count = len(images.subjects)
+    return Bits(
+        **{name: np.concatenate(parts) for name, parts in rows.items()},
+        by_step={name: values / count for name, values in by_step.items()},
+    )
 
 
 def _schedule(stage: Stage) -> Schedule:
@@ -177,7 +190,7 @@ def _schedule(stage: Stage) -> Schedule:
 
 
 def _compiled(stage: Stage, schedule: Schedule) -> Chunk:
-    """(params, encoded, x_0, keys, first) → sums of the bound's terms over _CHUNK steps."""
+    """(params, encoded, x_0, keys, first) → the bound's terms at _CHUNK steps: f32[_CHUNK b]."""
     model, prediction = stage.model, stage.config.diffusion.prediction
 
     @jax.jit
@@ -191,14 +204,11 @@ def _compiled(stage: Stage, schedule: Schedule) -> Chunk:
 
         def term(_, i: Array):
             noise = step_noise(keys, i, x_0.shape[1:])
-            # The last chunk may go beyond the last step, which counts nothing there.
-            terms = bound_term(
-                denoiser, schedule, jnp.minimum(i, schedule.num_steps - 1), x_0, noise
-            )
-            return None, {k: jnp.where(i < schedule.num_steps, v, 0.0) for k, v in terms.items()}
+            # The last chunk may go beyond the last step; that is not read.
+            last = schedule.num_steps - 1
+            return None, bound_term(denoiser, schedule, jnp.minimum(i, last), x_0, noise)
 
-        _, terms = jax.lax.scan(term, None, first + jnp.arange(_CHUNK))
-        return {name: values.sum(axis=0) for name, values in terms.items()}
+        return jax.lax.scan(term, None, first + jnp.arange(_CHUNK))[1]
 
     return chunk
 
@@ -223,25 +233,26 @@ def _split(x: Array, stage: Stage) -> Array:
     return x if stage.mesh is None else jax.device_put(x, batch_sharding(stage.mesh))
 
 
-def _summary(bits: dict[str, np.ndarray], images: Images, stage: Stage) -> dict[str, Any]:
-    total, count = bits["total"], len(images.subjects)
-    error = float(total.std(ddof=1) / np.sqrt(count)) if count > 1 else None
-    return {
-        **{name: float(values.mean()) for name, values in bits.items()},
-        "standard_error": error,
-        "images": count,
-        "num_broken": images.num_broken,
-        "steps": stage.config.diffusion.num_steps,
-        "stage": stage.name,
-        "step": stage.step,
+def _result(bits: Bits, images: Images, stage: Stage) -> Result:
+    summary = {
+        "bits_per_dim": bits.total,
+        "bits_per_dim_prior": bits.prior,
+        "x_0_mse": bits.x_0_mse,
+        "eps_mse": bits.eps_mse,
     }
-
-
-def _line(split: str, found: dict[str, Any]) -> str:
-    error = found["standard_error"]
-    spread = "" if error is None else f" ± {error:.4f}"
-    broken = f" ({found['num_broken']} can't be read)" if found["num_broken"] else ""
-    return (
-        f"{split}, {found['images']} images{broken}: {found['total']:.4f}{spread} bits/dim over "
-        f"{found['steps']:,} steps"
+    few = len(images.subjects) < 2
+    return Result(
+        values={n: Value(float(v.mean())) if few else mean(v) for n, v in summary.items()},
+        details={
+            "images": len(images.subjects),
+            "num_broken": images.num_broken,
+            "steps": stage.config.diffusion.num_steps,
+            "stage": stage.name,
+            "step": stage.step,
+            "by_timestep": {
+                name: [float(f"{value:.6g}") for value in values]
+                for name, values in bits.by_step.items()
+            },
+        },
+        notes=(f"{images.num_broken} images can't be read",) * bool(images.num_broken),
     )

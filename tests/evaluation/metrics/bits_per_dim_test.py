@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from models.model_toys import filled
 from sampling import pipeline_toys
 from shrinking import shrunk
+from toy_encoder import ToyEncoder
 
 from glide_jax import cli, data, entry
 from glide_jax.checkpoints import Checkpoints
@@ -19,9 +21,12 @@ from glide_jax.diffusion.guidance import clip_x_0
 from glide_jax.diffusion.losses import bits_per_dim
 from glide_jax.diffusion.sample import image_keys, step_noise
 from glide_jax.diffusion.schedule import BETAS, make_schedule
-from glide_jax.evaluation.bits_per_dim import bits_of, read_images
+from glide_jax.evaluation.metrics import bits_per_dim as module
+from glide_jax.evaluation.metrics.bits_per_dim import bits_of, read_images
+from glide_jax.models.families import model_of
 from glide_jax.sampling.request import stage_key
-from glide_jax.sampling.stages import condition_of
+from glide_jax.sampling.stages import condition_of, make_stage
+from glide_jax.text.reader import EmbeddingReader
 
 STEPS = 30
 """Of the noising process: more than a chunk, and no multiple of it."""
@@ -69,8 +74,10 @@ def test_it_is_the_bound_over_every_step(name):
         return bits_per_dim(clip_x_0(denoiser, schedule), schedule, x_0, noise=noise)
 
     bound = expected(stage.params)
-    np.testing.assert_allclose(found["total"], bound["total"], rtol=1e-4)
-    np.testing.assert_allclose(found["x_0_mse"], bound["x_0_mse"].mean(1), rtol=1e-4)
+    np.testing.assert_allclose(found.total, bound["total"], rtol=1e-4)
+    np.testing.assert_allclose(found.x_0_mse, bound["x_0_mse"].mean(1), rtol=1e-4)
+    np.testing.assert_allclose(found.by_step["vlb"], bound["vlb"].mean(0), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(found.by_step["vlb"].sum() + found.prior.mean(), found.total.mean())
 
 
 def test_an_images_bits_do_not_depend_on_its_batch():
@@ -78,15 +85,37 @@ def test_an_images_bits_do_not_depend_on_its_batch():
     images = read_images(tiny.Swatches(), stage, 5)
     small = dataclasses.replace(stage.config.sampling, batch_size=2)
     other = dataclasses.replace(stage, config=dataclasses.replace(stage.config, sampling=small))
-    a, b = (bits_of(one, images, 0, None)["total"] for one in (stage, other))
+    a, b = (bits_of(one, images, 0, None).total for one in (stage, other))
     assert a.shape == b.shape == (5,)
     np.testing.assert_allclose(a, b, rtol=1e-4)
 
 
-def test_an_upsampler_is_given_the_images_reduction():
-    stage = pipeline_toys.stages(f"stages.upsampler.diffusion.num_steps={STEPS}")[1]
-    found = bits_of(stage, read_images(tiny.Swatches(), stage, 2), 0, None)
-    assert np.all(np.isfinite(found["total"]))
+def glide_upsampler():
+    return pipeline_toys.stages(f"stages.upsampler.diffusion.num_steps={STEPS}")[1]
+
+
+def imagen_upsampler():
+    """It reads a frozen encoder's embeddings, and enlarges the low-res image before the noise."""
+    steps = f"stages.upsampler.diffusion.num_steps={STEPS}"
+    rest = ("stages.upsampler_128=none", steps)
+    experiment = shrunk(tiny.CONFIGS / "imagen_quickstart.py", *rest)
+    stage = experiment.stages["upsampler"]
+    model = model_of(stage, vocab_size=0, text_length=experiment.text_length)
+    reader = EmbeddingReader(ToyEncoder(), experiment.text_length, padding=False)
+    return make_stage("upsampler", stage, model, filled(model.shapes), reader, step=0)
+
+
+@pytest.mark.parametrize("make", [glide_upsampler, imagen_upsampler], ids=["glide", "imagen"])
+def test_an_upsampler_is_given_the_images_reduction(make, monkeypatch):
+    stage = make()
+    images = read_images(tiny.Swatches(), stage, 2)
+    found = bits_of(stage, images, 0, None)
+    assert found.by_step["vlb"].shape == (STEPS,)
+    assert np.all(np.isfinite(found.total))
+    # Its low-res image counts, and nothing else changes.
+    grey = lambda x_0, size: jnp.zeros((len(x_0), size, size, 3))  # noqa: E731
+    monkeypatch.setattr(module, "mean_blocks", grey)
+    assert np.all(bits_of(stage, images, 0, None).total != found.total)
 
 
 def test_images_that_cannot_be_read_are_left_out_and_counted():
@@ -124,24 +153,31 @@ def workdir(tmp_path, monkeypatch, request):
     indirect=True,
 )
 def test_the_command_prints_it_and_writes_it_to_the_summary(workdir, capsys):
-    words = ["--checkpoint", str(workdir), "--figure", "bits_per_dim", "--num-images=3"]
+    words = ["--checkpoint", str(workdir), "--metrics", "bits_per_dim", "--num-images=3"]
     assert cli.main(["evaluate", *words, "--split=test"]) == 0
     said = capsys.readouterr()
-    figures = json.loads((workdir / "summary.json").read_text())["bits_per_dim"]["test"]
-    assert (figures["images"], figures["steps"], figures["num_broken"]) == (3, STEPS, 0)
-    assert said.out == (
-        f"test, 3 images: {figures['total']:.4f} ± {figures['standard_error']:.4f} bits/dim over "
-        f"{STEPS} steps\n"
-    )
+    results = json.loads((workdir / "evaluation" / "results.json").read_text())["test"]
+    details = results["metrics"]["bits_per_dim"]["details"]
+    assert (details["images"], details["steps"], details["num_broken"]) == (3, STEPS, 0)
+    values = json.loads((workdir / "summary.json").read_text())["metrics"]["test"]
+    assert values == results["metrics"]["bits_per_dim"]["values"]
+    total, prior = (values[name]["value"] for name in ("bits_per_dim", "bits_per_dim_prior"))
+    assert values["bits_per_dim"]["low"] < total < values["bits_per_dim"]["high"]
+    terms = details["by_timestep"]["vlb"]
+    assert len(terms) == STEPS
+    assert sum(terms) + prior == pytest.approx(total, rel=1e-4)
+    first, second = said.out.splitlines()[:2]
+    assert first == "test"
+    assert second.split()[:2] == ["bits_per_dim", f"{total:.5g}"]
     assert f"step {STEPS}/{STEPS}" in said.err
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--figure=bits_per_dm"], "did you mean 'bits_per_dim'"),
-        (["--figure=bits_per_dim", "--num-images=0"], "--num-images must be 1 or more"),
-        ([], "--figure bits_per_dim"),
+        (["--metrics=bits_per_dm"], "did you mean 'bits_per_dim'"),
+        (["--metrics=bits_per_dim", "--num-images=0"], "--num-images must be 1 or more"),
+        ([], "--metrics bits_per_dim"),
     ],
 )
 @pytest.mark.parametrize("workdir", ["unconditional"], indirect=True)

@@ -1,0 +1,1 @@
+"""The metrics of `glide-jax evaluate`, a file each; `evaluation.registry` names them."""

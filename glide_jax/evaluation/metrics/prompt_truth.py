@@ -1,0 +1,59 @@
+"""Prompt truth: the share of images that show what their captions assert."""
+
+import dataclasses
+import importlib
+
+import numpy as np
+
+from glide_jax.errors import UserError
+from glide_jax.evaluation.images.image_set import BATCH
+from glide_jax.evaluation.metric import Evaluation, Result
+from glide_jax.evaluation.metrics.per_image import by_category, share, summaries
+from glide_jax.evaluation.prompt_sets.from_data import SCORERS, has_scorer
+
+NAME, ALL = "prompt_truth", "all"
+
+
+def metric(evaluation: Evaluation) -> Result:
+    """The share of images that are right in every respect, and in each respect.
+
+    A respect, such as colour, counts the images whose captions assert something of it. The
+    intervals are binomial.
+
+    Returns:
+        `prompt_truth`, and `prompt_truth_RESPECT` for each respect of the data set's scorer.
+
+    Raises:
+        UserError: the captions' data set has no scorer.
+    """
+    images, prompts = evaluation.images, evaluation.prompts
+    assert images is not None
+    assert prompts is not None
+    if not has_scorer(prompts.source):
+        raise UserError(
+            f"the prompts of {prompts.name!r} can't be checked: prompt_truth needs captions of a "
+            f"data set that has a scorer, which are {', '.join(SCORERS)}; for others there is "
+            "clip_score"
+        )
+    score = importlib.import_module(SCORERS[prompts.source.partition("/")[0]]).score
+    facts = iter(prompts.facts)
+    rows = [
+        dataclasses.asdict(score(pixels, next(facts)))
+        for batch in images.batches(BATCH)
+        for pixels in batch
+    ]
+    respects = sorted(rows[0], key=lambda name: name != ALL)
+    scores = {_name(r): np.array([_number(row[r]) for row in rows]) for r in respects}
+    return Result(
+        values=summaries(scores, share),
+        details={"captions": len(rows), "source": prompts.source},
+        categories=by_category(scores, prompts, share),
+    )
+
+
+def _name(respect: str) -> str:
+    return NAME if respect == ALL else f"{NAME}_{respect}"
+
+
+def _number(judged: bool | None) -> float:
+    return np.nan if judged is None else float(judged)
