@@ -11,6 +11,7 @@ from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.evaluation.registry import FIGURES, check_figures, find_figure
+from glide_jax.local_path import local_path
 
 DEFAULT = "prompt_truth"
 """The figure that is computed where none is named."""
@@ -21,7 +22,7 @@ def add(parser: Parser) -> Run:
     and scores how many images show what it says; bits_per_dim, of held-out images."""
     parser.add_argument(
         "--checkpoint",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="a workdir of training or of import; the figures are written to its summary.json",
     )
