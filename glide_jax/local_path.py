@@ -12,8 +12,14 @@ from glide_jax.errors import UserError
 
 # pathlib joins the slashes: `gs:/bucket`. One letter is a drive.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
-_MOUNTS = {"gs": "gcsfuse", "gcs": "gcsfuse", "s3": "mount-s3", "s3a": "mount-s3"}
-"""Scheme → the program that makes a bucket a folder."""
+_COPY = {
+    "gs": "gcloud storage cp",
+    "gcs": "gcloud storage cp",
+    "s3": "aws s3 cp",
+    "s3a": "aws s3 cp",
+}
+"""Scheme → what copies to and from such a bucket. Not a mount: S3's allows neither the appended
+metrics nor the renamed checkpoints of a workdir, and Google's renames a folder file by file."""
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
@@ -43,6 +49,8 @@ def not_local(path: str | os.PathLike[str]) -> str:
     scheme, rest = found[1].lower(), text[found.end() :]
     if scheme == "file":
         return f"{text} is a URL: give it as a path, /{rest}"
-    program = _MOUNTS.get(scheme)
-    mounted = f"mount the bucket with {program} and give its folder" if program else "copy it here"
-    return f"{scheme}://{rest} is not a path on this machine, as this must be: {mounted}"
+    how = f"copy with {_COPY[scheme]}" if scheme in _COPY else "copy it here"
+    return (
+        f"{scheme}://{rest} is not a path on this machine, as this must be: use a disk or a "
+        f"network share, and {how}"
+    )

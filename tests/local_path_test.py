@@ -12,6 +12,7 @@ from glide_jax.cache import cache_folder
 from glide_jax.checkpoints import Checkpoints, find_checkpoint, open_checkpoint, read_experiment
 from glide_jax.commands import COMMANDS
 from glide_jax.local_path import local_path
+from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.writing import atomic_path
 
 RUN = "gs://bucket/runs/1"
@@ -20,10 +21,10 @@ RUN = "gs://bucket/runs/1"
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        (RUN, (RUN, "gcsfuse")),
-        (Path(RUN), (RUN, "gcsfuse")),
-        ("s3://bucket", ("s3://bucket", "mount-s3")),
-        ("GS://bucket/a", ("gs://bucket/a", "gcsfuse")),
+        (RUN, (RUN, "gcloud storage cp")),
+        (Path(RUN), (RUN, "gcloud storage cp")),
+        ("s3://bucket", ("s3://bucket", "aws s3 cp")),
+        ("GS://bucket/a", ("gs://bucket/a", "gcloud storage cp")),
         ("https://host/image.png", ("https://host/image.png", "copy it here")),
         ("file:///a/b", ("give it as a path, /a/b",)),
     ],
@@ -60,7 +61,7 @@ def test_a_command_refuses_it_in_one_line_and_makes_nothing(words, tmp_path, mon
     assert cli.main(words) == entry.BAD_INPUT
     (error,) = capsys.readouterr().err.strip().splitlines()
     assert RUN in error
-    assert "gcsfuse" in error
+    assert "gcloud storage cp" in error
     assert list(tmp_path.iterdir()) == []
 
 
@@ -92,14 +93,16 @@ def write(path):
         lambda url: read_experiment(Path(url)),
         lambda url: Checkpoints(url, keep=1, experiment=tiny.experiment(), tokenizer={}),
         lambda url: write(Path(url)),
+        Pipeline.load,
+        lambda url: Pipeline.load(".", text_encoder=url),
     ],
 )
 def test_no_function_takes_it_for_a_folder(use, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused(lambda: use(RUN), RUN, "gcsfuse")
+    refused(lambda: use(RUN), RUN, "gcloud storage cp")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_cache_is_not_in_a_bucket(monkeypatch):
     monkeypatch.setenv("GLIDE_JAX_CACHE", "s3://bucket/cache")
-    refused(cache_folder, "GLIDE_JAX_CACHE=s3://bucket/cache", "mount-s3")
+    refused(cache_folder, "GLIDE_JAX_CACHE=s3://bucket/cache", "aws s3 cp")
