@@ -8,6 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from glide_jax.errors import UserError
+from glide_jax.local_path import not_local
+
 CACHE_VARIABLE = "GLIDE_JAX_CACHE"
 """The environment variable that names the folder."""
 
@@ -19,8 +22,11 @@ class NoLocks(OSError):
 
 
 def cache_folder() -> Path:
-    """$GLIDE_JAX_CACHE, or ~/.cache/glide_jax."""
-    return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/glide_jax").expanduser()
+    """$GLIDE_JAX_CACHE, or ~/.cache/glide_jax. UserError: the variable is a URL."""
+    folder = os.environ.get(CACHE_VARIABLE) or "~/.cache/glide_jax"
+    if why := not_local(folder):
+        raise UserError(f"{CACHE_VARIABLE}={why}")
+    return Path(folder).expanduser()
 
 
 def lock(path: Path, waiting: str) -> AbstractContextManager[object]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from glide_jax.errors import UserError, one_line
+from glide_jax.local_path import local_path
 
 
 class DiskError(UserError):
@@ -41,7 +42,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Raises:
         DiskError: it could not be written.
+        UserError: it is a URL.
     """
+    path = local_path(path)
     if not path.name:
         raise DiskError(f"can't write {path}: it is a folder; give a file's name")
     part = path.with_suffix(".part")

@@ -4,17 +4,11 @@ import logging
 import os
 import subprocess
 
+import xla_flags
+
 # Before JAX is imported: it reads them once.
 os.environ["JAX_PLATFORMS"] = "cpu"
-# A test runs what it compiled for a moment only: LLVM's optimizations cost more than they give.
-os.environ["XLA_FLAGS"] = " ".join(
-    [
-        os.environ.get("XLA_FLAGS", ""),
-        "--xla_force_host_platform_device_count=8",
-        "--xla_backend_optimization_level=0",
-        "--xla_llvm_disable_expensive_passes=true",
-    ]
-)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {xla_flags.quick_cpu(8)}"
 
 import jax
 import pytest
@@ -41,6 +35,12 @@ def the_log_is_nobody_s():
     log.propagate = True
     for handler in [*log.handlers]:
         log.removeHandler(handler)
+
+
+@pytest.fixture
+def one_device(monkeypatch):
+    """A run on the first device alone: its programs compile in two thirds of the time."""
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import tiny
@@ -24,6 +25,8 @@ def trained(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setattr(builder, "SPLITS", {"train": 16, "test": 8, "compositional": 8})
     patch.setitem(ENCODERS, "toy", lambda path, *, dtype, mesh=None: ToyEncoder())
+    # As conftest's one_device.
+    patch.setattr(jax, "device_count", lambda: 1)
     patch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
     done = {}
 

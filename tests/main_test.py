@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+import xla_flags
 
 from glide_jax import entry, main
 
@@ -70,7 +71,7 @@ def test_a_workdir_that_can_t_be_written_is_refused(tmp_path, monkeypatch, capfd
 def run(*arguments, devices=1, wait=True):
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": xla_flags.quick_cpu(devices),
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-m", "glide_jax.main", *arguments]

@@ -87,7 +87,7 @@ def shrunk(path: Path, *overrides: str) -> Experiment:
     changes = dict(SHARED)
     if full.text_pretraining:
         changes |= {"text_pretraining.hidden_width": 8}
-        changes |= _under("text_pretraining.training", TRAINING | {"num_steps": 10})
+        changes |= _under("text_pretraining.training", TRAINING)
     size = SIZE
     for name, stage in full.stages.items():
         section = f"stages.{name}"

@@ -15,6 +15,7 @@ from glide_jax import __version__, config
 from glide_jax.checkpoints.layout import by_path, complete_steps, incomplete_checkpoints, part_of
 from glide_jax.checkpoints.upgrading import upgraded
 from glide_jax.errors import UserError
+from glide_jax.local_path import local_path
 from glide_jax.types import Array, Params
 
 _GROUP_BYTES = 2**26
@@ -234,8 +235,12 @@ class Checkpoint:
 
 
 def find_checkpoint(directory: str | Path) -> Checkpoint | None:
-    """The newest complete checkpoint in a directory; None: there is none."""
-    directory = Path(directory).absolute()
+    """The newest complete checkpoint in a directory; None: there is none.
+
+    Raises:
+        UserError: it is a URL.
+    """
+    directory = local_path(directory).absolute()
     if not directory.is_dir():
         return None
     steps = complete_steps(directory)

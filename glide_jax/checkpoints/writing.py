@@ -15,6 +15,7 @@ from glide_jax import __version__, config
 from glide_jax.checkpoints.layout import by_path, incomplete_checkpoints
 from glide_jax.checkpoints.reading import Checkpoint, DataSet, find_checkpoint
 from glide_jax.errors import UserError, a_few
+from glide_jax.local_path import local_path
 
 
 class Checkpoints:
@@ -28,8 +29,8 @@ class Checkpoints:
         data_set: what is trained on, stored in each; None: nothing is.
 
     Raises:
-        UserError: the directory can't be written to, or holds checkpoints of another experiment or
-            of other data.
+        UserError: the directory is a URL or can't be written to, or holds checkpoints of another
+            experiment or of other data.
         ValueError: the tokenizer is not that of the checkpoints there.
     """
 
@@ -42,7 +43,7 @@ class Checkpoints:
         tokenizer: dict[str, Any],
         data_set: DataSet | None = None,
     ):
-        self.directory = Path(directory).absolute()
+        self.directory = local_path(directory).absolute()
         refuse_another_run(self.directory, experiment)
         if data_set:
             refuse_other_data(self.directory, experiment, data_set)
@@ -140,9 +141,9 @@ def refuse_another_run(directory: str | Path, experiment: config.Experiment) -> 
     """Check that a run may write checkpoints to a directory, and continue from those there.
 
     Raises:
-        UserError: it can't be written to, or holds another experiment's checkpoints.
+        UserError: it is a URL, can't be written to, or holds another experiment's checkpoints.
     """
-    directory = Path(directory).absolute()
+    directory = local_path(directory).absolute()
     _make_writable(directory)
     found = find_checkpoint(directory)
     if found is None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
+from glide_jax.local_path import local_path
 
 _SHOWN = 32
 _SIDE = 160
@@ -25,7 +26,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         default=Path("contact_sheet.png"),
         metavar="FILE",
         help="the contact sheet; default: contact_sheet.png",

@@ -2,13 +2,13 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.config import Experiment, FrozenTextConfig, experiment_from, load_config
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
+from glide_jax.local_path import local_path
 
 
 def add(parser: Parser) -> Run:
@@ -28,7 +28,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="folder for the embeddings; those that are there already are kept, and not computed "
         "again",

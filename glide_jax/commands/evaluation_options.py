@@ -20,6 +20,7 @@ from glide_jax.evaluation.registry import (
     needed,
     parse_metrics,
 )
+from glide_jax.local_path import local_path
 
 if TYPE_CHECKING:
     from glide_jax.config import Experiment
@@ -39,13 +40,13 @@ def add_models(parser: Parser) -> None:
     parser.add_argument(
         "--checkpoint",
         action="append",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="a workdir of training or of import; repeat it for a cascade from several workdirs",
     )
     parser.add_argument(
         "--text-encoder",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="for a model that was trained on a frozen text encoder; see `sample --help`",
     )
@@ -98,7 +99,7 @@ def add_metrics(parser: Parser) -> None:
     )
     add_net(parser)
     parser.add_argument(
-        "--clip", type=Path, metavar="DIR", help="a noised CLIP's workdir, for CLIP's metrics"
+        "--clip", type=local_path, metavar="DIR", help="a noised CLIP's workdir, for CLIP's metrics"
     )
     parser.add_argument(
         "--num-processes",
@@ -110,7 +111,7 @@ def add_metrics(parser: Parser) -> None:
     parser.add_argument("--process-id", type=int, metavar="I", help="this process's number, from 0")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help=f"folder for generated images, features and results; default: CHECKPOINT/{FOLDER}",
     )
@@ -128,7 +129,7 @@ def add_net(parser: Parser) -> None:
     )
     group.add_argument(
         "--net-weights",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="its weights; default: where `glide-jax download inception` or pip puts them",
     )

@@ -1,12 +1,12 @@
 """`glide-jax import`."""
 
 import argparse
-from pathlib import Path
 
 from glide_jax.commands.command import Run
 from glide_jax.config import DTYPES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
+from glide_jax.local_path import local_path
 
 
 def add(parser: Parser) -> Run:
@@ -16,7 +16,7 @@ def add(parser: Parser) -> Run:
     parser.add_argument(
         "files",
         nargs="*",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="a file of weights, such as .pt, .ckpt or .safetensors, or a folder with one or with "
         "shards; clip has two, in any order; default: what `download` fetches. DeepFloyd IF's "
@@ -37,7 +37,7 @@ def add(parser: Parser) -> Run:
         "--options",
         action="append",
         default=[],
-        type=Path,
+        type=local_path,
         metavar="JSON",
         help="of weights in another size than the released ones: a file of options by the "
         "reference's names, such as image_size; the shapes say most of them. One for each FILE. "
@@ -50,7 +50,9 @@ def add(parser: Parser) -> Run:
         help="what the weights are stored in. In bfloat16 they take half the disk and memory, and "
         "the model computes in it; default: float32",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new workdir")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="a new workdir"
+    )
 
     def run(arguments: argparse.Namespace) -> None:
         from glide_jax import runtime

@@ -1,16 +1,16 @@
 """`glide-jax info`."""
 
 import argparse
-from pathlib import Path
 
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
+from glide_jax.local_path import local_path
 
 
 def add(parser: Parser) -> Run:
     """Describe a workdir or a file of weights: its models, sizes and steps."""
     parser.add_argument(
-        "path", type=Path, metavar="DIR|FILE", help="a workdir, or .pt or .safetensors"
+        "path", type=local_path, metavar="DIR|FILE", help="a workdir, or .pt or .safetensors"
     )
 
     def run(arguments: argparse.Namespace) -> None:

@@ -1,18 +1,21 @@
 """`glide-jax inpaint`."""
 
 import argparse
-from pathlib import Path
 
 from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
+from glide_jax.local_path import local_path
 
 
 def add(parser: Parser) -> Run:
     """Repaint a part of an image as a prompt says."""
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="an image file")
+    parser.add_argument("image", type=local_path, metavar="IMAGE", help="an image file")
     parser.add_argument(
-        "mask", type=Path, metavar="MASK", help="an image of its shape; white: repaint, black: keep"
+        "mask",
+        type=local_path,
+        metavar="MASK",
+        help="an image of its shape; white: repaint, black: keep",
     )
     sampling_options.add_prompts(parser)
     sampling_options.add_models_and_output(parser)

@@ -10,6 +10,7 @@ from pathlib import Path
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
+from glide_jax.local_path import local_path
 from glide_jax.progress_line import Line, clock_face
 
 _PORT = 8765
@@ -28,7 +29,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--votes",
-        type=Path,
+        type=local_path,
         default=Path("votes.sqlite"),
         metavar="FILE",
         help="where the votes are, of one comparison; default: votes.sqlite",
@@ -42,7 +43,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--prompts-file",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="one prompt per line, for each folder's images in the order of their names; for "
         "images that don't hold their prompts",
@@ -67,7 +68,7 @@ def add(parser: Parser) -> Run:
         help="print Elo scores, win rates and ratings with 95%% intervals, and serve nothing",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="with --results: write them as JSON too"
+        "--json", type=local_path, metavar="FILE", help="with --results: write them as JSON too"
     )
     return _run
 

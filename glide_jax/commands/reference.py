@@ -2,12 +2,12 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from glide_jax.commands import evaluation_options
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
+from glide_jax.local_path import local_path
 
 
 def add(parser: Parser) -> Run:
@@ -23,12 +23,17 @@ def add(parser: Parser) -> Run:
         help="pixels a side, to which the middle squares of a data set or a folder are resized",
     )
     parser.add_argument(
-        "--images", type=Path, metavar="FOLDER|NPZ", help="instead of a data set: these images"
+        "--images",
+        type=local_path,
+        metavar="FOLDER|NPZ",
+        help="instead of a data set: these images",
     )
     parser.add_argument(
         "--num-images", type=int, metavar="N", help="only the data set's first N; default: all"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="NPZ", help="the file to write")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="NPZ", help="the file to write"
+    )
     evaluation_options.add_net(parser)
     return _run
 

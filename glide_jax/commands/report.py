@@ -1,15 +1,17 @@
 """`glide-jax report`."""
 
 import argparse
-from pathlib import Path
 
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
+from glide_jax.local_path import local_path
 
 
 def add(parser: Parser) -> Run:
     """Plot a run as report.png in its workdir: curves, speed, samples, scores; at any time."""
-    parser.add_argument("workdir", type=Path, metavar="DIR", help="of training, finished or not")
+    parser.add_argument(
+        "workdir", type=local_path, metavar="DIR", help="of training, finished or not"
+    )
 
     def run(arguments: argparse.Namespace) -> None:
         from glide_jax.evaluation.report import FILE, write_report

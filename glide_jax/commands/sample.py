@@ -11,6 +11,7 @@ from glide_jax.commands.checkpoint_options import read_experiments
 from glide_jax.commands.command import Run, run_command
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
+from glide_jax.local_path import local_path
 
 
 def add(parser: Parser) -> Run:
@@ -20,7 +21,7 @@ def add(parser: Parser) -> Run:
     sampling_options.add_models_and_output(parser)
     parser.add_argument(
         "--contact-sheet",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="all images on one sheet; default: OUT.png without a PROMPT, else none",
     )
@@ -40,14 +41,14 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--like",
-        type=Path,
+        type=local_path,
         metavar="PNG",
         help="sample this image once more, with everything that its file says it was made with",
     )
     sampling_options.add_caption_options(parser)
     parser.add_argument(
         "--classifier",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="a noisy classifier's workdir, for --classifier-scale",
     )

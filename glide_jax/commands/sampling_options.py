@@ -18,6 +18,7 @@ from glide_jax.commands.command import accept_overrides
 from glide_jax.config import SamplingConfig
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
+from glide_jax.local_path import local_path
 
 if TYPE_CHECKING:
     from glide_jax.commands.sampling_progress import ProgressLine
@@ -65,7 +66,7 @@ def add_captions(parser: Parser) -> None:
         "prompts", nargs="*", metavar="PROMPT", help='captions; "": an image of anything'
     )
     parser.add_argument(
-        "--prompts-file", type=Path, metavar="FILE", help="more prompts, one per line"
+        "--prompts-file", type=local_path, metavar="FILE", help="more prompts, one per line"
     )
 
 
@@ -75,20 +76,24 @@ def add_models_and_output(parser: Parser) -> None:
         "--checkpoint",
         # One value each time: with nargs="+" it would take a PROMPT that follows for a workdir.
         action="append",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="a workdir of training or of import; repeat it for a cascade from several workdirs: "
         "the base model's, then its upsampler's",
     )
     parser.add_argument(
         "--text-encoder",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="for a model that was trained on a frozen text encoder: its weights' folder, or one "
         "that `encode` wrote; default: as the config says",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("samples"), metavar="DIR", help="folder for the images"
+        "--out",
+        type=local_path,
+        default=Path("samples"),
+        metavar="DIR",
+        help="folder for the images",
     )
     parser.add_argument(
         "--preview-every",
@@ -121,7 +126,7 @@ def add_caption_options(parser: Parser) -> None:
     """Add what guides towards a caption, or away from one."""
     parser.add_argument("--negative-prompt", metavar="TEXT", help="guidance leads away from it")
     parser.add_argument(
-        "--clip", type=Path, metavar="DIR", help="a noised CLIP's workdir, for --clip-scale"
+        "--clip", type=local_path, metavar="DIR", help="a noised CLIP's workdir, for --clip-scale"
     )
     add_guide_scale(parser, "clip_scale")
 

@@ -7,6 +7,7 @@ from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.config import Experiment, experiment_from, load_config
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
+from glide_jax.local_path import local_path
 
 
 def add(parser: Parser) -> Run:
@@ -16,7 +17,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--workdir",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="for checkpoints, metrics and samples; the run in it is continued; default: runs/NAME",
     )

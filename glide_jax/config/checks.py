@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from glide_jax.errors import UserError
+from glide_jax.local_path import not_local
 
 DTYPES = ("float32", "bfloat16")
 """What models compute in, and what imported weights are stored in."""
@@ -26,6 +27,13 @@ def between(low: int, high: int, config: Any, *names: str) -> None:
     """Raises UserError where a field is outside [low, high]."""
     for name in names:
         require(low <= getattr(config, name) <= high, config, name, f"from {low} to {high}")
+
+
+def is_local(config: Any, *names: str) -> None:
+    """Raises UserError where a field is a URL: paths are of this machine, or empty."""
+    for name in names:
+        if why := not_local(getattr(config, name)):
+            raise UserError(f"{name}={why}")
 
 
 def one_of(options: Sequence[str], config: Any, name: str) -> None:

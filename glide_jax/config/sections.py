@@ -6,7 +6,7 @@ the `NoiseConfig` of every stage, and `TrainingConfig` grows into that of a guid
 
 import dataclasses
 
-from glide_jax.config.checks import DTYPES, at_least, between, one_of, require
+from glide_jax.config.checks import DTYPES, at_least, between, is_local, one_of, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +78,7 @@ class FrozenTextConfig:
         at_least(1, self, "length")
         one_of(("none", "deepfloyd_if"), self, "cleaning")
         one_of(DTYPES, self, "dtype")
+        is_local(self, "weights", "embeddings")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +187,10 @@ class GuideTrainingConfig(TrainingConfig):
     """
 
     init_from: str
+
+    def __post_init__(self):
+        super().__post_init__()
+        is_local(self, "init_from")
 
 
 @dataclasses.dataclass(frozen=True)

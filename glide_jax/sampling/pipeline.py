@@ -10,6 +10,7 @@ import numpy as np
 
 from glide_jax.data.images import square
 from glide_jax.errors import UserError
+from glide_jax.local_path import local_path
 from glide_jax.sampling import request as requests
 from glide_jax.sampling.guides import ClipGuide, Guide, guides_of
 from glide_jax.sampling.images import ImageLike, at_size, read_image, read_mask, shrunk_mask
@@ -89,12 +90,12 @@ class Pipeline:
         """
         if not workdirs:
             raise UserError("give the workdir of a model")
-        encoder = Path(text_encoder) if text_encoder else None
-        paths = [Path(workdir) for workdir in workdirs]
+        encoder = local_path(text_encoder) if text_encoder else None
+        paths = [local_path(workdir) for workdir in workdirs]
         return cls(
             stages=tuple(load_cascade(paths, overrides, encoder, prompts)),
-            clip=load_clip(Path(clip)) if clip else None,
-            classifier=load_classifier(Path(classifier)) if classifier else None,
+            clip=load_clip(local_path(clip)) if clip else None,
+            classifier=load_classifier(local_path(classifier)) if classifier else None,
             origin=Origin.of(workdirs, overrides, clip, classifier, text_encoder),
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xla_flags
 from encoder_toys import write_t5
 from one_of_several_encoders import CAPTIONS
 
@@ -24,7 +25,7 @@ def test_two_processes_encode_what_one_does(tmp_path):
         coordinator = f"127.0.0.1:{server.getsockname()[1]}"
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": xla_flags.quick_cpu(2),
         "PYTHONPATH": str(PROGRAM.parents[2]),
     }
     processes = [

@@ -135,6 +135,7 @@ def test_a_wrong_name_is_refused_and_nothing_is_left(tmp_path, golden, name, wor
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_device")
 def test_training_goes_on_from_imported_weights(tmp_path, capsys):
     sets = trained(tmp_path / "run")
     done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors", ema=True)

@@ -16,8 +16,8 @@ def compiled(policy):
     """(params, batch, key) → (loss, gradients), compiled as on an accelerator: to save memory."""
     wide = (
         "stages.base.model.image_size=16",
-        "stages.base.model.channel_mult=(1, 2)",
-        "stages.base.model.attention_resolutions=(8,)",
+        "stages.base.model.channel_mult=(1,)",
+        "stages.base.model.attention_resolutions=(16,)",
     )
     experiment = tiny.experiment(*wide, f"stages.base.model.remat={policy}")
     stage = experiment.stages["base"]

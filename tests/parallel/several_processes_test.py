@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+import xla_flags
 
 from glide_jax.checkpoints import open_checkpoint
 
@@ -22,10 +23,6 @@ SIX = (
     "stages.base.model.low_res_size=4",
 )
 PROGRAM = Path(__file__).with_name("one_of_several.py")
-FLAGS = (
-    "--xla_force_host_platform_device_count={} --xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true"
-)
 
 
 def start(workdir, count, devices, *overrides):
@@ -35,7 +32,7 @@ def start(workdir, count, devices, *overrides):
     tests = PROGRAM.parents[1]
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": FLAGS.format(devices),
+        "XLA_FLAGS": xla_flags.quick_cpu(devices),
         "PYTHONPATH": f"{tests.parent}:{tests}",
     }
     command = [sys.executable, str(PROGRAM), coordinator, str(count)]

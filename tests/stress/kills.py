@@ -19,6 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+
+import xla_flags
+
 HERE = Path(__file__).resolve().parent
 EVERY = 5
 STEPS_A_KILL = 12
@@ -29,10 +34,6 @@ OVERRIDES = (
     "stages.base.training.keep_checkpoints=2",
 )
 KINDS = {"starting": 0.1, "training": 0.4, "saving": 0.5}
-FLAGS = (
-    "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true"
-)
 
 
 class Lives:
@@ -48,7 +49,7 @@ class Lives:
         self.workdir = workdir
         environment = os.environ | {
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": FLAGS,
+            "XLA_FLAGS": xla_flags.quick_cpu(1),
             "JAX_COMPILATION_CACHE_DIR": str(folder),
             "PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE.parent))),
         }
@@ -204,7 +205,6 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
     os.environ["JAX_PLATFORMS"] = "cpu"
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()

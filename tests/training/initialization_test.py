@@ -128,6 +128,7 @@ def test_a_box_is_inside_the_image_and_sometimes_all_of_it():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_device")
 def test_a_model_learns_to_inpaint_and_does(base, tmp_path):
     overrides = (
         "stages.base.model.inpaint=True",

@@ -26,7 +26,7 @@ def grids(sample=no_images, every_steps=100):
 
 
 @pytest.mark.parametrize(
-    ("build", "timesteps"), [(tiny.unet, "uniform"), (tiny.linear, "loss_second_moment")]
+    ("build", "timesteps"), [(tiny.convolutional, "uniform"), (tiny.linear, "loss_second_moment")]
 )
 def test_stopped_and_resumed_equals_unbroken_bit_for_bit(tmp_path, build, timesteps):
     two_timesteps = (

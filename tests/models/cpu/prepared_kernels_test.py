@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from models.model_toys import filled
 
 from glide_jax.models.cpu import convolution, prepared_kernels
 from glide_jax.planning.lowering import on_accelerator
@@ -27,11 +28,7 @@ def model(monkeypatch):
 @pytest.fixture
 def params(model):
     # No kernel is zero, as those are that a block begins from.
-    keys = jax.random.split(jax.random.key(0), len(model.shapes))
-    return {
-        path: jax.random.normal(key, s.shape) / 4
-        for key, (path, s) in zip(keys, model.shapes.items(), strict=True)
-    }
+    return jax.tree.map(jnp.asarray, filled(model.shapes))
 
 
 def arguments(model, params):
@@ -45,27 +42,28 @@ def test_a_prepared_model_is_the_model(model, params):
     prepared = jax.jit(model.prepare)(params, *given)
     assert prepared
     assert not prepared.keys() & params.keys()
-    ours, theirs = model.apply(params | prepared, *given), model.apply(params, *given)
+    apply = jax.jit(model.apply)
+    ours, theirs = apply(params | prepared, *given), apply(params, *given)
     np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
 def test_a_prepared_kernel_is_read_only_where_it_is_not_transformed(model, params):
     given = arguments(model, params)
-    prepared = model.prepare(params, *given)
+    prepared, apply = jax.jit(model.prepare)(params, *given), jax.jit(model.apply)
+    expected = apply(params, *given)
     for path in {path.rpartition(" winograd ")[0] for path in prepared}:
         lost = params | prepared | {path: jnp.full_like(params[path], jnp.nan)}
-        expected = model.apply(params, *given)
-        np.testing.assert_allclose(model.apply(lost, *given), expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(apply(lost, *given), expected, rtol=1e-3, atol=1e-4)
     others = {path for path, s in model.shapes.items() if s.shape[:2] == (3, 3)}
     assert others - {path.rpartition(" winograd ")[0] for path in prepared}
 
 
 def test_another_batch_may_be_too_small_for_it(model, params, monkeypatch):
     given = arguments(model, params)
-    prepared = model.prepare(params, *given)
-    expected = model.apply(params, *given)
+    prepared = jax.jit(model.prepare)(params, *given)
+    expected = jax.jit(model.apply)(params, *given)
     monkeypatch.setattr(convolution, "method", lambda *_: convolution.direct)
-    ours = model.apply(params | prepared, *given)
+    ours = jax.jit(model.apply)(params | prepared, *given)
     np.testing.assert_allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
 
 

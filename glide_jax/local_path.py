@@ -1,0 +1,56 @@
+"""Paths on this machine: a workdir, an image or a file of weights can't be the URL of a bucket.
+
+`pathlib` takes `gs://bucket/run` for a folder called `gs:`; a run would train into it. Shards alone
+are read from URLs, see `data.remote`.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from glide_jax.errors import UserError
+
+# pathlib joins the slashes: `gs:/bucket`. One letter is a drive.
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
+_COPY = {
+    "gs": "gcloud storage cp",
+    "gcs": "gcloud storage cp",
+    "s3": "aws s3 cp",
+    "s3a": "aws s3 cp",
+}
+"""Scheme → what copies to and from such a bucket. Not a mount: S3's allows neither the appended
+metrics nor the renamed checkpoints of a workdir, and Google's renames a folder file by file."""
+
+
+def local_path(path: str | os.PathLike[str]) -> Path:
+    """The path, if it is one.
+
+    Args:
+        path: as somebody gave it; what only looks like a URL is taken behind `./` or `/`.
+
+    Raises:
+        UserError: it is a URL.
+    """
+    if why := not_local(path):
+        raise UserError(why)
+    return Path(path)
+
+
+def not_local(path: str | os.PathLike[str]) -> str:
+    """What is wrong with a path that is a URL, and what to do; "": it is local.
+
+    Args:
+        path: as somebody gave it, or a Path of that.
+    """
+    text = os.fspath(path)
+    found = _URL.match(text)
+    if found is None:
+        return ""
+    scheme, rest = found[1].lower(), text[found.end() :]
+    if scheme == "file":
+        return f"{text} is a URL: give it as a path, /{rest}"
+    how = f"copy with {_COPY[scheme]}" if scheme in _COPY else "copy it here"
+    return (
+        f"{scheme}://{rest} is not a path on this machine, as this must be: use a disk or a "
+        f"network share, and {how}"
+    )
