@@ -1,10 +1,11 @@
 """Collecting: the moments and features of all images, kept, and not computed twice."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
-from feature_toys import images, toy_net
+from feature_toys import WIDTHS, images, toy_net
 from refusals import refused
 
 from glide_jax.evaluation.features.collecting import collect
@@ -95,6 +96,19 @@ def test_features_cut_off_by_a_crash_are_computed_again(tmp_path):
     file.write_bytes(file.read_bytes()[:-5])
     found = collect(toy_net(), [GIVEN], OUTPUTS, tmp_path)
     np.testing.assert_array_equal(found["spatial"].features, toy_net()(GIVEN)["spatial"])
+
+
+def test_memory_does_not_grow_with_the_images(tmp_path):
+    """Of 6,080 more images neither the pixels, 2.6 MB, nor the features, 195 kB, stay in memory."""
+    net, peaks = toy_net(rows=64), []
+    collect(net, [GIVEN], OUTPUTS, None)  # compiled, and counted by nobody
+    for count in (5, 100):
+        tracemalloc.start()
+        given = (images(64, seed=seed) for seed in range(count))
+        collect(net, given, OUTPUTS, tmp_path / str(count))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 95 * 64 * 4 * sum(WIDTHS.values()) / 2
 
 
 def test_images_of_several_sizes():
