@@ -11,6 +11,7 @@ from shrinking import shrunk
 from toy_encoder import ToyEncoder
 
 from glide_jax import config
+from glide_jax.checkpoints import open_stage
 from glide_jax.commands.train import train as run_training
 from glide_jax.config import DenoiserConfig
 from glide_jax.data.shapes import builder
@@ -56,7 +57,8 @@ def begins_from(name):
 
 def quarters(workdir, stage):
     """The mean losses of the first and of the last quarter of a stage's steps."""
-    losses = [row["loss"] for row in tiny.metrics(workdir / stage)]
+    # Evaluations during training have lines of their own.
+    losses = [row["loss"] for row in tiny.metrics(workdir / stage) if "loss" in row]
     count = len(losses) // 4
     return np.mean(losses[:count]), np.mean(losses[-count:])
 
@@ -75,6 +77,12 @@ def test_a_config_trains_and_samples(trained, name):
         if begins := begins_from(name)[1]:  # it has learned most of it already
             before, _ = quarters(trained(begins)[0], stage)
         assert after < 0.9 * before, stage
+    periodic = experiment.evaluation and experiment.evaluation.periodic
+    for stage in set(periodic.stages) & trainings.keys() if periodic else ():
+        rows = [row for row in tiny.metrics(workdir / stage) if "evaluation/prompt_truth" in row]
+        every, last = periodic.every_steps, trainings[stage].num_steps
+        assert [row["step"] for row in rows] == list(range(every, last + 1, every))
+        assert open_stage(workdir / "best", stage).step in [row["step"] for row in rows]
     assert json.loads((workdir / "summary.json").read_text())["seconds"] > 0
     model, first = experiment.first_stage.model, next(iter(experiment.stages))
     samples = isinstance(model, DenoiserConfig) and not model.low_res_size
