@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from glide_jax.errors import UserError
+
 
 def upgraded(values: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint's config with the keys that its version did not have.
@@ -11,12 +13,20 @@ def upgraded(values: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         The same, for `config.from_dict`.
+
+    Raises:
+        UserError: it is of a model that can't be read any more.
     """
     for stage in values["stages"].values():
         # New in 0.3: before it, every stage was trained on whole images.
         if "max_aug_level" in stage["training"]:
             stage["training"].setdefault("crop_size", 0)
-    # New in 0.3: before it, nothing was evaluated during training.
+        if stage["model"]["family"] == "imagen" and "text_layers" not in stage["model"]:
+            raise UserError(
+                "it holds an Imagen model of version 0.3, whose weights had other names: train or import "
+                "it again"
+            )
+    # New in 0.4: before it, nothing was evaluated during training.
     if values.get("evaluation"):
         values["evaluation"].setdefault("periodic", None)
     return values

@@ -130,6 +130,6 @@ def check_batch(
         )
     if compares_examples and num_microbatches(training, devices) > 1:
         raise UserError(
-            f"{section}.training.microbatch_size must be 0: each image is compared with the "
-            "captions of all images in the batch"
+            f"{section}.training.microbatch_size must be 0: its loss compares the examples "
+            "of a batch with each other"
         )

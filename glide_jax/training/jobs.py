@@ -36,7 +36,7 @@ def check_batches(experiment: Experiment, devices: int) -> None:
         UserError: one of them can't.
     """
     if pretraining := experiment.text_pretraining:
-        check_batch(TEXT_PRETRAINING, pretraining.training, devices, compares_examples=False)
+        check_batch(TEXT_PRETRAINING, pretraining.training, devices, compares_examples=True)
     for name, stage in experiment.stages.items():
         compares = OBJECTIVES[stage.model.family].compares_examples
         check_batch(f"stages.{name}", stage.training, devices, compares_examples=compares)
@@ -169,7 +169,7 @@ def _pretraining_job(
         model=model,
         loss=text_pretraining_loss(model),
         timesteps=not_noised(stage.diffusion.num_steps),
-        compares_examples=False,
+        compares_examples=True,
         source=source,
         data_set=data_set,
         conditioning=caption_conditioning(reader),

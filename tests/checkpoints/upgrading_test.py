@@ -3,11 +3,14 @@
 import json
 
 import numpy as np
+import pytest
 import tiny
 from PIL import Image, PngImagePlugin
 
 from glide_jax import config
 from glide_jax.checkpoints import Checkpoints, find_checkpoint
+from glide_jax.checkpoints.upgrading import upgraded
+from glide_jax.errors import UserError
 from glide_jax.sampling.output import KEY, read_provenance
 
 
@@ -24,6 +27,14 @@ def test_a_checkpoint_of_0_2_is_read(tmp_path):
     found = find_checkpoint(tmp_path)
     assert found is not None
     assert config.differences(found.experiment, experiment) == []
+
+
+def test_an_imagen_model_of_0_3_is_refused():
+    values = {"stages": {"base": {"model": {"family": "imagen"}, "training": {}}}}
+    with pytest.raises(UserError, match=r"of version 0\.3, .* train or import it again"):
+        upgraded(values)
+    values["stages"]["base"]["model"]["text_layers"] = 0
+    assert upgraded(values) == values
 
 
 def test_an_image_of_0_2_says_what_made_it(tmp_path):

@@ -10,9 +10,11 @@ from jax.tree_util import tree_flatten_with_path
 
 from glide_jax.diffusion.losses import WEIGHTINGS
 from glide_jax.diffusion.timesteps import TIMESTEPS, step_probabilities
+from glide_jax.models.caption_guesser import caption_guesser
 from glide_jax.parallel import mesh
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
 from glide_jax.training.objectives.denoising import mean_blocks
+from glide_jax.training.objectives.text_pretraining import text_pretraining_loss
 from glide_jax.training.objectives.text_to_image import text_to_image_loss
 from glide_jax.training.optimizer import learning_rate, make_optimizer
 from glide_jax.training.packing import Packing
@@ -43,7 +45,18 @@ def with_t(batch, stage):
     return batch | {"index": index, "t": t, "t_weight": weight}
 
 
-def run(devices, experiment, steps=3, frozen=(), build=tiny.convolutional):
+def images_of_captions(model, stage):
+    return text_to_image_loss(model, stage, tiny.reader())
+
+
+def run(
+    devices,
+    experiment,
+    steps=3,
+    frozen=(),
+    build=tiny.convolutional,
+    loss_of=images_of_captions,
+):
     """The state after some steps, and the losses."""
     stage, model = experiment.stages["base"], build(experiment)
     packing, diffusion = Packing(model.shapes, frozen), stage.diffusion
@@ -56,7 +69,7 @@ def run(devices, experiment, steps=3, frozen=(), build=tiny.convolutional):
     key = jax.random.key(0)
     shardings = state_sharding(devices, jax.eval_shape(fresh, key))
     state = jax.jit(fresh, out_shardings=shardings)(key)
-    loss = text_to_image_loss(model, stage, tiny.reader())
+    loss = loss_of(model, stage)
     step = train_step(loss, optimizer, packing, timesteps, stage.training, devices, state)
     batch = jax.device_put(batch_of(stage.training.batch_size), batch_sharding(devices))
     losses = []
@@ -92,6 +105,26 @@ def test_a_unet_takes_the_same_step_on_any_devices():
 def test_devices_and_microbatches_do_not_change_the_step(data, fsdp, size):
     microbatches = tiny.experiment(f"stages.base.training.microbatch_size={size}")
     assert_same(run(mesh_of(1, 1), tiny.experiment()), run(mesh_of(data, fsdp), microbatches))
+
+
+@pytest.mark.parametrize("devices", [(8, 1), (4, 1), (2, 4)], ids=str)
+def test_text_pretraining_takes_the_same_step_on_any_devices(devices):
+    """Its loss has variances over the batch; here a device has one caption or two."""
+
+    def guesser(experiment):
+        sizes = {"vocab_size": tiny.reader().vocab_size, "text_length": 6}
+        return caption_guesser(experiment.first_stage.model, hidden_width=8, **sizes)
+
+    one, other = (
+        run(
+            mesh_of(*mesh),
+            tiny.experiment(),
+            build=guesser,
+            loss_of=lambda model, _: text_pretraining_loss(model),
+        )
+        for mesh in [(1, 1), devices]
+    )
+    assert_same(one, other)
 
 
 @pytest.mark.parametrize(("data", "fsdp", "microbatch"), [(8, 1, 0), (2, 4, 0), (2, 2, 1)], ids=str)

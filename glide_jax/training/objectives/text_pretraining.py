@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from glide_jax.models.caption_guesser import CaptionGuesser
+from glide_jax.parallel.mesh import global_batch
 from glide_jax.training.batch import Batch
 from glide_jax.training.objectives.loss import Loss, LossAux
 from glide_jax.types import Array, Condition, Params
@@ -20,7 +21,7 @@ def text_pretraining_loss(model: CaptionGuesser) -> Loss:
     `disagreement` is the squared distance between a patch's features by the pooled vector and by
     the tokens, over the variance of the latter; its gradient reaches the pooled vector alone. That
     vector's variance over captions is kept near 1: beside the timestep embedding a U-Net hardly
-    notices a smaller one.
+    notices a smaller one. Both variances are over the global batch.
 
     Args:
         model: as `caption_guesser` makes it.
@@ -34,9 +35,9 @@ def text_pretraining_loss(model: CaptionGuesser) -> Loss:
         by_pooled, by_tokens = guess.patch_features
         by_tokens = jax.lax.stop_gradient(by_tokens)
         # A patch's own mean carries nothing of the caption. At the start all captions look alike.
-        spread = jnp.square(by_tokens - by_tokens.mean(0, keepdims=True)).mean() + 1e-6
+        spread = global_batch(by_tokens).var(0).mean() + 1e-6
         disagreement = jnp.square(by_pooled - by_tokens).mean((1, 2)) / spread
-        variance = guess.pooled.var(0).mean()
+        variance = global_batch(guess.pooled).var(0).mean()
         losses = _POOLED_WEIGHT * of_pooled + of_tokens + _AGREEMENT_WEIGHT * disagreement
         losses += _VARIANCE_WEIGHT * jnp.square(variance - 1)
         means = {

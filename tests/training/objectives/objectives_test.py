@@ -159,7 +159,7 @@ def test_a_batch_that_is_compared_is_not_split_into_microbatches():
     def experiment(*overrides):
         return shrunk(tiny.CONFIGS / "clip.py", *overrides)
 
-    message = r"stages.clip.training.microbatch_size must be 0: each image is compared"
+    message = r"stages.clip.training.microbatch_size must be 0: its loss compares the examples"
     with pytest.raises(UserError, match=message):
         check_batches(experiment("stages.clip.training.microbatch_size=1"), 8)
     check_batches(experiment(), 8)
