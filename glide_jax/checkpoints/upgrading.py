@@ -23,8 +23,8 @@ def upgraded(values: dict[str, Any]) -> dict[str, Any]:
             stage["training"].setdefault("crop_size", 0)
         if stage["model"]["family"] == "imagen" and "text_layers" not in stage["model"]:
             raise UserError(
-                "it holds an Imagen model of version 0.3, whose weights had other names: train or import "
-                "it again"
+                "it holds an Imagen model of version 0.3, whose weights had other names: train or "
+                "import it again"
             )
     # New in 0.4: before it, nothing was evaluated during training.
     if values.get("evaluation"):
