@@ -44,8 +44,8 @@ def get_config():
                 guidance_scales=(1.0, 3.0),
                 num_captions=256,
                 periodic=dict(
-                    every_steps=700,
-                    stages=("base", "upsampler"),
+                    every_steps=2000,
+                    stages=("base",),
                     split="test",
                     num_captions=64,
                     metrics=("prompt_truth",),
