@@ -146,7 +146,7 @@ def test_evaluate_prints_the_scorer_s_figures(trained):
         "--mode=evaluate", f"--workdir={workdir}", "--config.evaluation.guidance_scales=(2.0,)"
     )
     assert status == 0, output
-    assert "compositional, guidance 2, 4 images of 32×32" in output
+    assert "compositional, guidance 2, 4 images of 16×16" in output
     assert "prompt_truth_colour" in output
 
 
