@@ -11,7 +11,7 @@ from PIL import Image
 from glide_jax.checkpoints import Checkpoints
 from glide_jax.evaluation.features import FeatureNet
 from glide_jax.evaluation.images.image_set import image_set_of
-from glide_jax.sampling import stages
+from glide_jax.sampling import loading
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.stages import make_stage
 
@@ -76,5 +76,5 @@ def workdir_of(path, *overrides):
     tokenizer = one.reader.to_dict()
     with Checkpoints(folder, keep=1, experiment=whole, tokenizer=tokenizer) as checkpoints:
         checkpoints.save(7, {"ema_params": one.params}, {})
-    with mock.patch.object(stages, "model_of", return_value=tiny.linear(whole)):
+    with mock.patch.object(loading, "model_of", return_value=tiny.linear(whole)):
         yield path

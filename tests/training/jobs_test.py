@@ -73,34 +73,38 @@ def test_captions_that_are_cut_are_counted(tmp_path, capsys):
     assert "are cut" not in capsys.readouterr().out
 
 
-def jobs_of(family, folder):
-    """The jobs of a cascade with text pretraining."""
-    if family == "glide":
-        return make_jobs(cascade(), folder)
-    experiment = shrunk(tiny.CONFIGS / "imagen_quickstart.py", "stages.base.training.num_steps=4")
-    reader = EmbeddingReader(ToyEncoder(), experiment.text.length, padding=False)
-    return build_jobs(experiment, tiny.Swatches(), reader, folder)
-
-
-@pytest.mark.parametrize("family", ["glide", "imagen"])
-def test_the_stages_keep_the_pretrained_text_encoder_frozen(tmp_path, family):
-    jobs = jobs_of(family, tmp_path)
-    base, *upsamplers = pretrain_text(jobs, Interrupt())
+def check_frozen(jobs):
+    """Pretrain the text, and check what the stages were given of it."""
+    stages = pretrain_text(jobs, Interrupt())
     # It is trained already: this only reads its checkpoint.
     learned = train_job(jobs.text_pretraining, Interrupt(), None)
-    for job in (base, *upsamplers):
+    for job in stages:
         text = {path for path in job.model.shapes if path.startswith("text.")}
         assert text
         assert set(job.frozen_params) == text
         for path in text:
             np.testing.assert_array_equal(job.frozen_params[path], learned[path])
+    return stages, learned
+
+
+@pytest.mark.usefixtures("one_device")
+def test_the_stages_keep_the_pretrained_text_encoder_frozen(tmp_path):
+    (base, _), learned = check_frozen(make_jobs(cascade(), tmp_path))
     trained = train_job(base, Interrupt(), None)
     fresh = base.model.init(jax.random.key(base.experiment.seed))
     for path, weights in trained.items():
-        if path in text:
+        if path.startswith("text."):
             np.testing.assert_array_equal(weights, learned[path], err_msg=path)
         else:
             assert np.abs(weights - fresh[path]).max() > 0, path
+
+
+@pytest.mark.usefixtures("one_device")
+def test_imagen_s_stages_are_given_what_was_pretrained_on_embeddings(tmp_path):
+    experiment = shrunk(tiny.CONFIGS / "imagen_quickstart.py")
+    reader = EmbeddingReader(ToyEncoder(), experiment.text.length, padding=False)
+    stages, _ = check_frozen(build_jobs(experiment, tiny.Swatches(), reader, tmp_path))
+    assert len(stages) == 3
 
 
 def test_without_text_pretraining_stages_stay_as_they_are(tmp_path):
