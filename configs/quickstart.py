@@ -51,7 +51,7 @@ def get_config():
                     metrics=("prompt_truth",),
                     reference="",
                     net="inception",
-                    best_by="prompt_truth",
+                    best_by="",
                 ),
             ),
             monitoring=dict(sinks=("jsonl", "tensorboard"), profile_steps=()),

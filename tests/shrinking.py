@@ -117,6 +117,7 @@ def shrunk(path: Path, *overrides: str) -> Experiment:
             changes |= {
                 "evaluation.periodic.every_steps": 16,
                 "evaluation.periodic.num_captions": 2,
+                "evaluation.periodic.best_by": "prompt_truth",
             }
     small = [f"{key}={value}" for key, value in changes.items()]
     return config.experiment_from(config.load_config(path, [*small, *overrides]))

@@ -110,9 +110,9 @@ class Experiment:
         model = self.first_stage.model
         return isinstance(model, AdmConfig) and model.num_classes == 0 and model.low_res_size == 0
 
-    def only(self, stage: str) -> "Experiment":
-        """The experiment of this stage alone, without text-encoder pretraining."""
-        stages = {stage: self.stages[stage]}
+    def only(self, *names: str) -> "Experiment":
+        """The experiment of these stages alone, without text-encoder pretraining."""
+        stages = {name: stage for name, stage in self.stages.items() if name in names}
         return dataclasses.replace(self, stages=stages, text_pretraining=None)
 
     def _check_names(self):

@@ -287,8 +287,8 @@ class PeriodicEvaluationConfig:
         reference: what images are compared with: an .npz, a folder of images, or a split; empty:
             no metric compares them.
         net: of metrics of features: `inception`, or `efficientnet_lite0`.
-        best_by: the number, of any of the metrics, whose best weights are kept in WORKDIR/best;
-            empty: none are.
+        best_by: the number, of any of the metrics, whose best weights of each of `stages` are kept
+            in WORKDIR/best; empty: none are.
     """
 
     every_steps: int

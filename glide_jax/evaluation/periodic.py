@@ -163,7 +163,8 @@ class PeriodicEvaluation:
         with Checkpoints(
             directory,
             keep=1,
-            experiment=self.job.experiment,
+            # What can be sampled from there.
+            experiment=self.job.experiment.only(*self.config.stages),
             tokenizer=self.job.reader.to_dict() if self.job.reader else {},
             data_set=self.job.data_set,
         ) as checkpoints:

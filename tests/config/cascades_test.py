@@ -107,3 +107,4 @@ def test_one_stage_alone():
     assert list(e.only("y_64").stages) == ["y_64"]
     assert e.only("y_64").stages["y_64"] == e.stages["y_64"]
     assert e.only("y_64").text_pretraining is None
+    assert e.only(*reversed(e.stages)).stages == e.stages

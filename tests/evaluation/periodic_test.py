@@ -1,5 +1,6 @@
 """Evaluations during training: into the sinks, once each, and the best weights kept."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import tiny
 from evaluation import evaluation_toys
 
 from glide_jax import data
-from glide_jax.checkpoints import find_checkpoint
+from glide_jax.checkpoints import find_checkpoint, read_experiment
 from glide_jax.config import with_overrides
 from glide_jax.errors import UserError
 from glide_jax.evaluation import features
@@ -74,7 +75,15 @@ def test_numbers_go_to_the_sinks_once_each_and_a_resumed_run_has_them_all(tmp_pa
 
 
 def test_the_best_weights_are_kept_as_a_workdir(tmp_path, monkeypatch):
+    cascade = tiny.config.experiment_from(
+        tiny.config.load_config(
+            tiny.CONFIGS / "quickstart.py", [*tiny.OVERRIDES[:-1], *tiny.UPSAMPLER_OVERRIDES]
+        )
+    )
+    settings = dataclasses.replace(cascade.evaluation, periodic=experiment().evaluation.periodic)
+    cascade = dataclasses.replace(cascade, evaluation=settings)
     job = tiny.job(tmp_path / "base", experiment(), tiny.linear)
+    job = dataclasses.replace(job, experiment=cascade)
     periodic = periodic_of(job, tmp_path)
     assert periodic is not None
     levels = {2: 20, 4: 200, 6: 60}
@@ -97,6 +106,7 @@ def test_the_best_weights_are_kept_as_a_workdir(tmp_path, monkeypatch):
     assert best is not None
     assert best.step == 4
     assert best.shapes("ema_params").keys() == stage.params.keys()
+    assert list(read_experiment(tmp_path / "best").stages) == ["base"]
     record = json.loads((tmp_path / "base" / FILE).read_text())
     assert list(record) == ["2", "4", "6"]
     again = periodic_of(job, tmp_path)
