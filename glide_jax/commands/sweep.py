@@ -2,12 +2,16 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from glide_jax.commands import evaluation_options, sampling_options
 from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.evaluation.registry import METRICS, MODEL
+
+if TYPE_CHECKING:
+    from glide_jax.evaluation.sweep import Axis
 
 
 def add(parser: Parser) -> Run:
@@ -43,11 +47,15 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError(
             f"{of_models[0]} is a metric of a model, whatever it is sampled with: leave it out"
         )
+    from glide_jax.evaluation.sweep import parse_axis
+
+    # Its settings have no dashes, unlike flags.
+    axes = tuple(parse_axis(text) for text in arguments.over)
     with sampling_options.in_flags():
-        _sweep(arguments, names)
+        _sweep(arguments, names, axes)
 
 
-def _sweep(arguments: argparse.Namespace, names: tuple[str, ...]) -> None:
+def _sweep(arguments: argparse.Namespace, names: tuple[str, ...], axes: "tuple[Axis, ...]") -> None:
     experiment, pipeline = evaluation_options.load(arguments)
     from glide_jax.commands.generation_progress import GenerationLine
     from glide_jax.evaluation.curves import write_curves
@@ -55,13 +63,11 @@ def _sweep(arguments: argparse.Namespace, names: tuple[str, ...]) -> None:
     from glide_jax.evaluation.sweep import (
         Sweep,
         best_of,
-        parse_axis,
         path_of,
         run_sweep,
         settings_text,
     )
 
-    axes = tuple(parse_axis(text) for text in arguments.over)
     prompts = next(evaluation_options.choice_of(arguments).prompt_sets(experiment))
     evaluation_options.check_prompts(names, prompts)
     compared = {"reference": arguments.reference, "net": arguments.net, "resize": arguments.resize}

@@ -88,6 +88,7 @@ def parse_axis(text: str) -> Axis:
         UserError: there is no such setting, a value is of another type, or there are fewer than 2.
     """
     name, equals, rest = text.partition("=")
+    name = name.replace("-", "_")
     words = [word.strip() for word in rest.split(";" if ";" in rest else ",")]
     if not equals or len(words) < 2:
         raise UserError(

@@ -111,6 +111,7 @@ def test_a_setting_that_is_none():
         ([], "give --over"),
         (["--over", "eta=0,1", "--metrics", "bits_per_dim"], "is a metric of a model"),
         (["--over", "eta=0,7", "--metrics", "inception_score"], "base.eta=7.0"),
+        (["--over", "guidance-scal=1,2"], "did you mean 'guidance_scale'?"),
     ],
 )
 def test_a_mistake_is_one_line(workdir, capsys, words, message):
