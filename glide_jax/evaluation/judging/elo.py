@@ -5,7 +5,8 @@ import math
 import numpy as np
 from scipy.sparse import csgraph
 
-from glide_jax.evaluation.judging.shares import Interval, quantile
+from glide_jax.evaluation.judging.shares import quantile
+from glide_jax.evaluation.maths.intervals import Interval
 
 POINTS_PER_DECADE = 400
 """So much higher a score means ten times the odds to win."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from glide_jax.evaluation.judging.elo import elo_scores, unbeaten
 from glide_jax.evaluation.judging.questions import NEITHER, QUESTIONS, Question
-from glide_jax.evaluation.judging.shares import Interval, share
+from glide_jax.evaluation.judging.shares import share
 from glide_jax.evaluation.judging.votes import Vote
+from glide_jax.evaluation.maths.intervals import Interval
 
 
 def results_of(votes: Sequence[Vote]) -> dict[str, Any]:

@@ -1,29 +1,11 @@
 """Shares and their intervals, of votes of which several are about one prompt."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
-_LEVEL = 0.95
-
-
-class Interval(NamedTuple):
-    """A figure and its 95 % interval.
-
-    Attributes:
-        value: the figure.
-        low, high: the interval's ends.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def scaled(self, factor: float) -> "Interval":
-        """All three, times a positive factor."""
-        return Interval(*(factor * x for x in self))
+from glide_jax.evaluation.maths.intervals import LEVEL, Interval
 
 
 def share(points: np.ndarray, counts: np.ndarray) -> Interval:
@@ -70,4 +52,4 @@ def share(points: np.ndarray, counts: np.ndarray) -> Interval:
 
 def quantile(prompts: int) -> float:
     """How many standard errors a 95 % interval reaches to each side, of two prompts or more."""
-    return float(special.stdtrit(prompts - 1, (1 + _LEVEL) / 2))
+    return float(special.stdtrit(prompts - 1, (1 + LEVEL) / 2))

@@ -8,24 +8,13 @@ their scatter about their own mean, and the interval is about the figure itself:
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from glide_jax.evaluation.maths.blocks import blocks
 from glide_jax.evaluation.maths.frechet import EPSILON, square_root
+from glide_jax.evaluation.maths.intervals import LEVEL, Interval
 from glide_jax.evaluation.maths.moments import Moments
-
-LEVEL = 0.95
-"""Of every interval."""
-
-
-class Interval(NamedTuple):
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def interval(
