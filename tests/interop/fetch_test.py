@@ -198,6 +198,15 @@ def test_a_disk_without_room_is_named_before_anything_arrives(server, get, monke
     fails(get, "too full")
 
 
+@pytest.fixture
+def ctrl_c_interrupts():
+    """Also in a job that a shell runs in the background, which begins with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_keeps_what_has_arrived(server, get, tmp_path):
     done = threading.Event()
 
