@@ -12,9 +12,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, SingleDeviceSharding
 
-from glide_jax.encoders.placing import Layout, on_devices, place
+from glide_jax.encoders.placing import Layout, on_devices, read_weights
 from glide_jax.errors import UserError
-from glide_jax.interop.weights import open_weights
 from glide_jax.parallel.mesh import batch_sharding, replicated
 from glide_jax.text.encoder import TextEmbedding
 from glide_jax.text.tokenizer import FrozenTokenizer, tokenize
@@ -148,11 +147,7 @@ def frozen_encoder(
     Raises:
         UserError: as `load_encoder`.
     """
-    arrays = open_weights(path)
-    try:
-        params, weights = place(arrays, layout, shapes, mesh, f"reading {name}")
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    params, weights = read_weights(path, layout, shapes, mesh, name)
     one = jax.ShapeDtypeStruct((1, 8), np.int32), jax.ShapeDtypeStruct((1, 8), np.bool_)
     width = jax.eval_shape(apply, shapes, *one).shape[-1]
     both = f"{weights}\n{tokenizer.fingerprint()}"

@@ -11,6 +11,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from glide_jax.errors import UserError, a_few
 from glide_jax.interop import tables
-from glide_jax.interop.weights import LazyArray
+from glide_jax.interop.weights import LazyArray, open_weights
 from glide_jax.parallel.free_memory import require_memory
 from glide_jax.parallel.mesh import weight_sharding
 from glide_jax.types import Array, Params
@@ -86,6 +87,30 @@ class Layout:
         if wrong:
             raise UserError(f"the weights are another model's: {a_few(wrong, '; ')}")
         return found
+
+
+def read_weights(
+    path: Path,
+    layout: Layout,
+    shapes: Mapping[str, jax.ShapeDtypeStruct],
+    mesh: Mesh | None,
+    name: str,
+) -> tuple[Params, str]:
+    """Open files of weights and place them, see `place`; a progress bar shows how far it is.
+
+    Args:
+        path: a folder or file, as for `interop.weights.open_weights`.
+        layout, shapes, mesh: as for `place`.
+        name: of the model, for the progress bar.
+
+    Raises:
+        UserError: the files can't be read, or as `place`, with the path before it.
+    """
+    arrays = open_weights(path)
+    try:
+        return place(arrays, layout, shapes, mesh, f"reading {name}")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def place(

@@ -29,11 +29,10 @@ from glide_jax.evaluation.registry import (
     check_metrics,
     needed,
 )
-from glide_jax.evaluation.results import values_of
+from glide_jax.evaluation.results import values_of, write_json
 from glide_jax.parallel.processes import by_first_process
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.training.job import Job
-from glide_jax.writing import atomic_path
 
 FILE = "evaluations.json"
 BEST = "best"
@@ -170,14 +169,9 @@ class PeriodicEvaluation:
         ) as checkpoints:
             checkpoints.save(step, {"ema_params": pipeline.stages[-1].params}, {})
 
+    @by_first_process
     def _write(self) -> None:
-        _write_json(self.job.directory / FILE, self._found)
-
-
-@by_first_process
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_path(path) as part:
-        part.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        write_json(self.job.directory / FILE, self._found)
 
 
 def periodic_of(job: Job, workdir: Path) -> PeriodicEvaluation | None:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from jax.sharding import Mesh
 
-from glide_jax.encoders.placing import Layout, place
+from glide_jax.encoders.placing import Layout, read_weights
 from glide_jax.errors import UserError
 from glide_jax.evaluation.features.net import FeatureNet, feature_net
-from glide_jax.interop.weights import open_weights
 from glide_jax.models.efficientnet_lite import BLOCKS, SIZE, efficientnet_lite, network_input
 from glide_jax.types import Array
 
@@ -64,11 +63,7 @@ def load(path: Path | None, *, resize: str | None, mesh: Mesh | None) -> Feature
     """
     path = package_file() if path is None else path
     net = efficientnet_lite()
-    arrays = open_weights(path)
-    try:
-        params, fingerprint = place(arrays, LAYOUT, net.shapes, None, f"reading {NAME}")
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    params, fingerprint = read_weights(path, LAYOUT, net.shapes, None, NAME)
 
     def apply(prepared: dict[str, Array], x: Array) -> dict[str, Array]:
         return net.apply(prepared, x)._asdict()

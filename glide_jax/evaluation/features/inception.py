@@ -5,11 +5,10 @@ from pathlib import Path
 from jax.sharding import Mesh
 
 from glide_jax.cache import cache_folder
-from glide_jax.encoders.placing import Layout, place
+from glide_jax.encoders.placing import Layout, read_weights
 from glide_jax.errors import UserError
 from glide_jax.evaluation.features.net import FeatureNet, feature_net
 from glide_jax.interop import released
-from glide_jax.interop.weights import open_weights
 from glide_jax.models.inception import (
     CONVOLUTIONS,
     SIZE,
@@ -57,11 +56,7 @@ def load(path: Path | None, *, resize: str | None, mesh: Mesh | None) -> Feature
     """
     path = downloaded() if path is None else path
     net = inception()
-    arrays = open_weights(path)
-    try:
-        params, fingerprint = place(arrays, LAYOUT, net.shapes, None, f"reading {NAME}")
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    params, fingerprint = read_weights(path, LAYOUT, net.shapes, None, NAME)
     resize = resize or RESIZE
 
     def apply(prepared: dict[str, Array], x: Array) -> dict[str, Array]:
