@@ -27,6 +27,11 @@ def pytest_configure(config):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
+def pytest_collection_modifyitems(items):
+    """The slow ones first: the last test, during which the other core waits, is a short one."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def the_log_is_nobody_s():
     """A command that ran in this process has taken the log; pytest's own capture needs it."""

@@ -22,24 +22,24 @@ print(json.dumps(peak(before)))
 """
 
 
-@pytest.fixture(scope="module", params=sorted(namings.NAMINGS))
-def held(request, tmp_path_factory):
-    """A file of float16, the names in it, and how many weights it has."""
-    path = tmp_path_factory.mktemp("held") / "model.safetensors"
+def held(names, path):
+    """Write a file of float16 under such names; the result is how many weights it has."""
     model = imagen.build({}, released.HELD[NAME].options)
-    shapes = openai.reference_shapes(model, request.param)
+    shapes = openai.reference_shapes(model, names)
     some = np.random.default_rng(0).standard_normal(2**16).astype(np.float32)
     arrays = ((key, np.resize(some, shape)) for key, shape in shapes.items())
     files.write_each(path, shapes, arrays, "float16")
-    return path, request.param, sum(math.prod(shape) for shape in shapes.values())
+    return sum(math.prod(shape) for shape in shapes.values())
 
 
 @pytest.mark.slow
 @peak_memory.needs_linux
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_conversion_takes_little_more_memory_than_the_weights(held, tmp_path, dtype):
-    path, names, count = held
-    size = count * (4 if dtype == "float32" else 2)
+@pytest.mark.parametrize(
+    ("names", "dtype"), [*zip(sorted(namings.NAMINGS), ("float32", "bfloat16"), strict=True)]
+)
+def test_a_conversion_takes_little_more_memory_than_the_weights(names, dtype, tmp_path):
+    path = tmp_path / "held.safetensors"
+    size = held(names, path) * (4 if dtype == "float32" else 2)
     run, out = tmp_path / "run", tmp_path / "out.safetensors"
     words = ("import", path, "--as", NAME, "--out", run, "--dtype", dtype)
     assert peak_memory.measured(RUN, *words) < 1.3 * size

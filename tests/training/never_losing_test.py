@@ -27,10 +27,10 @@ NOISE = np.random.default_rng(0).integers(0, 256, (1, 256, 256, 3), np.uint8)
 
 
 @pytest.mark.slow
-def test_killed_twenty_times_while_it_starts_trains_and_saves(tmp_path):
-    hit = kills.kill_and_compare(tmp_path, kills=20, seed=0)
-    assert hit["starting"] + hit["training"] + hit["saving"] == 20
-    assert hit["found half-written"] >= 5, "else no kill came while something was written"
+def test_killed_again_and_again_while_it_starts_trains_and_saves(tmp_path):
+    hit = kills.kill_and_compare(tmp_path, kills=9, seed=0)
+    assert min(hit[kind] for kind in kills.KINDS) >= 1
+    assert hit["found half-written"] >= 2, "else no kill came while something was written"
 
 
 @pytest.fixture

@@ -28,7 +28,12 @@ class Profile:
     def before(self, step: int) -> None:
         """To be called before each step; starts the trace at the first one."""
         if step == self._first:
-            jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
+            options = jax.profiler.ProfileOptions()
+            # It hooks every thread of Python, the readers' too, and has taken a run down with it.
+            options.python_tracer_level = 0
+            jax.profiler.start_trace(
+                self._folder, create_perfetto_trace=True, profiler_options=options
+            )
             self._is_open = True
 
     def after(self, step: int, results: Any) -> None:
