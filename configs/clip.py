@@ -16,12 +16,12 @@ nobody has trained it here. To import the published one:
     glide-jax import clip_image_enc.pt clip_text_enc.pt --as clip --out runs/clip
 
 Where the figures come from.
-GLIDE's released code: the architecture, its tokenizer, and a cosine times 100, where CLIP's learned
-scale ends; here it is fixed.
+GLIDE's released code: the architecture and its tokenizer.
 GLIDE's paper (Nichol et al. 2021, sec. 4.4): 64×64 images, the base model's noise, CLIP's
 objective.
-CLIP (Radford et al. 2021, app. F): 32 epochs of 400 M images in batches of 32,768, a learning
-rate of 5e-4 after 2,000 steps of warm-up that falls as a cosine, a weight decay of 0.2.
+CLIP (Radford et al. 2021, sec. 2.5 and app. F): 32 epochs of 400 M images in batches of 32,768, a
+learning rate of 5e-4 after 2,000 steps of warm-up that falls as a cosine, a weight decay of 0.2, a
+scale of the cosine that is learned from 1 / 0.07.
 This project: clipping, EMA, the images.
 """
 
@@ -39,7 +39,7 @@ def get_config():
             ),
             text=dict(width=512, layers=12, heads=8),
             embedding_width=512,
-            logit_scale=100.0,
+            logit_scale=1 / 0.07,
             dtype="float32",
         ),
         # The noise of the model that it guides.

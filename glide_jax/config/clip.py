@@ -60,8 +60,8 @@ class ClipConfig:
         image: the image encoder.
         text: the text encoder.
         embedding_width: channels of the features of either encoder.
-        logit_scale: multiplies the cosine of the two features, in training and in guidance. CLIP
-            learned it and ended at 100, which GLIDE's released model has.
+        logit_scale: what multiplies the cosine of the two features, before any step of training,
+            which learns it. CLIP began at 1 / 0.07 and ended at 100, the most that it may be.
         dtype: of activations, `float32` or `bfloat16`; trained weights are always float32.
     """
 
@@ -90,5 +90,6 @@ class ClipConfig:
     def __post_init__(self):
         own_family(self)
         at_least(1, self, "embedding_width")
-        require(self.logit_scale > 0, self, "logit_scale", "above 0")
+        good = 0 < self.logit_scale <= 100
+        require(good, self, "logit_scale", "above 0, and 100 at most")
         one_of(DTYPES, self, "dtype")

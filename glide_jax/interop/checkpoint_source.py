@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from glide_jax.config import ClipConfig, Experiment, StageConfig
@@ -21,14 +22,14 @@ from glide_jax.interop.released import PublicFile
 from glide_jax.interop.released_config import released_experiment, released_tokenizer
 from glide_jax.interop.sidecar import Sidecar, is_sidecar, read_sidecar, sidecar_path
 from glide_jax.interop.weights import LazyArray, open_weights
-from glide_jax.models.clip import clip, join_path
+from glide_jax.models.clip import LOGIT_SCALE, clip, join_path
 from glide_jax.models.families import model_of
 
 CLIP = ("clip_image", "clip_text")
 """The families of the two files that are one model."""
 
 CLIP_LOGIT_SCALE = 100.0
-"""Of the published CLIP, whose files and options don't hold it."""
+"""Of the published CLIP, whose files don't hold it."""
 
 _SHOWN = 40
 """Up to so many wrong keys are listed; a file with more holds another model."""
@@ -77,11 +78,12 @@ class CheckpointSource:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of each weight, by its path."""
-        return {
+        in_files = {
             self._path(place, path): leaf.shape
             for place, (_, model) in enumerate(self.parts)
             for path, leaf in model.shapes.items()
         }
+        return in_files | {path: array.shape for path, array in self._beside_the_files()}
 
     def each_param(self, dtype: str) -> Iterator[tuple[str, np.ndarray]]:
         """Read the weights, one array of the files at a time: (our path, array).
@@ -96,6 +98,15 @@ class CheckpointSource:
             with _named(file.path):
                 for path, array in _each_param(file, model, dtype):
                     yield self._path(place, path), array
+        for path, array in self._beside_the_files():
+            yield path, array.astype(jnp.dtype(dtype))
+
+    def _beside_the_files(self) -> list[tuple[str, np.ndarray]]:
+        """CLIP's scale, which the reference has among its options."""
+        model = self.stage.model
+        if not isinstance(model, ClipConfig):
+            return []
+        return [(LOGIT_SCALE, np.log(np.float32(model.logit_scale)))]
 
     def _path(self, part: int, path: str) -> str:
         return path if len(self.parts) == 1 else join_path(part, path)

@@ -13,6 +13,7 @@ import jax
 from jax.sharding import SingleDeviceSharding
 
 from glide_jax.checkpoints import open_stage
+from glide_jax.config import Experiment
 from glide_jax.errors import UserError
 from glide_jax.interop import families, files, namings, openai
 from glide_jax.interop.reference import reference_options
@@ -79,7 +80,12 @@ def export_checkpoint(
     files.require_writable(out)
     stored = checkpoint.each_weight(weights, _on_host(model.shapes))
     models = (model.image, model.text) if is_clip else (model,)
-    each = [part.items() for part in split_params(dict(stored))] if is_clip else [stored]
+    each: list[Any] = [stored]
+    if is_clip:
+        params = dict(stored)
+        each = [part.items() for part in split_params(params)]
+        experiment = _with_scale(experiment, float(model.logit_scale(params)))
+        (stage,) = experiment.stages.values()
     lines: tuple[str, ...] = ()
     with files.folder_beside(out) as folder:
         for target, one, its_params in zip(targets, models, each, strict=True):
@@ -94,6 +100,14 @@ def export_checkpoint(
         for file in folder.iterdir():
             file.rename(out.with_name(file.name))
     return Exported(tuple(targets), weights, checkpoint.step, lines)
+
+
+def _with_scale(experiment: Experiment, logit_scale: float) -> Experiment:
+    """A CLIP's, with the scale that it has learned: its two files have no place for it."""
+    ((name, stage),) = experiment.stages.items()
+    # Its logarithm was learned in float32: the last digits are rounding, and may be above 100.
+    model: Any = dataclasses.replace(stage.model, logit_scale=float(f"{logit_scale:.6g}"))
+    return dataclasses.replace(experiment, stages={name: dataclasses.replace(stage, model=model)})
 
 
 def _on_host(shapes: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.ShapeDtypeStruct]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from glide_jax.config import DenoiserStageConfig, GlideConfig, StageConfig
+from glide_jax.config import ClipConfig, DenoiserStageConfig, GlideConfig, StageConfig
 from glide_jax.errors import UserError
 from glide_jax.interop import families, namings, openai
 from glide_jax.interop.families import glide, guided_diffusion, imagen_diffusers
@@ -28,6 +28,8 @@ _CLASSES = {
     "classifier": "call its EncoderUNetModel with out_channels={}",
 }
 """Family → how to get another number of classes from its reference, which has no option for it."""
+
+_CLIP_LOGIT_SCALE = 100.0
 
 
 def reference_options(
@@ -66,6 +68,11 @@ def _differences(model: Any, stage: StageConfig, family: str) -> Iterator[str]:
         yield (
             f"num_classes is {classes}, the reference's {guided_diffusion.NUM_CLASSES}: "
             f"{_CLASSES[family].format(classes)}"
+        )
+    if isinstance(stage.model, ClipConfig) and stage.model.logit_scale != _CLIP_LOGIT_SCALE:
+        yield (
+            f"logit_scale is {stage.model.logit_scale:.6g}, the reference's {_CLIP_LOGIT_SCALE:g}: "
+            "no weight but a line of its config.yaml"
         )
     if isinstance(stage, DenoiserStageConfig) and isinstance(stage.model, GlideConfig):
         yield from _of_glide(stage.model, model, stage.diffusion.learn_variance)

@@ -4,12 +4,13 @@
                                                                                  cosine
     tokens ───── embedded ── causal transformer ─ the caption's last token ─→ features ─┘
 
-Guidance follows the gradient of logit_scale · cosine with respect to x_t.
+Guidance follows the gradient of logit_scale · cosine with respect to x_t. The scale is learned too.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 import jax
@@ -24,6 +25,12 @@ from glide_jax.models.pure import Pure
 from glide_jax.types import Array, Params
 
 _IMAGE, _TEXT = "image.", "text."
+
+LOGIT_SCALE = "logit_scale"
+"""The path of the scale's logarithm, which is what is learned (Radford et al. 2021, sec. 2.5)."""
+
+LARGEST_LOGIT_SCALE = 100.0
+"""What the scale is held below: above it, training was unstable (Radford et al. 2021, sec. 2.5)."""
 
 T = TypeVar("T")
 
@@ -74,7 +81,7 @@ class TextEncoder:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """Both encoders. Their params are one dict, under the prefixes `image.` and `text.`.
+    """Both encoders and the scale. Their params are one dict: `image.…`, `text.…`, `logit_scale`.
 
     Attributes:
         config: what it was built from.
@@ -83,6 +90,7 @@ class Clip:
         init: key → params.
         encode_image: (params, x_t, t) → features, as `ImageEncoder.apply`.
         encode_text: (params, tokens, mask) → features, as `TextEncoder.apply`.
+        logit_scale: params → f32[] in (0, 100], what multiplies the cosine of the features.
     """
 
     config: ClipConfig
@@ -92,6 +100,7 @@ class Clip:
     init: Callable[[Array], Params]
     encode_image: Callable[[Params, Array, Array], Array]
     encode_text: Callable[[Params, Array, Array], Array]
+    logit_scale: Callable[[Params], Array]
 
 
 class _Image(nnx.Module):
@@ -241,7 +250,9 @@ def clip(config: ClipConfig, *, vocab_size: int, text_length: int) -> Clip:
 
     def init(key):
         image_key, text_key = jax.random.split(key)
-        return join_params(image.init(image_key), text.init(text_key))
+        return join_params(
+            image.init(image_key), text.init(text_key), jnp.log(jnp.float32(config.logit_scale))
+        )
 
     def encode_image(params, x_t, t):
         return image.apply(split_params(params)[0], x_t, t)
@@ -249,14 +260,31 @@ def clip(config: ClipConfig, *, vocab_size: int, text_length: int) -> Clip:
     def encode_text(params, tokens, mask):
         return text.apply(split_params(params)[1], tokens, mask)
 
-    shapes = join_params(image.shapes, text.shapes)
-    return Clip(config, image, text, shapes, init, encode_image, encode_text)
+    def logit_scale(params):
+        return jnp.exp(_held_below(params[LOGIT_SCALE], math.log(LARGEST_LOGIT_SCALE)))
+
+    shapes = join_params(image.shapes, text.shapes, jax.ShapeDtypeStruct((), jnp.float32))
+    return Clip(config, image, text, shapes, init, encode_image, encode_text, logit_scale)
 
 
-def join_params(image: Mapping[str, T], text: Mapping[str, T]) -> dict[str, T]:
-    """The encoders' params → the params of the `Clip` that has them both."""
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _held_below(x: Array, largest: float) -> Array:
+    """min(x, largest), whose gradient lets x come down from there and not go further up."""
+    return jnp.minimum(x, largest)
+
+
+def _held_below_backward(largest: float, x: Array, gradient: Array) -> tuple[Array]:
+    return (jnp.where(x < largest, gradient, jnp.maximum(gradient, 0.0)),)
+
+
+_held_below.defvjp(lambda x, largest: (_held_below(x, largest), x), _held_below_backward)
+
+
+def join_params(image: Mapping[str, T], text: Mapping[str, T], logit_scale: T) -> dict[str, T]:
+    """The encoders' params and the scale's logarithm → the params of the `Clip` that has them."""
     parts = enumerate((image, text))
-    return {join_path(place, path): v for place, part in parts for path, v in part.items()}
+    joined = {join_path(place, path): v for place, part in parts for path, v in part.items()}
+    return joined | {LOGIT_SCALE: logit_scale}
 
 
 def join_path(place: int, path: str) -> str:

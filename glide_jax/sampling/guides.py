@@ -70,10 +70,10 @@ def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
         reader: its own of captions, which may differ from a stage's.
     """
     encode_text, size = jax.jit(model.encode_text), model.config.image_size
-    logit_scale = model.config.logit_scale
+    logit_scale = model.logit_scale(params)
 
     def scaled_cosine(params, features, scale, x_t, t):
-        return scale * logit_scale * similarity(features, model.encode_image(params, x_t, t))
+        return scale * similarity(features, model.encode_image(params, x_t, t))
 
     @jax.jit
     def encode_clean(params, images):
@@ -85,7 +85,7 @@ def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
         return encode_text(params, jnp.asarray(arrays["tokens"]), jnp.asarray(arrays["mask"]))
 
     def log_probability(captions, scale):
-        return Partial(scaled_cosine, params, features_of(captions), jnp.float32(scale))
+        return Partial(scaled_cosine, params, features_of(captions), scale * logit_scale)
 
     def text_features(captions):
         count = len(captions)
@@ -102,7 +102,7 @@ def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
         image_size=size,
         num_steps=model.config.image.num_timesteps,
         log_probability=log_probability,
-        logit_scale=logit_scale,
+        logit_scale=float(logit_scale),
         score=score,
         text_features=text_features,
         image_features=image_features,

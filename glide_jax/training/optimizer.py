@@ -7,6 +7,7 @@ import optax
 from glide_jax.config import TrainingConfig
 from glide_jax.training.muon import scale_by_muon
 from glide_jax.training.packing import Packing
+from glide_jax.types import Params
 
 MakeDirection = Callable[[Packing], optax.GradientTransformation]
 """How gradients are packed → a transformation of packed gradients into directions."""
@@ -51,6 +52,22 @@ def learning_rate(config: TrainingConfig) -> optax.Schedule:
     return optax.linear_schedule(0.0, config.learning_rate, warmup)
 
 
+def decayed_weights(weight_decay: float) -> optax.GradientTransformation:
+    """Add so much of the weights to the directions, except of scalars.
+
+    A scalar is CLIP's scale: zero would be no scale (Radford et al. 2021, sec. 2.5).
+    """
+
+    def decayed(updates: Params, params: Params | None) -> Params:
+        assert params is not None
+        return {
+            path: update + weight_decay * params[path] if update.ndim else update
+            for path, update in updates.items()
+        }
+
+    return optax.stateless(decayed)
+
+
 def make_optimizer(config: TrainingConfig, packing: Packing) -> optax.GradientTransformation:
     """A transformation of packed gradients into updates.
 
@@ -61,6 +78,6 @@ def make_optimizer(config: TrainingConfig, packing: Packing) -> optax.GradientTr
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         OPTIMIZERS[config.optimizer](packing),
-        optax.add_decayed_weights(config.weight_decay),
+        decayed_weights(config.weight_decay),
         optax.scale_by_learning_rate(learning_rate(config)),
     )

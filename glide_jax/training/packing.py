@@ -39,7 +39,8 @@ class Packing:
         self._small = {
             path: shape
             for path, shape in sorted(self.shapes.items())
-            if math.prod(shape) <= largest
+            # A scalar stays alone: weight decay leaves it out.
+            if shape and math.prod(shape) <= largest
         }
 
     def trainable(self, tree: Params) -> Params:

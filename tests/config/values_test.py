@@ -135,7 +135,7 @@ def test_sampling_settings_have_their_types():
         ("clip", "image.heads=3", "image.width must be divisible by heads, 3"),
         ("clip", "text.heads=3", "text.width must be divisible by heads, 3"),
         ("clip", "text.layers=0", "text.layers must be 1 or more, not 0"),
-        ("clip", "logit_scale=0", "logit_scale must be above 0, not 0.0"),
+        ("clip", "logit_scale=0", "logit_scale must be above 0, and 100 at most, not 0.0"),
         ("clip", "dtype=half", "dtype must be one of float32, bfloat16"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tiny
 from interop_toys import (
     CASCADE,
     EXPERIMENT,
@@ -17,6 +18,7 @@ from interop_toys import (
     write,
 )
 from refusals import refused
+from shrinking import shrunk
 
 from glide_jax import config
 from glide_jax.checkpoints import open_checkpoint
@@ -60,6 +62,18 @@ def test_the_two_files_of_clip_come_in_any_order_and_go_out_as_two(tmp_path):
     refused(lambda: import_checkpoint([image, image], ["clip"], tmp_path / "x"), "clip_text")
     refused(lambda: import_checkpoint([image], ["clip"], tmp_path / "x"), "clip takes 2")
     refused(lambda: import_checkpoint([image], [], tmp_path / "x"), "CLIP is two files")
+
+
+def test_the_scale_that_a_clip_learned_goes_along(tmp_path):
+    experiment = shrunk(tiny.CONFIGS / "clip.py")
+    sets = trained(tmp_path / "run", experiment)
+    scale = min(np.exp(sets["clip"]["params"]["logit_scale"]), 100)
+    done = export_checkpoint(tmp_path / "run", tmp_path / "clip.safetensors")
+    assert any(f"logit_scale is {scale:.6g}" in line for line in done.unlike)
+    import_checkpoint(done.files, [], tmp_path / "back")
+    back = weights(tmp_path / "back")
+    np.testing.assert_allclose(np.exp(back.pop("logit_scale")), scale, rtol=1e-5)
+    same(back, {path: sets["clip"]["params"][path] for path in back})
 
 
 @pytest.mark.parametrize(("format_", "ema"), [("pt", False), ("safetensors", True)])

@@ -21,7 +21,7 @@ CONFIG = ClipConfig(
     ),
     text=ClipTextConfig(width=24, layers=2, heads=3),
     embedding_width=10,
-    logit_scale=100.0,
+    logit_scale=25.0,
     dtype="float32",
 )
 RNG = np.random.default_rng(0)
@@ -179,11 +179,34 @@ def test_a_similarity_is_a_cosine():
     np.testing.assert_allclose(similarity(text, -text), -1, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("learned", "scale", "gradients"),
+    [
+        (math.log(20), 20, {1: 20, -1: -20}),
+        # The largest that it may be: a loss that falls with it can't push it further up.
+        (math.log(100), 100, {1: 100, -1: 0}),
+        (math.log(300), 100, {1: 100, -1: 0}),
+    ],
+)
+def test_the_scale_is_held_below_100_and_comes_down_from_there(model, learned, scale, gradients):
+    params = {"logit_scale": jnp.float32(learned)}
+    np.testing.assert_allclose(model.logit_scale(params), scale, rtol=1e-5)
+    for sign, expected in gradients.items():
+        loss = jax.grad(lambda params, sign=sign: sign * model.logit_scale(params))
+        np.testing.assert_allclose(loss(params)["logit_scale"], expected, rtol=1e-5)
+
+
+def test_it_begins_with_the_config_s_scale(model):
+    params = jax.jit(model.init)(jax.random.key(0, impl="unsafe_rbg"))
+    np.testing.assert_allclose(model.logit_scale(params), CONFIG.logit_scale, rtol=1e-5)
+
+
 def test_params_are_those_of_two_encoders(model, params, encode_image):
     image, text = split_params(params)
     assert image.keys() == model.image.shapes.keys()
     assert text.keys() == model.text.shapes.keys()
-    assert join_params(image, text).keys() == params.keys() == model.shapes.keys()
+    joined = join_params(image, text, params["logit_scale"])
+    assert joined.keys() == params.keys() == model.shapes.keys()
     np.testing.assert_allclose(
         jax.jit(model.image.apply)(image, X_T, T), encode_image(params, X_T, T), atol=1e-6
     )

@@ -83,13 +83,15 @@ def test_images_are_led_where_log_probability_rises(sampler):
     assert abs(mean(clip_scale=0) - mean()) < 0.1
 
 
-def test_log_probability_is_a_hundred_cosines(clip_toy):
+def test_log_probability_is_the_scaled_cosine(clip_toy):
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
     captions = ["red square", "blue square"]
     towards = clip_toy.log_probability(captions, 2.0)
     x_0 = jnp.asarray(images, jnp.float32) / 127.5 - 1
     got = towards(x_0, jnp.zeros(2, jnp.int32))
-    np.testing.assert_allclose(got, 200 * clip_toy.score(captions, images), rtol=1e-4)
+    np.testing.assert_allclose(
+        got, 2 * clip_toy.logit_scale * clip_toy.score(captions, images), rtol=1e-4
+    )
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def image_to_text_loss(model: Clip, stage: StageConfig) -> Loss:
         s = logit_scale · cosine(f(x_t, t), g(c));  loss = (CE over captions + CE over images) / 2
 
     Each image is compared with the captions of all devices, and each caption with their images.
-    Metric: `accuracy`, the share of images whose own caption has the largest s.
+    Metrics: `accuracy`, the share of images whose own caption has the largest s; `logit_scale`.
 
     Args:
         model: the CLIP to train.
@@ -34,12 +34,13 @@ def image_to_text_loss(model: Clip, stage: StageConfig) -> Loss:
         rng, t_weight = ExampleRng(key, batch["index"]), batch["t_weight"]
         image = direction(model.encode_image(params, noised(batch, rng), batch["t"]))
         text = direction(model.encode_text(params, batch["tokens"], batch["mask"]))
-        scale, own = model.config.logit_scale, indices_in_batch(len(image))
+        scale, own = model.logit_scale(params), indices_in_batch(len(image))
         over_captions = scale * image @ global_batch(text).T
         over_images = scale * text @ global_batch(image).T
         losses = (cross_entropy(over_captions, own) + cross_entropy(over_images, own)) / 2
         is_right = (over_captions.argmax(-1) == own).astype(jnp.float32)
-        aux = LossAux({"accuracy": (t_weight * is_right).mean()}, losses)
+        means = {"accuracy": (t_weight * is_right).mean(), "logit_scale": scale}
+        aux = LossAux(means, losses)
         return (t_weight * losses).mean(), aux
 
     return loss
