@@ -7,6 +7,7 @@ from glide_jax.config import DTYPES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
+from glide_jax.storage import storage_path
 
 
 def add(parser: Parser) -> Run:
@@ -51,7 +52,7 @@ def add(parser: Parser) -> Run:
         "the model computes in it; default: float32",
     )
     parser.add_argument(
-        "--out", type=local_path, required=True, metavar="DIR", help="a new workdir"
+        "--out", type=storage_path, required=True, metavar="DIR", help="a new workdir"
     )
 
     def run(arguments: argparse.Namespace) -> None:
