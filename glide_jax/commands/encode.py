@@ -8,7 +8,7 @@ from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.config import Experiment, FrozenTextConfig, experiment_from, load_config
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.storage import storage_path
+from glide_jax.storage import check_writable, storage_path
 
 
 def add(parser: Parser) -> Run:
@@ -62,6 +62,7 @@ def _run(arguments: argparse.Namespace) -> None:
             f"the text section of {arguments.config} has no frozen encoder, and its model reads "
             "tokens: there is nothing to encode"
         )
+    check_writable(arguments.out)
     from glide_jax import runtime
     from glide_jax.registries import check_names
 

@@ -5,7 +5,7 @@ import argparse
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.storage import storage_path
+from glide_jax.storage import check_writable, storage_path
 
 
 def add(parser: Parser) -> Run:
@@ -44,6 +44,7 @@ def add(parser: Parser) -> Run:
 
         runtime.quiet_checkpoint_errors()
 
+        check_writable(arguments.out.parent)
         format_ = files.format_of(arguments.out)
         if arguments.format not in (None, format_):
             raise UserError(f"--format={arguments.format} and --out={arguments.out} disagree")

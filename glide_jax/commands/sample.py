@@ -12,7 +12,7 @@ from glide_jax.commands.command import Run, run_command
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
-from glide_jax.storage import storage_path
+from glide_jax.storage import check_writable, storage_path
 
 
 def add(parser: Parser) -> Run:
@@ -78,6 +78,7 @@ def sample(
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    check_writable(arguments.out)
     if arguments.like is not None:
         _reproduce(arguments)
         return

@@ -21,8 +21,8 @@ def is_in_bucket(path: Path) -> bool:
     return isinstance(path, BucketPath)
 
 
-def check_writable(folder: Path) -> None:
-    """Write and delete an object in a bucket's folder; of a local folder nothing is asked.
+def check_writable(folder: Path | None) -> None:
+    """Write and delete an object in a bucket's folder; of a local one, or None, nothing is asked.
 
     Raises:
         UserError: the bucket can't be opened or written to.
