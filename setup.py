@@ -23,6 +23,8 @@ DEPENDENCIES = [
     "braceexpand>=0.1.7,<0.2",
     "einops>=0.8,<0.9",
     "emoji>=2.14,<3",
+    # Paths, as Orbax takes them.
+    "etils>=1.15,<2",
     # FileLock(fallback_to_soft=False) is new in 3.30.
     "filelock>=3.30,<5",
     "flax>=0.11.2,<0.13",
@@ -63,12 +65,23 @@ WEB = [
     "uvicorn>=0.35,<1",
 ]
 
+# Buckets: workdirs in gs:// and s3://, and shards there and at https://. Both take the version of
+# fsspec that they have themselves.
+REMOTE = [
+    "aiohttp",
+    "gcsfs>=2024.12",
+    "s3fs>=2024.12",
+]
+
 EXTRAS = {
     "test": [
         *GLIDE,
+        *REMOTE,
         *WEB,
-        "aiohttp",
         "datasets>=4,<6",
+        # Object stores on loopback.
+        "gcp-storage-emulator>=2026.7.19",
+        "moto[server]>=5.2.5",
         # It drives a Chromium that is installed already: nothing is downloaded beyond pip.
         "playwright>=1.57,<2",
         "pre-commit>=4.7,<5",
@@ -88,8 +101,7 @@ EXTRAS = {
     "cuda12": ["jax[cuda12]"],
     "glide": GLIDE,
     "huggingface": ["datasets>=4,<6"],
-    # Shards over https:// and gs://; for s3:// add s3fs.
-    "remote": ["aiohttp", "gcsfs"],
+    "remote": REMOTE,
     "tpu": ["jax[tpu]"],
     # To read and write .pt; gigabytes where pip takes the build for CUDA, so tests do without.
     "torch": ["torch>=2.13,<3"],

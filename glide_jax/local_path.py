@@ -1,7 +1,8 @@
-"""Paths on this machine: a workdir, an image or a file of weights can't be the URL of a bucket.
+"""Paths that must be on this machine: images, databases, caches.
 
-`pathlib` takes `gs://bucket/run` for a folder called `gs:`; a run would train into it. Shards alone
-are read from URLs, see `data.remote`.
+`pathlib` takes `gs://bucket/run` for a folder called `gs:`, and would write into it. What may be in
+a bucket as well is a `glide_jax.storage.storage_path`; shards are read from any URL, see
+`data.remote`.
 """
 
 import os
@@ -42,15 +43,26 @@ def not_local(path: str | os.PathLike[str]) -> str:
     Args:
         path: as somebody gave it, or a Path of that.
     """
-    text = os.fspath(path)
-    found = _URL.match(text)
+    found = url_of(path)
     if found is None:
         return ""
-    scheme, rest = found[1].lower(), text[found.end() :]
+    scheme, rest = found
     if scheme == "file":
-        return f"{text} is a URL: give it as a path, /{rest}"
+        return f"{path} is a URL: give it as a path, /{rest}"
     how = f"copy with {_COPY[scheme]}" if scheme in _COPY else "copy it here"
     return (
         f"{scheme}://{rest} is not a path on this machine, as this must be: use a disk or a "
         f"network share, and {how}"
     )
+
+
+def url_of(path: str | os.PathLike[str]) -> tuple[str, str] | None:
+    """(scheme in lower case, what follows `://`) of a URL; None: it is a path.
+
+    Args:
+        path: as somebody gave it, or a Path of that.
+    """
+    # Not os.fspath: of a path in a bucket there is none.
+    text = str(path)
+    found = _URL.match(text)
+    return (found[1].lower(), text[found.end() :]) if found else None

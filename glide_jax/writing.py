@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from glide_jax.errors import UserError, one_line
-from glide_jax.local_path import local_path
+from glide_jax.storage import Scratch, is_in_bucket, put_file, storage_path
 
 
 class DiskError(UserError):
@@ -36,17 +36,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path that is renamed to `path` if the body succeeds, and deleted if it fails.
 
     Nobody ever reads a half-written file, and an earlier file stays until the new one is complete.
+    In a bucket there is no renaming: the temporary file is local, and then becomes the object.
 
     Args:
-        path: the file; its folder is made.
+        path: the file, local or in a bucket; its folder is made.
 
     Raises:
         DiskError: it could not be written.
-        UserError: it is a URL.
+        UserError: it is another URL, or in a bucket that can't be opened.
     """
-    path = local_path(path)
+    path = storage_path(path)
     if not path.name:
         raise DiskError(f"can't write {path}: it is a folder; give a file's name")
+    if is_in_bucket(path):
+        with disk_errors(path), Scratch() as scratch:
+            part = scratch.folder / path.with_suffix(".part").name
+            yield part
+            put_file(part, path)
+        return
     part = path.with_suffix(".part")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A bucket's URL is not taken for a local folder: not by a command, a config or a function."""
+"""No URL is taken for a local folder: not by a command, a config or a function."""
 
 import importlib
 from pathlib import Path
@@ -13,9 +13,12 @@ from glide_jax.checkpoints import Checkpoints, find_checkpoint, open_checkpoint,
 from glide_jax.commands import COMMANDS
 from glide_jax.local_path import local_path
 from glide_jax.sampling.pipeline import Pipeline
+from glide_jax.storage import storage_path
 from glide_jax.writing import atomic_path
 
 RUN = "gs://bucket/runs/1"
+ELSEWHERE = "az://bucket/runs/1"
+"""Of a kind that nothing is written to."""
 
 
 @pytest.mark.parametrize(
@@ -44,19 +47,17 @@ def test_a_path_stays_what_it_is(path):
 @pytest.mark.parametrize(
     "words",
     [
-        ["train", "--config=quickstart", f"--workdir={RUN}"],
-        ["sample", "a red circle", "--checkpoint", RUN],
-        ["sample", "a red circle", "--checkpoint=.", "--out", RUN],
-        ["evaluate", "--checkpoint", RUN],
         ["upsample", f"{RUN}.png", "--checkpoint=."],
-        ["export", RUN, "--out=a.pt"],
-        ["info", RUN],
-        ["report", RUN],
-        ["train", "--config=emoji", f"--config.stages.base.training.init_from={RUN}"],
+        ["inpaint", "a.png", f"{RUN}.png", "a hat", "--checkpoint=."],
+        ["judge", "a=.", "b=.", "--votes", RUN],
+        ["import", f"{RUN}/a.pt", "--as=base", "--out=a"],
+        ["train", "--config=imagen_quickstart", f"--config.text.weights={RUN}"],
     ],
     ids=lambda words: words[0],
 )
-def test_a_command_refuses_it_in_one_line_and_makes_nothing(words, tmp_path, monkeypatch, capsys):
+def test_a_command_refuses_what_must_be_local_and_makes_nothing(
+    words, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     assert cli.main(words) == entry.BAD_INPUT
     (error,) = capsys.readouterr().err.strip().splitlines()
@@ -65,11 +66,34 @@ def test_a_command_refuses_it_in_one_line_and_makes_nothing(words, tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--config=quickstart", f"--workdir={ELSEWHERE}"],
+        ["sample", "a red circle", "--checkpoint", ELSEWHERE],
+        ["sample", "a red circle", "--checkpoint=.", "--out", ELSEWHERE],
+        ["export", ELSEWHERE, "--out=a.pt"],
+        ["info", ELSEWHERE],
+        ["report", ELSEWHERE],
+        ["train", "--config=emoji", f"--config.stages.base.training.init_from={ELSEWHERE}"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_command_refuses_what_is_no_bucket_and_makes_nothing(
+    words, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == entry.BAD_INPUT
+    (error,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{ELSEWHERE} is not a path on this machine" in error
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_entry_of_runs_refuses_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     config = f"--config={tiny.CONFIGS / 'quickstart.py'}"
-    assert main.main([config, f"--workdir={RUN}"]) == entry.BAD_INPUT
-    assert capsys.readouterr().err.startswith(f"error: {RUN} is not a path on this machine")
+    assert main.main([config, f"--workdir={ELSEWHERE}"]) == entry.BAD_INPUT
+    assert f"{ELSEWHERE} is not a path on this machine" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -90,7 +114,7 @@ def write(path):
     [
         find_checkpoint,
         open_checkpoint,
-        lambda url: read_experiment(Path(url)),
+        lambda url: read_experiment(storage_path(url)),
         lambda url: Checkpoints(url, keep=1, experiment=tiny.experiment(), tokenizer={}),
         lambda url: write(Path(url)),
         Pipeline.load,
@@ -99,7 +123,7 @@ def write(path):
 )
 def test_no_function_takes_it_for_a_folder(use, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused(lambda: use(RUN), RUN, "gcloud storage cp")
+    refused(lambda: use(ELSEWHERE), f"{ELSEWHERE} is not a path on this machine")
     assert list(tmp_path.iterdir()) == []
 
 

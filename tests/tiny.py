@@ -216,4 +216,5 @@ def conditioning():
 
 def metrics(directory: Path) -> list[dict]:
     """The lines that a stage's training wrote."""
-    return [json.loads(line) for line in (directory / "metrics.jsonl").open()]
+    lines = (directory / "metrics.jsonl").read_text("utf-8")
+    return [json.loads(line) for line in lines.splitlines()]

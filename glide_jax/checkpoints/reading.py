@@ -12,10 +12,11 @@ import jax
 import orbax.checkpoint as ocp
 
 from glide_jax import __version__, config
+from glide_jax.checkpoints.fetching import Fetched
 from glide_jax.checkpoints.layout import by_path, complete_steps, incomplete_checkpoints, part_of
 from glide_jax.checkpoints.upgrading import upgraded
 from glide_jax.errors import UserError
-from glide_jax.local_path import local_path
+from glide_jax.storage import BucketError, is_in_bucket, storage_path
 from glide_jax.types import Array, Params
 
 _GROUP_BYTES = 2**26
@@ -39,13 +40,14 @@ class Checkpoint:
     """One complete checkpoint, to read. Nothing is read before it is needed.
 
     Args:
-        directory: the folder of checkpoints, one folder a step.
+        directory: the folder of checkpoints, one folder a step; local or in a bucket.
         step: which one.
     """
 
     def __init__(self, directory: str | Path, step: int):
-        self.path = Path(directory).absolute() / str(step)
+        self.path = storage_path(directory).absolute() / str(step)
         self.step = step
+        self._files = Fetched(self.path)
 
     @property
     def stage(self) -> str:
@@ -123,7 +125,7 @@ class Checkpoint:
     @functools.cached_property
     def _arrays(self) -> dict[str, Any]:
         with self._reporting_damage():
-            folder: Any = self.path / "state"  # Orbax declares its own kind of Path, and takes any
+            folder: Any = self._files.state()  # Orbax declares its own kind of Path, and takes any
             return dict(ocp.PyTreeCheckpointHandler().metadata(folder).tree)
 
     def restore(self, abstract: Any) -> Any:
@@ -155,7 +157,8 @@ class Checkpoint:
         )
         with self._reporting_damage():
             reader = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
-            return reader.restore(self.path / "state", args=args)
+            folder = self._files.state({part_of(path) for path in wanted})
+            return reader.restore(folder, args=args)
 
     def weights(self, part: str, wanted: Mapping[str, Any]) -> Params:
         """Read one set of weights, in the dtype that they are stored in.
@@ -214,8 +217,8 @@ class Checkpoint:
 
     def _read_json(self, item: str) -> Any:
         # Not with a Checkpointer, which starts JAX: the config read here sets the CPU's devices.
-        folder: Any = self.path / item
         with self._reporting_damage():
+            folder: Any = self._files.item(item)
             return ocp.JsonCheckpointHandler().restore(folder, args=ocp.args.JsonRestore())
 
     @contextlib.contextmanager
@@ -225,6 +228,8 @@ class Checkpoint:
             yield
         except (UserError, MemoryError, jax.errors.JaxRuntimeError):
             raise  # too little memory is not the file's fault
+        except (BucketError, PermissionError) as error:
+            raise UserError(f"can't read {self.path}: {error.strerror}") from error
         except Exception as error:
             # Orbax and TensorStore raise anything here, down to plain Exception.
             earlier = [s for s in complete_steps(self.path.parent) if s < self.step]
@@ -238,10 +243,10 @@ def find_checkpoint(directory: str | Path) -> Checkpoint | None:
     """The newest complete checkpoint in a directory; None: there is none.
 
     Raises:
-        UserError: it is a URL.
+        UserError: it is another URL than a bucket's, or the bucket can't be opened.
     """
-    directory = local_path(directory).absolute()
-    if not directory.is_dir():
+    directory = storage_path(directory).absolute()
+    if not is_in_bucket(directory) and not directory.is_dir():
         return None
     steps = complete_steps(directory)
     return Checkpoint(directory, max(steps)) if steps else None
@@ -259,7 +264,7 @@ def open_checkpoint(directory: str | Path) -> Checkpoint:
         "give the workdir of a training or an import; to make one: glide-jax train --config=NAME "
         "--workdir=DIR, or glide-jax import"
     )
-    if incomplete_checkpoints(Path(directory)):
+    if incomplete_checkpoints(storage_path(directory)):
         raise UserError(f"{directory} holds only a half-written checkpoint; {how}")
     raise UserError(f"no checkpoint in {directory}; {how}")
 

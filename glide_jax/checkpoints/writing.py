@@ -9,28 +9,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
 from glide_jax import __version__, config
 from glide_jax.checkpoints.layout import by_path, incomplete_checkpoints
 from glide_jax.checkpoints.reading import Checkpoint, DataSet, find_checkpoint
+from glide_jax.checkpoints.staging import InBucket
 from glide_jax.errors import UserError, a_few
-from glide_jax.local_path import local_path
+from glide_jax.storage import check_writable, is_in_bucket, storage_path
 
 
 class Checkpoints:
     """The checkpoints of one job, to write and to continue from. A context manager.
 
     Args:
-        directory: the folder of checkpoints; made if it does not exist.
+        directory: the folder of checkpoints, local or in a bucket; made if it does not exist.
         keep: how many are kept, the newest.
         experiment: stored in each checkpoint.
         tokenizer: its `to_dict`, stored in each; that of the checkpoints there, if there are any.
         data_set: what is trained on, stored in each; None: nothing is.
 
     Raises:
-        UserError: the directory is a URL or can't be written to, or holds checkpoints of another
-            experiment or of other data.
+        UserError: the directory can't be written to, or holds checkpoints of another experiment
+            or of other data.
         ValueError: the tokenizer is not that of the checkpoints there.
     """
 
@@ -43,7 +47,7 @@ class Checkpoints:
         tokenizer: dict[str, Any],
         data_set: DataSet | None = None,
     ):
-        self.directory = local_path(directory).absolute()
+        self.directory = storage_path(directory).absolute()
         refuse_another_run(self.directory, experiment)
         if data_set:
             refuse_other_data(self.directory, experiment, data_set)
@@ -57,21 +61,21 @@ class Checkpoints:
             "data": dataclasses.asdict(data_set) if data_set else None,
         }
         self._writing: int | None = None
-        self._manager = ocp.CheckpointManager(
-            self.directory,
-            item_handlers={
-                # Compression would save a thirteenth of the space and take twice the time.
-                "state": ocp.PyTreeCheckpointHandler(use_compression=False),
-                "data": ocp.JsonCheckpointHandler(),
-                "meta": ocp.JsonCheckpointHandler(),
-            },
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
-        )
+        self._writer: OnDisk | InBucket
+        if is_in_bucket(self.directory):
+            self._writer = InBucket(self.directory, keep)
+        else:
+            self._writer = OnDisk(self.directory, keep)
 
     def latest(self) -> Checkpoint | None:
         """The newest complete checkpoint, after waiting for the one being written."""
         self.wait()
-        return find_checkpoint(self.directory)
+        found = find_checkpoint(self.directory)
+        if jax.process_count() == 1 or not is_in_bucket(self.directory):
+            return found
+        # A process that was slow to die may have completed a step since another one looked.
+        step = int(multihost_utils.broadcast_one_to_all(np.int32(found.step if found else -1)))
+        return None if step < 0 else Checkpoint(self.directory, step)
 
     def save(self, step: int, state: Any, data_state: dict[str, Any]) -> None:
         """Start to write a checkpoint; returns as soon as `state` may be donated.
@@ -87,30 +91,26 @@ class Checkpoints:
             UserError: this checkpoint, or the one before, could not be written.
             ValueError: there is a later one on disk.
         """
-        newest = self._manager.latest_step()
+        newest = self._writer.latest_step()
         if newest == step:
             return
         if newest is not None and newest > step:
             raise ValueError(f"step {step} comes after step {newest} in {self.directory}")
-        items = ocp.args.Composite(
-            state=ocp.args.PyTreeSave(by_path(state)),
-            data=ocp.args.JsonSave(data_state),
-            meta=ocp.args.JsonSave(self._meta),
-        )
+        items = {"data": data_state, "meta": self._meta}
         self.wait()
         self._writing = step
-        self._do(lambda: self._manager.save(step, args=items))
+        self._do(lambda: self._writer.save(step, state, items))
 
     def wait(self) -> None:
         """Wait until everything is on disk; UserError: the last `save` could not be finished."""
-        self._do(self._manager.wait_until_finished)
+        self._do(self._writer.wait_until_finished)
 
     def close(self) -> None:
         """Wait, and release the directory; UserError: the last `save` could not be finished."""
         try:
             self.wait()
         finally:
-            self._manager.close()
+            self._writer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -126,24 +126,81 @@ class Checkpoints:
             if reason is None:
                 raise
             # The space that an incomplete checkpoint takes is needed for the next one.
-            if self._writing is not None:
-                for part in incomplete_checkpoints(self.directory, self._writing):
-                    shutil.rmtree(part, ignore_errors=True)
-            found = find_checkpoint(self.directory)
-            rest = f"step {found.step} is complete" if found else "there is no earlier one"
+            kept = self._writer.give_up(self._writing)
             raise UserError(
-                f"{reason}: step {self._writing} could not be saved in {self.directory}; {rest}: "
-                "fix that and run the same command again"
+                f"{reason}: step {self._writing} could not be saved in {self.directory}; "
+                f"{earlier_step(self.directory)}{kept}: fix that and run the same command again"
             ) from error
+
+
+class OnDisk:
+    """Writes the checkpoints of a local folder in the background, and deletes old ones.
+
+    Args:
+        directory: the folder.
+        keep: how many are kept, the newest.
+    """
+
+    def __init__(self, directory: Path, keep: int):
+        self._directory = directory
+        self._manager = ocp.CheckpointManager(
+            directory,
+            item_handlers={
+                # Compression would save a thirteenth of the space and take twice the time.
+                "state": ocp.PyTreeCheckpointHandler(use_compression=False),
+                "data": ocp.JsonCheckpointHandler(),
+                "meta": ocp.JsonCheckpointHandler(),
+            },
+            options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
+        )
+
+    def latest_step(self) -> int | None:
+        """The newest step on disk; None: there is none."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: Any, items: dict[str, Any]) -> None:
+        """Start to write a checkpoint; returns as soon as `state` may be donated.
+
+        Args:
+            step: more than all before.
+            state: a pytree of arrays.
+            items: `data` and `meta`, JSON-able.
+        """
+        each = {name: ocp.args.JsonSave(item) for name, item in items.items()}
+        args = ocp.args.Composite(state=ocp.args.PyTreeSave(by_path(state)), **each)
+        self._manager.save(step, args=args)
+
+    def wait_until_finished(self) -> None:
+        """Wait until everything is on disk; raises what made that fail."""
+        self._manager.wait_until_finished()
+
+    def give_up(self, step: int | None) -> str:
+        """Delete what a failed save left; nothing of it is kept: ""."""
+        for part in incomplete_checkpoints(self._directory, step) if step is not None else ():
+            shutil.rmtree(part, ignore_errors=True)
+        return ""
+
+    def close(self) -> None:
+        """Release the directory."""
+        self._manager.close()
+
+
+def earlier_step(directory: Path) -> str:
+    """Which step a run continues from where the newest could not be saved, in words."""
+    try:
+        found = find_checkpoint(directory)
+    except (OSError, UserError):  # it may be why
+        return "which earlier one is complete can't be read"
+    return f"step {found.step} is complete" if found else "there is no earlier one"
 
 
 def refuse_another_run(directory: str | Path, experiment: config.Experiment) -> None:
     """Check that a run may write checkpoints to a directory, and continue from those there.
 
     Raises:
-        UserError: it is a URL, can't be written to, or holds another experiment's checkpoints.
+        UserError: it can't be written to, or holds another experiment's checkpoints.
     """
-    directory = local_path(directory).absolute()
+    directory = storage_path(directory).absolute()
     _make_writable(directory)
     found = find_checkpoint(directory)
     if found is None:
@@ -197,6 +254,9 @@ def _make_writable(directory: Path) -> None:
             f"can't write to {directory}: its name is not UTF-8; choose another --workdir"
         ) from error
     try:
+        if is_in_bucket(directory):
+            check_writable(directory)
+            return
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass

@@ -8,7 +8,7 @@ from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.config import Experiment, FrozenTextConfig, experiment_from, load_config
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.local_path import local_path
+from glide_jax.storage import check_writable, storage_path
 
 
 def add(parser: Parser) -> Run:
@@ -28,7 +28,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--out",
-        type=local_path,
+        type=storage_path,
         metavar="DIR",
         help="folder for the embeddings; those that are there already are kept, and not computed "
         "again",
@@ -40,7 +40,7 @@ def add(parser: Parser) -> Run:
         default=(0, 1),
         metavar=("I", "N"),
         help="encode the I-th of N shares, from 0, to share the work among N machines; DIR is on a "
-        "disk that all of them see",
+        "disk that all of them see, or in a bucket",
     )
     accept_overrides(parser, "text.weights=t5-v1_1-xxl")
     return _run
@@ -62,6 +62,7 @@ def _run(arguments: argparse.Namespace) -> None:
             f"the text section of {arguments.config} has no frozen encoder, and its model reads "
             "tokens: there is nothing to encode"
         )
+    check_writable(arguments.out)
     from glide_jax import runtime
     from glide_jax.registries import check_names
 

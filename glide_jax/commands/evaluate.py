@@ -13,6 +13,7 @@ from glide_jax.commands.command import Run, accept_overrides, run_command
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
+from glide_jax.storage import check_writable
 
 if TYPE_CHECKING:
     from glide_jax.evaluation.evaluating import Instruments
@@ -60,6 +61,7 @@ def _run(arguments: argparse.Namespace) -> None:
             "give --checkpoint DIR, the workdir of training or of import, or --images FOLDER|NPZ"
         )
     begun = time.perf_counter()
+    check_writable(evaluation_options.folder_of(arguments))
     evaluate_what = _evaluate_models if arguments.checkpoint else _evaluate_files
     with sampling_options.in_flags():
         found = evaluate_what(arguments, names)

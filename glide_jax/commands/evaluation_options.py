@@ -21,6 +21,7 @@ from glide_jax.evaluation.registry import (
     parse_metrics,
 )
 from glide_jax.local_path import local_path
+from glide_jax.storage import storage_path
 
 if TYPE_CHECKING:
     from glide_jax.config import Experiment
@@ -40,13 +41,13 @@ def add_models(parser: Parser) -> None:
     parser.add_argument(
         "--checkpoint",
         action="append",
-        type=local_path,
+        type=storage_path,
         metavar="DIR",
         help="a workdir of training or of import; repeat it for a cascade from several workdirs",
     )
     parser.add_argument(
         "--text-encoder",
-        type=local_path,
+        type=storage_path,
         metavar="DIR",
         help="for a model that was trained on a frozen text encoder; see `sample --help`",
     )
@@ -99,7 +100,10 @@ def add_metrics(parser: Parser) -> None:
     )
     add_net(parser)
     parser.add_argument(
-        "--clip", type=local_path, metavar="DIR", help="a noised CLIP's workdir, for CLIP's metrics"
+        "--clip",
+        type=storage_path,
+        metavar="DIR",
+        help="a noised CLIP's workdir, for CLIP's metrics",
     )
     parser.add_argument(
         "--num-processes",
@@ -111,7 +115,7 @@ def add_metrics(parser: Parser) -> None:
     parser.add_argument("--process-id", type=int, metavar="I", help="this process's number, from 0")
     parser.add_argument(
         "--out",
-        type=local_path,
+        type=storage_path,
         metavar="DIR",
         help=f"folder for generated images, features and results; default: CHECKPOINT/{FOLDER}",
     )

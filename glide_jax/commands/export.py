@@ -5,13 +5,17 @@ import argparse
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.local_path import local_path
+from glide_jax.storage import check_writable, storage_path
 
 
 def add(parser: Parser) -> Run:
     """Write weights under the reference's PyTorch names, with its options beside them."""
-    parser.add_argument("workdir", type=local_path, metavar="DIR", help="of training or of import")
-    parser.add_argument("--out", type=local_path, required=True, metavar="FILE", help="a new file")
+    parser.add_argument(
+        "workdir", type=storage_path, metavar="DIR", help="of training or of import"
+    )
+    parser.add_argument(
+        "--out", type=storage_path, required=True, metavar="FILE", help="a new file"
+    )
     parser.add_argument("--format", choices=("pt", "safetensors"), help="default: by FILE's ending")
     parser.add_argument(
         "--ema",
@@ -40,6 +44,7 @@ def add(parser: Parser) -> Run:
 
         runtime.quiet_checkpoint_errors()
 
+        check_writable(arguments.out.parent)
         format_ = files.format_of(arguments.out)
         if arguments.format not in (None, format_):
             raise UserError(f"--format={arguments.format} and --out={arguments.out} disagree")

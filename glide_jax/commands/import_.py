@@ -7,6 +7,7 @@ from glide_jax.config import DTYPES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
+from glide_jax.storage import check_writable, storage_path
 
 
 def add(parser: Parser) -> Run:
@@ -51,7 +52,7 @@ def add(parser: Parser) -> Run:
         "the model computes in it; default: float32",
     )
     parser.add_argument(
-        "--out", type=local_path, required=True, metavar="DIR", help="a new workdir"
+        "--out", type=storage_path, required=True, metavar="DIR", help="a new workdir"
     )
 
     def run(arguments: argparse.Namespace) -> None:
@@ -61,6 +62,7 @@ def add(parser: Parser) -> Run:
 
         runtime.quiet_checkpoint_errors()
         files, names, out = arguments.files, arguments.names, arguments.out
+        check_writable(out.parent)
         if not files and arguments.options:
             raise UserError("give the FILE that --options describe")
         if not files and not names:

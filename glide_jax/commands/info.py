@@ -4,13 +4,13 @@ import argparse
 
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
-from glide_jax.local_path import local_path
+from glide_jax.storage import storage_path
 
 
 def add(parser: Parser) -> Run:
     """Describe a workdir or a file of weights: its models, sizes and steps."""
     parser.add_argument(
-        "path", type=local_path, metavar="DIR|FILE", help="a workdir, or .pt or .safetensors"
+        "path", type=storage_path, metavar="DIR|FILE", help="a workdir, or .pt or .safetensors"
     )
 
     def run(arguments: argparse.Namespace) -> None:

@@ -4,13 +4,13 @@ import argparse
 
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
-from glide_jax.local_path import local_path
+from glide_jax.storage import storage_path
 
 
 def add(parser: Parser) -> Run:
     """Plot a run as report.png in its workdir: curves, speed, samples, scores; at any time."""
     parser.add_argument(
-        "workdir", type=local_path, metavar="DIR", help="of training, finished or not"
+        "workdir", type=storage_path, metavar="DIR", help="of training, finished or not"
     )
 
     def run(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from glide_jax.commands.command import Run, run_command
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
+from glide_jax.storage import check_writable, storage_path
 
 
 def add(parser: Parser) -> Run:
@@ -21,7 +22,7 @@ def add(parser: Parser) -> Run:
     sampling_options.add_models_and_output(parser)
     parser.add_argument(
         "--contact-sheet",
-        type=local_path,
+        type=storage_path,
         metavar="FILE",
         help="all images on one sheet; default: OUT.png without a PROMPT, else none",
     )
@@ -48,7 +49,7 @@ def add(parser: Parser) -> Run:
     sampling_options.add_caption_options(parser)
     parser.add_argument(
         "--classifier",
-        type=local_path,
+        type=storage_path,
         metavar="DIR",
         help="a noisy classifier's workdir, for --classifier-scale",
     )
@@ -77,6 +78,7 @@ def sample(
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    check_writable(arguments.out)
     if arguments.like is not None:
         _reproduce(arguments)
         return
@@ -145,11 +147,11 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     if arguments.out.resolve() == arguments.like.resolve().parent:
         raise UserError(f"--like would write over {arguments.like}: choose another --out")
     pipeline = sampling_options.load(
-        arguments.checkpoint or [Path(workdir) for workdir in made.checkpoints],
+        arguments.checkpoint or [storage_path(workdir) for workdir in made.checkpoints],
         made.overrides,
         prompts=[made.prompt, made.negative_prompt],
         **{
-            name: getattr(arguments, name) or (Path(path) if path else None)
+            name: getattr(arguments, name) or (storage_path(path) if path else None)
             for name in sampling_options.MODELS
             for path in [getattr(made, name)]
         },

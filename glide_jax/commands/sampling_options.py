@@ -19,6 +19,7 @@ from glide_jax.config import SamplingConfig
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
+from glide_jax.storage import storage_path
 
 if TYPE_CHECKING:
     from glide_jax.commands.sampling_progress import ProgressLine
@@ -76,21 +77,21 @@ def add_models_and_output(parser: Parser) -> None:
         "--checkpoint",
         # One value each time: with nargs="+" it would take a PROMPT that follows for a workdir.
         action="append",
-        type=local_path,
+        type=storage_path,
         metavar="DIR",
         help="a workdir of training or of import; repeat it for a cascade from several workdirs: "
         "the base model's, then its upsampler's",
     )
     parser.add_argument(
         "--text-encoder",
-        type=local_path,
+        type=storage_path,
         metavar="DIR",
         help="for a model that was trained on a frozen text encoder: its weights' folder, or one "
         "that `encode` wrote; default: as the config says",
     )
     parser.add_argument(
         "--out",
-        type=local_path,
+        type=storage_path,
         default=Path("samples"),
         metavar="DIR",
         help="folder for the images",
@@ -126,7 +127,7 @@ def add_caption_options(parser: Parser) -> None:
     """Add what guides towards a caption, or away from one."""
     parser.add_argument("--negative-prompt", metavar="TEXT", help="guidance leads away from it")
     parser.add_argument(
-        "--clip", type=local_path, metavar="DIR", help="a noised CLIP's workdir, for --clip-scale"
+        "--clip", type=storage_path, metavar="DIR", help="a noised CLIP's workdir, for --clip-scale"
     )
     add_guide_scale(parser, "clip_scale")
 

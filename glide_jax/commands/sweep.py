@@ -9,6 +9,7 @@ from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.evaluation.registry import METRICS, MODEL
+from glide_jax.storage import check_writable
 
 if TYPE_CHECKING:
     from glide_jax.evaluation.sweep import Axis
@@ -47,6 +48,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError(
             f"{of_models[0]} is a metric of a model, whatever it is sampled with: leave it out"
         )
+    check_writable(evaluation_options.folder_of(arguments))
     from glide_jax.evaluation.sweep import parse_axis
 
     # Its settings have no dashes, unlike flags.

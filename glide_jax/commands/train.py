@@ -7,7 +7,7 @@ from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.config import Experiment, experiment_from, load_config
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.local_path import local_path
+from glide_jax.storage import check_writable, storage_path
 
 
 def add(parser: Parser) -> Run:
@@ -17,9 +17,10 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--workdir",
-        type=local_path,
+        type=storage_path,
         metavar="DIR",
-        help="for checkpoints, metrics and samples; the run in it is continued; default: runs/NAME",
+        help="for checkpoints, metrics and samples; the run in it is continued; also in a bucket, "
+        "gs://BUCKET/PATH or s3://BUCKET/PATH; default: runs/NAME",
     )
     parser.add_argument(
         "--coordinator",
@@ -44,6 +45,8 @@ def _run(arguments: argparse.Namespace) -> None:
     if not arguments.coordinator and several != (None, None):
         raise UserError("--num-processes and --process-id need --coordinator=HOST:PORT")
     experiment = experiment_from(load_config(arguments.config, arguments.overrides))
+    workdir = arguments.workdir or Path("runs") / Path(arguments.config).stem
+    check_writable(workdir)
     # JAX loads only now, after the mistakes that can be found without it.
     from glide_jax import runtime
     from glide_jax.parallel.processes import join
@@ -53,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> None:
     runtime.configure(experiment.cpu_devices)
     if arguments.coordinator:
         join(arguments.coordinator, *several)
-    train(experiment, arguments.workdir or Path("runs") / Path(arguments.config).stem)
+    train(experiment, workdir)
 
 
 def train(experiment: Experiment, workdir: Path) -> None:

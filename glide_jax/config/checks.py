@@ -6,6 +6,7 @@ from typing import Any
 
 from glide_jax.errors import UserError
 from glide_jax.local_path import not_local
+from glide_jax.storage import storage_path
 
 DTYPES = ("float32", "bfloat16")
 """What models compute in, and what imported weights are stored in."""
@@ -34,6 +35,15 @@ def is_local(config: Any, *names: str) -> None:
     for name in names:
         if why := not_local(getattr(config, name)):
             raise UserError(f"{name}={why}")
+
+
+def is_path(config: Any, *names: str) -> None:
+    """Raises UserError where a field is a URL of what is no bucket; paths may be empty."""
+    for name in names:
+        try:
+            storage_path(getattr(config, name))
+        except UserError as error:
+            raise UserError(f"{name}={error}") from None
 
 
 def one_of(options: Sequence[str], config: Any, name: str) -> None:

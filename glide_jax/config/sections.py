@@ -6,7 +6,7 @@ the `NoiseConfig` of every stage, and `TrainingConfig` grows into that of a guid
 
 import dataclasses
 
-from glide_jax.config.checks import DTYPES, at_least, between, is_local, one_of, require
+from glide_jax.config.checks import DTYPES, at_least, between, is_local, is_path, one_of, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,8 @@ class FrozenTextConfig:
         at_least(1, self, "length")
         one_of(("none", "deepfloyd_if"), self, "cleaning")
         one_of(DTYPES, self, "dtype")
-        is_local(self, "weights", "embeddings")
+        is_local(self, "weights")
+        is_path(self, "embeddings")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,7 +191,7 @@ class GuideTrainingConfig(TrainingConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        is_local(self, "init_from")
+        is_path(self, "init_from")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,11 +4,13 @@ import contextlib
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from glide_jax.errors import UserError, one_line
+from glide_jax.storage import is_in_bucket, storage_path
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """The formats that Pillow may open; not all that it can, as some start other programs (EPS)."""
@@ -76,9 +78,9 @@ def open_image(path: str | os.PathLike) -> Image.Image:
     Raises:
         BrokenImage: no such file, not an image, or larger than MAX_PIXELS.
     """
-    name = os.fspath(path)
+    name = str(path)
     try:
-        return _guarded(lambda: _open(path), name)
+        return _guarded(lambda: _open(_file_of(path)), name)
     except BrokenImage as error:
         if not _may_be_text(error):
             raise
@@ -166,7 +168,14 @@ def _open(file) -> Image.Image:
 
 
 def _open_without_text(path: str | os.PathLike) -> Image.Image:
-    return _open(io.BytesIO(_without_text(Path(path).read_bytes())))
+    return _open(io.BytesIO(_without_text(storage_path(path).read_bytes())))
+
+
+def _file_of(path: str | os.PathLike) -> Any:
+    """What Pillow opens: the path, or all of the object in a bucket."""
+    if isinstance(path, Path) and is_in_bucket(path):
+        return io.BytesIO(path.read_bytes())
+    return path
 
 
 def _rgb(image: Image.Image, ground: str) -> Image.Image:

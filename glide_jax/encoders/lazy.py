@@ -16,6 +16,7 @@ import numpy as np
 
 from glide_jax.config import FrozenTextConfig
 from glide_jax.errors import UserError
+from glide_jax.storage import storage_path
 from glide_jax.text.embeddings import EmbeddingStore, is_store
 from glide_jax.text.encoder import TextEmbedding, TextEncoder
 
@@ -311,7 +312,7 @@ def sampling_encoder(config: FrozenTextConfig, workdir: Path, given: Path | None
             return PromptEncoder(open_store(config, given), None)
         return PromptEncoder(None, shared_encoder(dataclasses.replace(config, weights=str(given))))
     encoder = shared_encoder(config)
-    for folder in (Path(config.embeddings or workdir / EMBEDDINGS), workdir / EMBEDDINGS):
+    for folder in (storage_path(config.embeddings or workdir / EMBEDDINGS), workdir / EMBEDDINGS):
         if is_store(folder):
             return PromptEncoder(open_store(config, folder), encoder)
     return PromptEncoder(None, encoder)

@@ -6,7 +6,6 @@ WORKDIR/best/STAGE/checkpoints  the averaged weights that were best; a workdir o
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from glide_jax.evaluation.registry import (
 from glide_jax.evaluation.results import values_of, write_json
 from glide_jax.parallel.processes import by_first_process
 from glide_jax.sampling.pipeline import Pipeline
+from glide_jax.storage import remove_tree
 from glide_jax.training.job import Job
 
 FILE = "evaluations.json"
@@ -158,7 +158,7 @@ class PeriodicEvaluation:
         found = find_checkpoint(directory)
         if found and found.step > step:
             # Of a run that went on from an earlier step: its checkpoints are gone too.
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_tree(directory)
         with Checkpoints(
             directory,
             keep=1,

@@ -1,5 +1,6 @@
 """report.png: one image of a run, with its curves, speed, samples and scores."""
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ def write_report(workdir: Path) -> None:
         )
     summary = read_summary(workdir)
     sheet = workdir / _SAMPLES
-    image = Image.open(sheet).convert("RGB") if sheet.exists() else None
+    image = Image.open(io.BytesIO(sheet.read_bytes())).convert("RGB") if sheet.exists() else None
     scores = _scores(summary)
     figure = _figure(workdir.absolute().name, stages, summary, image, scores)
     with atomic_path(workdir / FILE) as part:

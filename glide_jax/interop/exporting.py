@@ -21,6 +21,7 @@ from glide_jax.interop.showing import shown
 from glide_jax.interop.sidecar import Sidecar, sidecar_path, to_json
 from glide_jax.models.clip import Clip, split_params
 from glide_jax.models.families import model_of
+from glide_jax.storage import move_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +98,7 @@ def export_checkpoint(
             shapes = openai.reference_shapes(one, names)
             arrays = shown(openai.each_array_of(one, its_params, names), shapes, f"writing {name}")
             files.write_each(file, shapes, arrays, dtype, shown=target)
-        for file in folder.iterdir():
-            file.rename(out.with_name(file.name))
+        move_files(folder, out.parent)
     return Exported(tuple(targets), weights, checkpoint.step, lines)
 
 

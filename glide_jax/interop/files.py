@@ -22,6 +22,7 @@ import safetensors.numpy
 
 from glide_jax.errors import UserError
 from glide_jax.interop import foreign
+from glide_jax.storage import Scratch, is_in_bucket
 
 StateDict = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -161,11 +162,16 @@ def _require_ending(path: Path, known: Iterable[str]) -> None:
 def folder_beside(path: Path) -> Iterator[Path]:
     """A new temporary folder beside `path`, to be filled and renamed; removed if it is still there.
 
-    Its parent folders are made too, and removed again if nothing was put in them.
+    Beside what is in a bucket it is a local one, to be filled and copied. Otherwise its parent
+    folders are made too, and removed again if nothing was put in them.
 
     Raises:
         UserError: the system refuses to write it.
     """
+    if is_in_bucket(path):
+        with Scratch() as scratch, _refused(path):
+            yield scratch.folder
+        return
     made = [folder for folder in path.parents if not folder.exists()]
     try:
         with _part_beside(path, path) as part:
@@ -182,15 +188,23 @@ def _part_beside(path: Path, shown: Path) -> Iterator[Path]:
     """A name beside `path` that only this process uses; what is left there is removed."""
     part = path.with_name(f"{path.name}.part-{os.getpid()}")
     try:
-        yield part
-    except OSError as error:
-        raise UserError(f"can't write {shown}: {error.strerror or error}") from error
+        with _refused(shown):
+            yield part
     finally:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
                 part.unlink()
+
+
+@contextlib.contextmanager
+def _refused(shown: Path) -> Iterator[None]:
+    """Turn what the system refuses into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"can't write {shown}: {error.strerror or error}") from error
 
 
 def _cast(key: str, array: np.ndarray, dtype: str) -> np.ndarray:

@@ -7,9 +7,10 @@ The weights become a checkpoint of step 0 that holds nothing else: training star
 fresh optimizer. Everything is written to a folder beside DIR, which is renamed at the end.
 """
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from glide_jax.interop.checkpoint_source import (
 )
 from glide_jax.interop.files import folder_beside
 from glide_jax.interop.showing import shown
+from glide_jax.storage import is_in_bucket, remove_tree
 
 
 def import_checkpoint(
@@ -57,7 +59,7 @@ def import_checkpoint(
         UserError: a file is missing, damaged or another model's, the models form no cascade, or
             `out` exists already or can't be written; nothing of it is left then.
     """
-    if os.path.lexists(out):
+    if out.exists() if is_in_bucket(out) else os.path.lexists(out):
         raise UserError(f"{out} is there already: choose another --out, or move it away")
     if options:
         models = open_with_options(paths, names, options)
@@ -68,11 +70,26 @@ def import_checkpoint(
     if dtype != "float32":
         stages = {name: _in_dtype(stage, dtype) for name, stage in experiment.stages.items()}
         experiment = dataclasses.replace(experiment, stages=stages)
-    with folder_beside(out) as part:
+    with _new_workdir(out) as workdir:
         for name, model in zip(experiment.stages, models, strict=True):
-            _write(part / name / "checkpoints", experiment, model, dtype)
-        part.rename(out)
+            _write(workdir / name / "checkpoints", experiment, model, dtype)
     return experiment
+
+
+@contextlib.contextmanager
+def _new_workdir(out: Path) -> Iterator[Path]:
+    """Where to write the workdir `out`, of which nothing is left if the body fails."""
+    if not is_in_bucket(out):
+        with folder_beside(out) as part:
+            yield part
+            part.rename(out)
+        return
+    try:
+        yield out
+    except BaseException:
+        with contextlib.suppress(OSError, UserError):
+            remove_tree(out)
+        raise
 
 
 def _cascade(models: Sequence[CheckpointSource]) -> Experiment:

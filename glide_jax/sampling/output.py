@@ -18,6 +18,7 @@ from glide_jax.sampling.grid import save_image
 from glide_jax.sampling.request import SAMPLE, SampleRequest, Settings, Subject
 from glide_jax.sampling.run import RunResult
 from glide_jax.sampling.stages import Stage
+from glide_jax.storage import storage_path
 
 KEY = "glide_jax"
 """The name of the PNG's text chunk, which is JSON."""
@@ -186,7 +187,7 @@ class PipelineOutput:
         Raises:
             DiskError: one could not be written.
         """
-        files = [Path(folder) / file_name(one) for one in self.provenance]
+        files = [storage_path(folder) / file_name(one) for one in self.provenance]
         for file, pixels, one in zip(files, self.arrays, self.provenance, strict=True):
             save_image(pixels, file, png_info(one))
         return files
@@ -277,7 +278,7 @@ def slug(prompt: str) -> str:
 
 
 def _absolute(workdir: str | Path) -> str:
-    return str(Path(workdir).absolute())
+    return str(storage_path(workdir).absolute())
 
 
 def _changes(overrides: Sequence[str]) -> str:

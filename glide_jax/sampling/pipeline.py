@@ -10,7 +10,6 @@ import numpy as np
 
 from glide_jax.data.images import square
 from glide_jax.errors import UserError
-from glide_jax.local_path import local_path
 from glide_jax.sampling import request as requests
 from glide_jax.sampling.guides import ClipGuide, Guide, guides_of
 from glide_jax.sampling.images import ImageLike, at_size, read_image, read_mask, shrunk_mask
@@ -26,6 +25,7 @@ from glide_jax.sampling.released import released_workdirs
 from glide_jax.sampling.request import SampleRequest, StageEdit, Subject
 from glide_jax.sampling.run import OnProgress, Progress, run_request
 from glide_jax.sampling.stages import Stage, check_prompts
+from glide_jax.storage import storage_path
 
 Prompts = str | Sequence[str]
 
@@ -90,12 +90,12 @@ class Pipeline:
         """
         if not workdirs:
             raise UserError("give the workdir of a model")
-        encoder = local_path(text_encoder) if text_encoder else None
-        paths = [local_path(workdir) for workdir in workdirs]
+        encoder = storage_path(text_encoder) if text_encoder else None
+        paths = [storage_path(workdir) for workdir in workdirs]
         return cls(
             stages=tuple(load_cascade(paths, overrides, encoder, prompts)),
-            clip=load_clip(local_path(clip)) if clip else None,
-            classifier=load_classifier(local_path(classifier)) if classifier else None,
+            clip=load_clip(storage_path(clip)) if clip else None,
+            classifier=load_classifier(storage_path(classifier)) if classifier else None,
             origin=Origin.of(workdirs, overrides, clip, classifier, text_encoder),
         )
 

@@ -21,6 +21,7 @@ import ml_dtypes
 import numpy as np
 
 from glide_jax.errors import UserError, a_few
+from glide_jax.storage import local_copy, storage_path
 from glide_jax.text.encoder import TextEmbedding, TextEncoder
 from glide_jax.writing import atomic_path
 
@@ -65,7 +66,7 @@ class EmbeddingStore:
     """
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+        self.folder = storage_path(folder)
         self.index = read_index(self.folder)
 
     @property
@@ -326,10 +327,11 @@ def _shards_of(folder: Path) -> list[Path]:
 
 def _open_shard(path: Path, width: int) -> _Shard:
     try:
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as index:
+        rows = local_copy(path)
+        with np.load(local_copy(path.with_suffix(".npz")), allow_pickle=False) as index:
             names = ("hashes", "first", "tokens", "cut")
             columns = {name: index[name] for name in names}
-        embedding = np.load(path, mmap_mode="r", allow_pickle=False)
+        embedding = np.load(rows, mmap_mode="r", allow_pickle=False)
         if embedding.ndim != 2 or embedding.shape[1] != width or embedding.dtype != np.uint16:
             raise ValueError
         return _Shard(**columns, embedding=embedding)

@@ -15,6 +15,7 @@ from glide_jax.data.source import Source
 from glide_jax.encoders import encoding, lazy
 from glide_jax.encoders.lazy import EMBEDDINGS
 from glide_jax.errors import UserError
+from glide_jax.storage import is_in_bucket, storage_path
 from glide_jax.text.embeddings import EmbeddingStore, is_store
 from glide_jax.text.reader import CaptionReader, EmbeddingReader, TokenReader
 from glide_jax.text.tokenizer import Tokenizer, tokenize
@@ -69,7 +70,9 @@ def _store(
 
     That all captions are there is looked up once for a data set, and remembered in the workdir.
     """
-    folder = Path(config.embeddings).expanduser() if config.embeddings else workdir / EMBEDDINGS
+    folder = (
+        storage_path(config.embeddings).expanduser() if config.embeddings else workdir / EMBEDDINGS
+    )
     note = workdir / CHECKED
     store = lazy.open_store(config, folder) if config.embeddings else _fitting(config, folder)
     known = {} if store is None else _read_note(note)
@@ -104,7 +107,9 @@ def _encoded(config: FrozenTextConfig, captions: Sequence[str], folder: Path) ->
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(NoLocks):
             waiting = f"another process encodes captions into {folder}; waiting for it"
-            stack.enter_context(lock(folder / "lock", waiting))
+            # In a bucket all write the same objects.
+            if not is_in_bucket(folder):
+                stack.enter_context(lock(folder / "lock", waiting))
         return encoding.encode_captions(config, captions, folder)
 
 

@@ -1,6 +1,5 @@
 """Initial weights: a stage that starts from the checkpoint of another workdir."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from glide_jax.checkpoints import Checkpoint, checkpoints_of, find_checkpoint
 from glide_jax.config import MAY_CHANGE_BEFORE, Experiment, GlideConfig, StageConfig, conflicts
 from glide_jax.errors import UserError, a_few, unknown_name
 from glide_jax.models.glide import with_inpainting
+from glide_jax.storage import storage_path
 from glide_jax.text.reader import CaptionReader
 from glide_jax.types import Params
 
@@ -26,14 +26,15 @@ def initial_checkpoint(name: str, stage: StageConfig) -> Checkpoint | None:
     workdir = stage.training.init_from
     if not workdir:
         return None
-    if found := find_checkpoint(checkpoints_of(Path(workdir), name)):
+    there = storage_path(workdir)
+    if found := find_checkpoint(checkpoints_of(there, name)):
         return found
-    folders = sorted(Path(workdir).glob("*/checkpoints")) if Path(workdir).is_dir() else []
-    there = [folder.parent.name for folder in folders if find_checkpoint(folder)]
-    if there:
-        what = f"holds no checkpoint of a stage {name!r}, only of {', '.join(there)}"
+    folders = sorted(there.glob("*/checkpoints")) if there.is_dir() else []
+    stages = [folder.parent.name for folder in folders if find_checkpoint(folder)]
+    if stages:
+        what = f"holds no checkpoint of a stage {name!r}, only of {', '.join(stages)}"
     else:
-        what = "holds no checkpoint" if Path(workdir).is_dir() else "does not exist"
+        what = "holds no checkpoint" if there.is_dir() else "does not exist"
     raise UserError(
         f"stages.{name}.training.init_from={workdir}: that workdir {what}; give one of a training "
         f"or an import with a stage {name!r}, or leave init_from empty to start from random weights"

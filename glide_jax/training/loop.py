@@ -135,7 +135,10 @@ def _naming_last_checkpoint(directory: Path) -> Iterator[None]:
     try:
         yield
     except DiskError as error:
-        found = find_checkpoint(directory / CHECKPOINTS)
+        try:
+            found = find_checkpoint(directory / CHECKPOINTS)
+        except (OSError, UserError):  # a bucket that fails
+            raise error from None
         where = f"it continues from step {found.step}" if found else "nothing was saved yet"
         raise UserError(f"{error}; {where}") from error
 
@@ -253,6 +256,7 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, services: _Servic
         if saves:
             # The metrics first: a run that continues from here does not write them again.
             reports.write()
+            reports.metrics.flush()
             services.checkpoints.save(step, state, services.data.state())
         if stops:
             services.checkpoints.wait()

@@ -367,7 +367,7 @@ def test_a_disk_too_full_to_begin(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with checkpoints(tmp_path) as c:
-        monkeypatch.setattr(c._manager, "save", save)
+        monkeypatch.setattr(c._writer, "save", save)
         with pytest.raises(UserError, match=r"the disk is full: step 1 .*; there is no earlier"):
             c.save(1, some_state(), {})
 

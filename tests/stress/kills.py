@@ -43,17 +43,20 @@ class Lives:
         workdir: where it trains.
         folder: of what XLA compiles, shared by all lives.
         overrides: of the tiny experiment.
+        log: the file for what they print; None: beside the workdir.
     """
 
-    def __init__(self, workdir, folder, *overrides):
+    def __init__(self, workdir, folder, *overrides, log=None):
         self.workdir = workdir
         environment = os.environ | {
             "JAX_PLATFORMS": "cpu",
             "XLA_FLAGS": xla_flags.quick_cpu(1),
             "JAX_COMPILATION_CACHE_DIR": str(folder),
-            "PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE.parent))),
+            "PYTHONPATH": os.pathsep.join(
+                [str(HERE.parents[1]), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+            ),
         }
-        self._log = (workdir.parent / f"{workdir.name}.log").open("w+")
+        self._log = (log or workdir.parent / f"{workdir.name}.log").open("w+")
         self._nursery = subprocess.Popen(
             [sys.executable, str(HERE / "lives.py"), str(workdir), *overrides],
             env=environment,

@@ -7,7 +7,6 @@ What takes long, the imports, is done once; a run is forked off before JAX has s
 
 import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import tiny
@@ -17,6 +16,7 @@ from glide_jax.checkpoints import quiet_background_errors
 from glide_jax.entry import status_of
 from glide_jax.runtime import enable_compilation_cache
 from glide_jax.sampling.grid import save_image
+from glide_jax.storage import storage_path
 from glide_jax.training import loop
 from glide_jax.training.interrupt import Interrupt
 
@@ -28,11 +28,11 @@ def run(workdir, *overrides):
 
     def sampled(params, step):
         images = np.full((1, 8, 8, 3), step % 256, np.uint8)
-        save_image(images[0], Path(workdir) / "samples" / f"{step:08d}.png")
+        save_image(images[0], storage_path(workdir) / "samples" / f"{step:08d}.png")
         return images
 
     with Interrupt() as interrupt:
-        job = tiny.job(Path(workdir), tiny.experiment(*overrides), tiny.linear)
+        job = tiny.job(storage_path(workdir), tiny.experiment(*overrides), tiny.linear)
         loop.train(job, interrupt, loop.SampleGrids(kills.GRIDS_EVERY, sampled))
 
 

@@ -20,6 +20,7 @@ import jax
 import numpy as np
 
 from glide_jax.evaluation.features.net import FeatureNet
+from glide_jax.storage import Spool
 from glide_jax.writing import atomic_path, disk_errors
 
 DIGEST_BYTES = 8
@@ -167,7 +168,9 @@ def open_store(
     if folder is None or jax.process_count() > 1:
         yield MemoryStore(widths)
         return
-    with contextlib.closing(FolderStore(folder, net, widths)) as store:
+    with disk_errors(folder):
+        spool = Spool(folder, continued=(_INDEX, _DIGESTS, *(f"{name}.f32" for name in widths)))
+    with spool, contextlib.closing(FolderStore(spool.folder, net, widths)) as store:
         yield store
 
 

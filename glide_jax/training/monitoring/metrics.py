@@ -8,7 +8,8 @@ from typing import Self
 import numpy as np
 
 from glide_jax.parallel.processes import by_first_process
-from glide_jax.training.monitoring.sinks import Sink, open_sink
+from glide_jax.storage import Spool, storage_path
+from glide_jax.training.monitoring.sinks import CONTINUED, Sink, open_sink
 from glide_jax.writing import disk_errors
 
 
@@ -16,7 +17,7 @@ class Metrics:
     """Writes to sinks. A context manager. Of several processes only the first one writes.
 
     Args:
-        directory: the job's folder; made if it does not exist.
+        directory: the job's folder, local or in a bucket; made if it does not exist.
         first_step: the first step that will be written; what an earlier run wrote of it and of
             later steps is dropped.
         sinks: names in SINKS.
@@ -28,12 +29,13 @@ class Metrics:
 
     @by_first_process
     def __init__(self, directory: str | Path, first_step: int, sinks: Sequence[str]):
-        directory = Path(directory)
+        directory = storage_path(directory)
         with disk_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
+            self._spool = Spool(directory, continued=CONTINUED)
         self._sinks: list[Sink] = []
         for name in sinks:
-            self._sinks.append(open_sink(name, directory, first_step))
+            self._sinks.append(open_sink(name, self._spool.folder, first_step))
 
     @by_first_process
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -57,8 +59,16 @@ class Metrics:
     @by_first_process
     def close(self) -> None:
         """Close the sinks; DiskError: the disk is full."""
-        for sink in self._sinks:
-            sink.close()
+        try:
+            for sink in self._sinks:
+                sink.close()
+        finally:
+            self._spool.close()
+
+    @by_first_process
+    def flush(self) -> None:
+        """Bring what was written into the bucket, before a checkpoint that comes after it."""
+        self._spool.flush()
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import jax
 
+from glide_jax.storage import Spool
+
 FOLDER = "profile"
 
 
@@ -16,23 +18,25 @@ class Profile:
     https://ui.perfetto.dev opens the perfetto_trace.json.gz in it.
 
     Args:
-        directory: the job's folder.
+        directory: the job's folder, local or in a bucket.
         steps: the first and the last step to trace; (): none.
     """
 
     def __init__(self, directory: Path, steps: Sequence[int]):
         self._folder = directory / FOLDER
+        self._spool: Spool | None = None
         self._first, self._last = steps or (0, 0)
         self._is_open = False
 
     def before(self, step: int) -> None:
         """To be called before each step; starts the trace at the first one."""
         if step == self._first:
+            self._spool = Spool(self._folder)
             options = jax.profiler.ProfileOptions()
-            # It hooks every thread of Python, the readers' too, and has taken a run down with it.
+            # It hooks every thread of Python, Orbax's too, and then some hang, or the process dies.
             options.python_tracer_level = 0
             jax.profiler.start_trace(
-                self._folder, create_perfetto_trace=True, profiler_options=options
+                self._spool.folder, create_perfetto_trace=True, profiler_options=options
             )
             self._is_open = True
 
@@ -47,6 +51,8 @@ class Profile:
         if self._is_open:
             self._is_open = False
             jax.profiler.stop_trace()
+            if self._spool is not None:
+                self._spool.close()
             print(f"a trace of steps {self._first} to {self._last}: {self._folder}")
 
     def __enter__(self) -> Self:

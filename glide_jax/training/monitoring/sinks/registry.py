@@ -15,6 +15,10 @@ SINKS: dict[str, str] = {
 """Name in `monitoring.sinks` → "MODULE:NAME" of its `OpenSink`."""
 
 
+CONTINUED = ("metrics.jsonl", "wandb_id")
+"""Files of the sinks that a run continues; of a bucket they are fetched first."""
+
+
 def open_sink(name: str, directory: Path, first_step: int) -> Sink:
     """Open a sink.
 
