@@ -54,6 +54,12 @@ def make_mesh(fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
     return jax.make_mesh(shape, BATCH_AXES, axis_types=kinds, devices=devices)
 
 
+def local_mesh() -> Mesh | None:
+    """A mesh of this process's devices, to split a batch over; None: it has one alone."""
+    devices = jax.local_devices()
+    return make_mesh(1, devices) if len(devices) > 1 else None
+
+
 def check_fsdp(fsdp: int, devices: int) -> None:
     """Raise UserError unless `fsdp` divides the number of devices."""
     if devices % fsdp:
