@@ -118,7 +118,7 @@ def test_a_run_goes_on_on_other_devices_in_other_processes(alone, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_is_asked_to_stop_and_all_stop_after_the_same_step(tmp_path):
+def test_one_is_asked_to_stop_and_all_stop_after_the_same_step_and_go_on(tmp_path):
     processes = start(tmp_path, 2, 1, "stages.base.training.num_steps=100000")
     lines, deadline = tmp_path / "base" / "metrics.jsonl", time.monotonic() + 300
     while not (lines.exists() and lines.read_text().count("\n") > 2):
@@ -130,6 +130,10 @@ def test_one_is_asked_to_stop_and_all_stop_after_the_same_step(tmp_path):
     assert f"stopped after step {step} of 100000" in first
     assert f"stopped after step {step} of 100000" in second
     assert list(losses(tmp_path)) == list(range(1, step + 1))
+    until = f"stages.base.training.num_steps={step + 2}"
+    finish(start(tmp_path, 2, 1, until))
+    finish(start(tmp_path / "never stopped", 2, 1, until))
+    assert losses(tmp_path) == losses(tmp_path / "never stopped")
 
 
 def test_wrong_arguments_are_one_line(tmp_path, capfd):
