@@ -2,13 +2,17 @@
 # Train on a TPU slice of a Google Kubernetes Engine cluster, as a JobSet.
 #
 #     launch/gke_jobset.sh --name NAME --image IMAGE --tpu v5e|v6e|v4|v5p --topology 4x4 \
-#         --claim CLAIM --config NAME|FILE --workdir DIR [OPTION…]
+#         --config NAME|FILE --workdir DIR [OPTION…]
+#     launch/gke_jobset.sh status --name NAME [--namespace NAME]
 #
 #   --image IMAGE        built from launch/Dockerfile, in a registry that the cluster can read
+#   --workdir DIR        gs://… or s3://…, or under /mnt/runs, with --claim
 #   --tpu, --topology    of the node pool
 #   --chips-per-node N   of the node pool; default: 4
 #   --claim CLAIM        a PersistentVolumeClaim that all nodes may write (ReadWriteMany), mounted at
 #                        /mnt/runs; DIR is under it
+#   --service-account NAME   of Kubernetes, that may read and write the bucket
+#   --env A,B            variables of this shell that go along, as a Kubernetes secret
 #   --restarts N         how often the run is restarted after a failure; default: 20
 #   --grace SECONDS      to save a checkpoint when nodes are taken away; default: 300
 #   --spot               on nodes that may be taken away at any time
@@ -22,16 +26,33 @@ cd "$(dirname "$0")/.."
 # shellcheck source=launch/lib.sh
 source launch/lib.sh
 
-case ${1:-} in --help | -h) help_of "$0"; exit ;; esac
+action=train
+case ${1:-} in
+    --help | -h) help_of "$0"; exit ;;
+    status) action=status; shift ;;
+esac
 chips_per_node=4 restarts=20 grace=300 namespace=default
-parse_options "name image tpu topology chips-per-node claim config workdir restarts grace namespace" \
-    "spot" "$@"
-require name image tpu topology claim workdir
+parse_options "name image tpu topology chips-per-node claim config workdir restarts grace namespace
+ service-account env" "spot" "$@"
+if [ $action == status ]; then
+    require name
+    pods="jobset.sigs.k8s.io/jobset-name=$name"
+    run kubectl get jobset "$name" --namespace="$namespace"
+    run kubectl get pods --selector="$pods" --namespace="$namespace" --output=wide
+    run kubectl logs --selector="$pods" --namespace="$namespace" --tail=5 --prefix
+    exit
+fi
+require name image tpu topology workdir
 require_config
 require_number chips-per-node restarts grace
 [[ $name =~ ^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$ ]] ||
     die "--name=$name must consist of lower-case letters, digits and -, at most 40"
-[[ $workdir == /mnt/runs/* ]] || die "--workdir=$workdir must be under /mnt/runs, where the claim is"
+if ! in_bucket "$workdir"; then
+    [ -n "${claim:-}" ] || die "give --claim, where --workdir is no bucket; see --help"
+    [[ $workdir == /mnt/runs/* ]] ||
+        die "--workdir=$workdir must be gs://… or s3://…, or under /mnt/runs, where the claim is"
+fi
+names_of "${env:-}" > /dev/null
 case $tpu in
     v4) accelerator=tpu-v4-podslice ;;
     v5e) accelerator=tpu-v5-lite-podslice ;;
@@ -63,6 +84,29 @@ if [ -n "${spot:-}" ]; then
                 cloud.google.com/gke-spot: "true"'
 fi
 
+from_secret=""
+if [ -n "${env:-}" ]; then
+    from_secret="
+                  envFrom:
+                    - secretRef:
+                        name: $name-environment"
+fi
+account=""
+if [ -n "${service_account:-}" ]; then
+    account="
+              serviceAccountName: $service_account"
+fi
+mount="" volume=""
+if [ -n "${claim:-}" ]; then
+    mount="
+                    - name: runs
+                      mountPath: /mnt/runs"
+    volume="
+                - name: runs
+                  persistentVolumeClaim:
+                    claimName: $claim"
+fi
+
 jobset=$(
     cat <<EOF
 apiVersion: jobset.x-k8s.io/v1alpha2
@@ -86,7 +130,7 @@ spec:
           backoffLimit: 0
           template:
             spec:
-              restartPolicy: Never
+              restartPolicy: Never$account
               terminationGracePeriodSeconds: $grace
               nodeSelector:
                 cloud.google.com/gke-tpu-accelerator: $accelerator
@@ -94,7 +138,7 @@ spec:
               containers:
                 - name: train
                   image: $(quoted "$image")
-                  command:$words
+                  command:$words$from_secret
                   ports:
                     - containerPort: 8471
                     - containerPort: 8080
@@ -103,15 +147,10 @@ spec:
                       google.com/tpu: $chips_per_node
                     limits:
                       google.com/tpu: $chips_per_node
-                  volumeMounts:
-                    - name: runs
-                      mountPath: /mnt/runs
+                  volumeMounts:$mount
                     - name: memory
                       mountPath: /dev/shm
-              volumes:
-                - name: runs
-                  persistentVolumeClaim:
-                    claimName: $claim
+              volumes:$volume
                 - name: memory
                   emptyDir:
                     medium: Memory
@@ -119,5 +158,16 @@ EOF
 )
 if [ -n "${dry_run:-}" ]; then
     printf '%s\n' "$jobset"
+fi
+if [ -n "${env:-}" ]; then
+    # Values come on stdin: the command line of a process is there for everybody to read.
+    secret=$(
+        printf 'apiVersion: v1\nkind: Secret\nmetadata:\n  name: %s-environment\n  namespace: %s\nstringData:\n' \
+            "$name" "$namespace"
+        for one in $(names_of "$env"); do
+            printf '  %s: %s\n' "$one" "$(quoted "${!one}")"
+        done
+    )
+    run kubectl apply --filename=- <<<"$secret"
 fi
 run kubectl apply --filename=- <<<"$jobset"

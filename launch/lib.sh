@@ -77,3 +77,56 @@ require_config() {
 help_of() {
     sed -n '2,/^$/s/^# \{0,1\}//p' "$1"
 }
+
+# A workdir in a bucket, which every host reaches without a mount.
+in_bucket() {
+    [[ $1 == gs://?* || $1 == s3://?* ]]
+}
+
+# The extras of setup.py: the platform's, those that were asked for, what a bucket needs.
+# Usage: extras_of tpu "$extras" "$workdir"
+extras_of() {
+    local _all=$1 _given=${2//,/ } _name
+    if in_bucket "${3:-}"; then
+        _given+=" remote"
+    fi
+    for _name in $_given; do
+        grep -q "^    \"$_name\": " setup.py || die "--extras: setup.py has no extra '$_name'"
+        [[ ",$_all," == *",$_name,"* ]] || _all+=,$_name
+    done
+    printf %s "$_all"
+}
+
+# The names of variables that go along, and must be set here: --env WANDB_API_KEY,HF_TOKEN.
+names_of() {
+    local _name
+    for _name in ${1//,/ }; do
+        [[ $_name =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || die "--env=$_name must be the name of a variable"
+        [ -n "${!_name+x}" ] || die "--env=$_name: there is no such variable here; export it first"
+        printf '%s\n' "$_name"
+    done
+}
+
+readonly LOCK=requirements.lock
+
+# Write the versions of everything that gets installed, so that all hosts, and those of the next
+# slice, have the same. Kept until it is deleted, or other extras are asked for.
+lock_for() { # tpu,glide
+    local _extras=$1 _arguments=() _name
+    if [ -f "$LOCK" ] && [ "$(head -n 1 "$LOCK")" == "# extras: $_extras" ]; then
+        return
+    fi
+    for _name in ${_extras//,/ }; do
+        _arguments+=(--extra "$_name")
+    done
+    if [ -z "${dry_run:-}" ] && ! command -v uv > /dev/null; then
+        die "uv writes $LOCK, and is not here: pip install uv"
+    fi
+    # libtpu has wheels for glibc 2.31 and later alone.
+    run uv pip compile --quiet --no-header --python-version=3.12 \
+        --python-platform=x86_64-manylinux_2_31 "${_arguments[@]}" --output-file="$LOCK.part" setup.py
+    if [ -z "${dry_run:-}" ]; then
+        { echo "# extras: $_extras" && cat "$LOCK.part"; } > "$LOCK"
+        rm "$LOCK.part"
+    fi
+}

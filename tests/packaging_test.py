@@ -53,7 +53,7 @@ def test_the_version_is_one_everywhere(monkeypatch):
     version = setup_arguments(monkeypatch)["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert headings[0] == version
+    assert headings[headings[0] == "Unreleased"] == version
 
 
 def test_what_is_installed_has_the_files_of_the_pages(tmp_path):

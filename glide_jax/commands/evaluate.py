@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glide_jax.commands import evaluation_options, sampling_options
+from glide_jax.commands import evaluation_options, joining, sampling_options
 from glide_jax.commands.command import Run, accept_overrides, run_command
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -77,6 +76,7 @@ def _evaluate_models(arguments: argparse.Namespace, names: Sequence[str]) -> dic
     experiment, pipeline = evaluation_options.load(arguments)
     from glide_jax.commands.generation_progress import GenerationLine
     from glide_jax.evaluation.sets import guidance_scales
+    from glide_jax.parallel.processes import progress_stream
 
     choice = evaluation_options.choice_of(arguments)
     settings = evaluation_options.settings_of(arguments)
@@ -88,7 +88,7 @@ def _evaluate_models(arguments: argparse.Namespace, names: Sequence[str]) -> dic
         evaluation_options.check_prompts(names, prompts)
         for scale in scales:
             asked = settings | {"guidance_scale": scale}
-            with GenerationLine(sys.stderr, prompts.name) as line:
+            with GenerationLine(progress_stream(), prompts.name) as line:
                 images, folder = generator.generate(prompts, asked, line, line.wait)
             if generator.share.is_first:
                 results = instruments.of_images(images, prompts, folder)
@@ -110,10 +110,11 @@ def _evaluate_model(
         return
     from glide_jax.commands.sampling_progress import ProgressLine
     from glide_jax.evaluation.metric import ModelSplit
+    from glide_jax.parallel.processes import progress_stream
 
     for split in evaluation_options.choice_of(arguments).splits_of(experiment):
         model = ModelSplit(pipeline, experiment, split, arguments.num_images)
-        with ProgressLine(sys.stderr, None) as on_progress:
+        with ProgressLine(progress_stream(), None) as on_progress:
             results = instruments.of_model(model, on_progress)
         _show(arguments, split, results, found, None)
 
@@ -125,6 +126,7 @@ def _evaluate_files(arguments: argparse.Namespace, names: Sequence[str]) -> dict
     from glide_jax.evaluation.images.files import open_images
 
     runtime.configure(1)
+    joining.join_run(arguments)
     images = open_images(arguments.images)
     prompts = evaluation_options.prompts_of_files(arguments, images)
     evaluation_options.check_prompts(names, prompts)

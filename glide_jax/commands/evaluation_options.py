@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glide_jax.commands import sampling_options
+from glide_jax.commands import joining, sampling_options
 from glide_jax.config import SamplingConfig
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -105,14 +105,12 @@ def add_metrics(parser: Parser) -> None:
         metavar="DIR",
         help="a noised CLIP's workdir, for CLIP's metrics",
     )
-    parser.add_argument(
-        "--num-processes",
-        type=int,
-        metavar="N",
-        help="generate in N processes that share the folder, on one host or several: the same "
-        "command with another --process-id in each; process 0 waits for the others' images",
+    joining.add_coordinator(
+        parser,
+        "without it, processes with --num-processes and --process-id generate images apart, and "
+        "the first one waits for the others' and computes the metrics; with it, generate and "
+        "compute",
     )
-    parser.add_argument("--process-id", type=int, metavar="I", help="this process's number, from 0")
     parser.add_argument(
         "--out",
         type=storage_path,
@@ -152,7 +150,8 @@ def check_arguments(arguments: argparse.Namespace) -> tuple[str, ...]:
     """
     names = parse_metrics(arguments.metrics)
     count, index = arguments.num_processes, arguments.process_id
-    if (count is None) != (index is None) or (count and not 0 <= index < count):
+    wrong = (count is None) != (index is None) or (count and not 0 <= index < count)
+    if wrong and not arguments.coordinator:
         raise UserError(
             "--num-processes=N needs --process-id=I, from 0 to N - 1, another in each process"
         )
@@ -194,6 +193,7 @@ def load(arguments: argparse.Namespace) -> tuple["Experiment", "Pipeline"]:
 
     check_workdirs(arguments.clip)
     experiment = read_experiments(arguments.checkpoint, arguments.overrides)[0]
+    joining.join_run(arguments)
     if arguments.prompts is not None:
         from glide_jax.evaluation.prompt_sets.reading import open_prompts
 
@@ -238,6 +238,8 @@ def generator_of(
     folder = folder_of(arguments)
     assert folder is not None
     share = Share(arguments.process_id or 0, arguments.num_processes or 1)
+    if arguments.coordinator:  # then every batch is sampled by all
+        share = Share(0, 1)
     return Generator(pipeline, seed_of(arguments, experiment), folder, share)
 
 
@@ -295,11 +297,16 @@ def instruments_of(
     Raises:
         UserError: weights or a reference are not there, or don't fit.
     """
+    import jax
+
     from glide_jax.evaluation.evaluating import Instruments
     from glide_jax.evaluation.opening import open_features
+    from glide_jax.parallel.mesh import make_mesh
     from glide_jax.sampling.loading import load_clip
 
-    clip = load_clip(arguments.clip) if CLIP in needed(names) else None
+    # On this process's devices: each scores its own images.
+    here = make_mesh(1, jax.local_devices())
+    clip = load_clip(arguments.clip, here) if CLIP in needed(names) else None
     features = open_features(
         names,
         net_of(arguments),

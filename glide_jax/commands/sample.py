@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from glide_jax.commands import sampling_options
-from glide_jax.commands.checkpoint_options import read_experiments
+from glide_jax.commands import joining, sampling_options
+from glide_jax.commands.checkpoint_options import check_workdirs, read_experiments
 from glide_jax.commands.command import Run, run_command
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -55,6 +55,7 @@ def add(parser: Parser) -> Run:
     )
     sampling_options.add_guide_scale(parser, "classifier_scale")
     sampling_options.add_settings(parser)
+    joining.add_coordinator(parser, "sample")
     return _run
 
 
@@ -78,6 +79,7 @@ def sample(
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    joining.require_coordinator(arguments)
     check_writable(arguments.out)
     if arguments.like is not None:
         _reproduce(arguments)
@@ -92,6 +94,10 @@ def _run(arguments: argparse.Namespace) -> None:
     if not prompts and labels is None:
         prompts, labels = _prompts_of_config(arguments)
         sheet = sheet or arguments.out.with_name(arguments.out.name + ".png")
+    if arguments.coordinator:
+        check_workdirs(arguments.clip, arguments.classifier)
+        read_experiments(arguments.checkpoint, arguments.overrides)  # it configures the process
+        joining.join_run(arguments)
     pipeline = sampling_options.load_for(arguments, prompts)
     with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         keywords |= {"on_progress": on_progress}

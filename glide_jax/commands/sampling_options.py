@@ -6,7 +6,6 @@ import dataclasses
 import inspect
 import math
 import re
-import sys
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -243,19 +242,21 @@ def load(
 def show_progress(arguments: argparse.Namespace) -> "ProgressLine":
     """An `on_progress` that shows a line on stderr and, on request, writes a preview."""
     from glide_jax.commands.sampling_progress import ProgressLine
+    from glide_jax.parallel.processes import progress_stream
 
     preview = arguments.out / "preview.png" if arguments.preview_every else None
-    return ProgressLine(sys.stderr, preview)
+    return ProgressLine(progress_stream(), preview)
 
 
 def warn_of_truncated(pipeline: "Pipeline", prompts: Sequence[str]) -> None:
     """Print which prompts are longer than the first model reads."""
+    from glide_jax.parallel.processes import progress_stream
     from glide_jax.sampling.stages import truncated_prompts
 
     stage = pipeline.stages[0]
     length = stage.reader.length if stage.reader else 0
     for prompt in truncated_prompts(stage, prompts):
-        print(f"cut to its first {length} tokens: {prompt!r}", file=sys.stderr)
+        print(f"cut to its first {length} tokens: {prompt!r}", file=progress_stream())
 
 
 def save(output: "PipelineOutput", folder: Path, sheet: Path | None = None) -> list[Path]:

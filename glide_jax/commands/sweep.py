@@ -1,7 +1,6 @@
 """`glide-jax sweep`."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from glide_jax.commands import evaluation_options, sampling_options
@@ -69,6 +68,7 @@ def _sweep(arguments: argparse.Namespace, names: tuple[str, ...], axes: "tuple[A
         run_sweep,
         settings_text,
     )
+    from glide_jax.parallel.processes import by_first_process, progress_stream
 
     prompts = next(evaluation_options.choice_of(arguments).prompt_sets(experiment))
     evaluation_options.check_prompts(names, prompts)
@@ -80,7 +80,7 @@ def _sweep(arguments: argparse.Namespace, names: tuple[str, ...], axes: "tuple[A
     instruments = evaluation_options.instruments_of(arguments, names, experiment, pipeline)
     generator = evaluation_options.generator_of(arguments, experiment, pipeline)
     path = path_of(sweep, generator, instruments)
-    with GenerationLine(sys.stderr, prompts.name) as line:
+    with GenerationLine(progress_stream(), prompts.name) as line:
 
         def show(point) -> None:
             line.end()
@@ -91,7 +91,7 @@ def _sweep(arguments: argparse.Namespace, names: tuple[str, ...], axes: "tuple[A
     if not points:
         return
     title = f"{prompts.name}, {len(prompts):,} images a point"
-    write_curves(path.with_suffix(".png"), points, title)
+    by_first_process(write_curves)(path.with_suffix(".png"), points, title)
     name, best = best_of(points, arguments.best)
     value = best.values[name]
     interval = "" if value.low is None else f" ({value.low:.4g} … {value.high:.4g})"

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from glide_jax.commands import joining
 from glide_jax.commands.command import Run, accept_overrides
-from glide_jax.config import Experiment, experiment_from, load_config
+from glide_jax.config import Experiment, experiment_from, load_config, to_dict
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.storage import check_writable, storage_path
@@ -22,18 +23,7 @@ def add(parser: Parser) -> Run:
         help="for checkpoints, metrics and samples; the run in it is continued; also in a bucket, "
         "gs://BUCKET/PATH or s3://BUCKET/PATH; default: runs/NAME",
     )
-    parser.add_argument(
-        "--coordinator",
-        metavar="HOST:PORT",
-        help="train in several processes, which meet at the first one's address; auto: Slurm, a "
-        "TPU pod, GKE or Open MPI knows it",
-    )
-    parser.add_argument(
-        "--num-processes", type=int, metavar="N", help="how many processes; not with auto"
-    )
-    parser.add_argument(
-        "--process-id", type=int, metavar="I", help="this process's number from 0; not with auto"
-    )
+    joining.add_coordinator(parser, "train")
     accept_overrides(parser, "stages.base.training.batch_size=64")
     return _run
 
@@ -41,21 +31,17 @@ def add(parser: Parser) -> Run:
 def _run(arguments: argparse.Namespace) -> None:
     if not arguments.config:
         raise UserError("give --config=NAME or --config=FILE, such as --config=quickstart")
-    several = arguments.num_processes, arguments.process_id
-    if not arguments.coordinator and several != (None, None):
-        raise UserError("--num-processes and --process-id need --coordinator=HOST:PORT")
+    joining.require_coordinator(arguments)
     experiment = experiment_from(load_config(arguments.config, arguments.overrides))
     workdir = arguments.workdir or Path("runs") / Path(arguments.config).stem
     check_writable(workdir)
     # JAX loads only now, after the mistakes that can be found without it.
     from glide_jax import runtime
-    from glide_jax.parallel.processes import join
     from glide_jax.registries import check_names
 
     check_names(experiment)
     runtime.configure(experiment.cpu_devices)
-    if arguments.coordinator:
-        join(arguments.coordinator, *several)
+    joining.join_run(arguments, to_dict(experiment))
     train(experiment, workdir)
 
 

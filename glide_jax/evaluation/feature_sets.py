@@ -11,6 +11,7 @@ from glide_jax.evaluation.features import FeatureNet
 from glide_jax.evaluation.features.collecting import Collected, collect
 from glide_jax.evaluation.images.image_set import BATCH, ImageSet
 from glide_jax.evaluation.references import Reference
+from glide_jax.parallel.collectives import part_of
 
 FOLDER = "features"
 """In the folder of a set of images."""
@@ -135,4 +136,5 @@ def collected(features: Features, images: ImageSet, keep: Path | None) -> dict[s
     if keep is not None:
         name = "-".join([net.name, net.resize, net.fingerprint[:8], *outputs])
         folder = keep / FOLDER / name
-    return collect(net, images.batches(BATCH), outputs, folder)
+    batches = images.batches(BATCH, part_of(images.count))
+    return collect(net, batches, outputs, folder)

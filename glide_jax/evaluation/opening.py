@@ -13,6 +13,7 @@ from glide_jax.evaluation.images.from_data import open_data
 from glide_jax.evaluation.images.image_set import ImageSet
 from glide_jax.evaluation.references import Reference, read_reference
 from glide_jax.evaluation.registry import OUTPUTS, REFERENCE, needed
+from glide_jax.parallel.mesh import local_mesh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +31,13 @@ class NetChoice:
     resize: str | None
 
     def load(self) -> FeatureNet:
-        """The net. Raises UserError where its weights are not there."""
-        return load_feature_net(self.name, self.weights, resize=self.resize)
+        """The net, on the devices of this process: each computes its own images' features.
+
+        Raises:
+            UserError: its weights are not there.
+        """
+        mesh = local_mesh()
+        return load_feature_net(self.name, self.weights, resize=self.resize, mesh=mesh)
 
 
 def open_features(

@@ -9,6 +9,7 @@ The names are those of ADM's evaluator, so that its code and pytorch-fid's read 
 
 import contextlib
 import dataclasses
+import io
 import json
 import zipfile
 import zlib
@@ -134,8 +135,12 @@ class NpzImages:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def batches(self, size: int) -> Iterator[np.ndarray]:
+    def batches(self, size: int, rows: range | None = None) -> Iterator[np.ndarray]:
         """u8[≤ size h w 3], one after the other, in the order of the file.
+
+        Args:
+            size: of a batch.
+            rows: which, one after the other; None: all.
 
         Raises:
             UserError: the file is damaged.
@@ -144,9 +149,12 @@ class NpzImages:
         name, opened = f"{IMAGES}.npy", _opened(self.path)
         with opened as archive, _reading(self.path), archive.open(name) as file:
             _header(file, self.path)
-            for start in range(0, len(self), size):
-                count = min(size, len(self) - start)
-                data = file.read(count * int(np.prod(image)))
+            rows, bytes_each = range(len(self)) if rows is None else rows, int(np.prod(image))
+            if rows.start:  # the checksum of a file that was sought in isn't checked
+                file.seek(bytes_each * rows.start, io.SEEK_CUR)
+            for start in rows[::size]:
+                count = min(size, rows.stop - start)
+                data = file.read(count * bytes_each)
                 yield np.frombuffer(data, np.uint8).reshape(count, *image)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from glide_jax.evaluation.images.image_set import ImageSet
 from glide_jax.evaluation.metric import Result, Value
+from glide_jax.parallel.processes import by_first_process
 from glide_jax.writing import atomic_path
 
 Results = Mapping[str, Result]
@@ -63,8 +64,9 @@ def in_short(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+@by_first_process
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file; DiskError: it can't be written."""
+    """Write a JSON file, by the first process of a run; DiskError: it can't be written."""
     with atomic_path(path) as part:
         part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from glide_jax.config import Experiment
+from glide_jax.errors import UserError
 from glide_jax.evaluation.images.generated import NOT_DECIDING, OnGeneration, Share, generated
 from glide_jax.evaluation.images.image_set import ImageSet
 from glide_jax.evaluation.prompt_sets.from_data import FIRST, prompts_of_split
@@ -25,6 +28,9 @@ _CAPTIONS = 256
 """Of a split, where neither the config nor the command says how many."""
 
 _POLL_S = 2.0
+
+VISIBLE_AFTER_S = 60.0
+"""A file that another host has written is seen after so long on any file system that is shared."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +122,8 @@ class Generator:
             on_wait: called with the number of images that other processes still have to sample.
 
         Raises:
-            UserError: the models can't sample these prompts, or a setting makes no sense.
+            UserError: the models can't sample these prompts, a setting makes no sense, or the
+                processes of a run have no folder in common.
             DiskError: an image can't be written.
         """
         pipeline, name = with_settings(self.pipeline, settings), name_of(prompts, settings)
@@ -124,9 +131,17 @@ class Generator:
             pipeline, prompts, name, self.seed, self.folder / IMAGES, self.share, on_progress
         )
         names = {f"{i:06d}.png" for i in range(images.count)}
+        begun = time.monotonic()
         while self.share.is_first and (
             missing := len(names - {path.name for path in folder.glob("*.png")})
         ):
+            # All processes of a run have written theirs: a file system may only be slow to show it.
+            if jax.process_count() > 1 and time.monotonic() > begun + VISIBLE_AFTER_S:
+                raise UserError(
+                    f"{missing} of {images.count} images that other processes have written are not "
+                    f"in {folder} here: all processes need one folder, on a file system that they "
+                    "share; give it with --out"
+                )
             on_wait(missing)
             time.sleep(_POLL_S)
         return images, folder

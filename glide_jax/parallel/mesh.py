@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from glide_jax.errors import UserError
@@ -41,6 +43,10 @@ class Shaped(Protocol):
 def make_mesh(fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of all devices of all processes, or of `devices`.
 
+    Of several slices (multislice TPUs; hosts of GPUs without a common NVLink) each copy of the
+    weights lies in as few as it can: what sharded weights send stays inside, and between slices go
+    gradients alone.
+
     Args:
         fsdp: number of devices that share one copy of the weights; 1: each has its own.
         devices: may be those of another machine, to compile for.
@@ -51,7 +57,31 @@ def make_mesh(fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
     count = jax.device_count() if devices is None else len(devices)
     check_fsdp(fsdp, count)
     shape, kinds = (count // fsdp, fsdp), (AxisType.Auto,) * 2
+    devices = jax.devices() if devices is None else devices
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if slices > 1:  # jax.make_mesh refuses them
+        return Mesh(_over_slices(fsdp, devices, slices), BATCH_AXES, axis_types=kinds)
     return jax.make_mesh(shape, BATCH_AXES, axis_types=kinds, devices=devices)
+
+
+def _over_slices(fsdp: int, devices: Sequence[Any], slices: int) -> np.ndarray:
+    """The devices as [data, fsdp]."""
+    count = len(devices)
+    each = count // slices
+    if count == slices * each and each % fsdp == 0:
+        inside, across = (each // fsdp, fsdp), (slices, 1)
+    elif count == slices * each and fsdp % each == 0:
+        inside, across = (1, each), (count // fsdp, fsdp // each)
+    else:
+        ordered = sorted(devices, key=lambda d: (d.slice_index, d.id))
+        return np.array(ordered, dtype=object).reshape(count // fsdp, fsdp)
+    return mesh_utils.create_hybrid_device_mesh(inside, across, devices)
+
+
+def local_mesh() -> Mesh | None:
+    """A mesh of this process's devices, to split a batch over; None: it has one alone."""
+    devices = jax.local_devices()
+    return make_mesh(1, devices) if len(devices) > 1 else None
 
 
 def check_fsdp(fsdp: int, devices: int) -> None:

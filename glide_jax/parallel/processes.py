@@ -3,71 +3,62 @@
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec, TextIO
 
 import jax
 
-from glide_jax.errors import UserError
-
-AUTO = "auto"
-"""Instead of a coordinator's address: ask Slurm, the TPU pod, GKE or Open MPI."""
+from glide_jax.errors import UserError, one_line
+from glide_jax.parallel.cluster import connect, place_of
+from glide_jax.parallel.meeting import facts_of, meet
 
 _P = ParamSpec("_P")
 
 
-def join(coordinator: str, num_processes: int | None, process_id: int | None) -> None:
+def join(
+    coordinator: str,
+    num_processes: int | None,
+    process_id: int | None,
+    config: Mapping[str, Any] | None = None,
+) -> None:
     """Join a run of several processes. Each process calls it before JAX starts.
 
-    From then on JAX sees the devices of all processes and handles SIGTERM, and only the first
-    process prints to stdout; stderr is unchanged.
+    All processes must have the same versions, the same config and clocks that agree. From then on
+    JAX sees the devices of all processes and handles SIGTERM, and only the first process prints to
+    stdout; stderr is unchanged.
 
     Args:
-        coordinator: `HOST:PORT` of the first process, or AUTO.
+        coordinator: `HOST:PORT` of the first process, or `cluster.AUTO`.
         num_processes: of the run; None with AUTO.
         process_id: of this process, from 0; None with AUTO.
+        config: what all processes must have the same; JSON, or what has a string.
 
     Raises:
-        UserError: the arguments contradict each other, AUTO finds no cluster, or the other
-            processes don't connect.
+        UserError: the arguments contradict each other, AUTO finds no cluster, another process
+            doesn't come, or they differ.
     """
-    if coordinator == AUTO and (num_processes is not None or process_id is not None):
-        raise UserError(
-            f"--coordinator={AUTO} finds --num-processes and --process-id itself; leave them out"
-        )
-    if coordinator != AUTO:
-        _check(coordinator, num_processes, process_id)
+    place = place_of(coordinator, num_processes, process_id)
+    meet(place, facts_of(config or {}), lambda line: print(line, file=sys.stderr, flush=True))
     try:
-        jax.distributed.initialize(
-            None if coordinator == AUTO else coordinator, num_processes, process_id
-        )
-    except ValueError as error:
-        raise UserError(
-            f"--coordinator={AUTO} finds no Slurm, TPU pod, GKE or Open MPI here ({error}); give "
-            "--coordinator=HOST:PORT --num-processes=N --process-id=I"
-        ) from error
+        connect(place)
     except RuntimeError as error:
-        what = str(error).splitlines()[0]
         raise UserError(
-            f"the {num_processes or 'other'} processes did not find each other at "
-            f"{coordinator}: {what}; start all of them, each with its own --process-id"
+            f"the {place.num_processes} processes don't connect at {place.coordinator}: "
+            f"{one_line(error)}"
         ) from error
     if jax.process_index():
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        sys.stdout = _nowhere()
 
 
-def _check(coordinator: str, num_processes: int | None, process_id: int | None) -> None:
-    host, _, port = coordinator.rpartition(":")
-    if not host or not port.isdigit():
-        raise UserError(f"--coordinator={coordinator} must be HOST:PORT, or {AUTO}")
-    if num_processes is None or process_id is None:
-        raise UserError("--coordinator=HOST:PORT needs --num-processes=N and --process-id=I too")
-    if not 0 <= process_id < num_processes:
-        raise UserError(
-            f"--process-id={process_id} must be from 0 to {num_processes - 1}, as there are "
-            f"{num_processes} processes"
-        )
+@functools.cache
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")
+
+
+def progress_stream() -> TextIO:
+    """Where it is shown how far something is: stderr, of several processes that of the first."""
+    return _nowhere() if jax.process_index() else sys.stderr
 
 
 def by_first_process(write: Callable[_P, None]) -> Callable[_P, None]:

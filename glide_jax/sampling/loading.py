@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from jax.sharding import Mesh
 
 from glide_jax import config, text
 from glide_jax.checkpoints import Checkpoint, open_stage, read_experiment
@@ -24,8 +26,9 @@ from glide_jax.config import (
 from glide_jax.encoders import lazy
 from glide_jax.errors import UserError, a_few
 from glide_jax.models.families import model_of
-from glide_jax.parallel.free_memory import require_memory
-from glide_jax.parallel.mesh import make_mesh, replicated
+from glide_jax.parallel.collectives import gathered
+from glide_jax.parallel.free_memory import missing_memory, require_memory
+from glide_jax.parallel.mesh import make_mesh, weight_sharding
 from glide_jax.sampling.guides import ClipGuide, Guide, classifier_guide, clip_guide
 from glide_jax.sampling.stages import Stage, check_cascade, make_stage
 from glide_jax.text.reader import CaptionReader, EmbeddingReader, TokenReader
@@ -140,12 +143,7 @@ def load_opened(opened: Sequence[OpenedStage], prompts: Sequence[str] = ()) -> l
             assert isinstance(reader.encoder, lazy.PromptEncoder)
             # The null caption, too, which classifier-free guidance leads away from.
             reader.encoder.encode_first(["", *prompts], reader.length)
-    wanted = [_stored(stage.checkpoint, stage.model) for stage in opened]
-    require_memory(
-        (leaf for shapes in wanted for leaf in shapes.values()),
-        "the models' weights take",
-        "import them in bfloat16, or sample on a device with more memory",
-    )
+    wanted = _placed(opened)
     return [
         make_stage(
             stage.checkpoint.stage,
@@ -159,8 +157,49 @@ def load_opened(opened: Sequence[OpenedStage], prompts: Sequence[str] = ()) -> l
     ]
 
 
-def load_clip(workdir: Path) -> ClipGuide:
-    """The noised CLIP of a workdir. Raises UserError where there is none."""
+def _placed(opened: Sequence[OpenedStage]) -> list[dict[str, jax.ShapeDtypeStruct]]:
+    """Each stage's weights as they are to lie on the devices.
+
+    Every device has all of them. Where they don't fit, they are split over as few devices as they
+    fit: those that share a copy send each other its parts at every step.
+
+    Raises:
+        UserError: there is too little memory, in this process or another of the run.
+    """
+    devices = jax.device_count()
+
+    def over(fsdp: int) -> list[dict[str, jax.ShapeDtypeStruct]]:
+        mesh = make_mesh(fsdp)
+        return [_stored(stage.checkpoint, stage.model, mesh) for stage in opened]
+
+    choices = [n for n in range(1, devices + 1) if devices % n == 0]
+    fits = next((n for n in choices if missing_memory(_leaves(over(n))) is None), 0)
+    in_all = gathered(np.array([fits]))
+    if not fits:
+        require_memory(
+            _leaves(over(devices)),
+            "the models' weights take",
+            "import them in bfloat16, or sample on more devices or on one with more memory",
+        )
+    if not in_all.all():
+        raise UserError("another process of the run has too little memory for the models' weights")
+    return over(int(in_all.max()))
+
+
+def _leaves(wanted: Sequence[dict[str, jax.ShapeDtypeStruct]]) -> list[jax.ShapeDtypeStruct]:
+    return [leaf for shapes in wanted for leaf in shapes.values()]
+
+
+def load_clip(workdir: Path, mesh: Mesh | None = None) -> ClipGuide:
+    """The noised CLIP of a workdir.
+
+    Args:
+        workdir: of training or of import.
+        mesh: its weights are split over; None: every device of the run gets a copy.
+
+    Raises:
+        UserError: there is none.
+    """
     checkpoint = open_stage(workdir)
     experiment = checkpoint.experiment
     family = experiment.first_stage.model
@@ -169,11 +208,18 @@ def load_clip(workdir: Path) -> ClipGuide:
     model, reader = _open(checkpoint, experiment, None)
     if reader is None:
         raise UserError(f"{workdir} holds a CLIP without its tokenizer: import it again")
-    return clip_guide(model, _params(checkpoint, model), reader)
+    return clip_guide(model, _params(checkpoint, model, mesh), reader)
 
 
-def load_classifier(workdir: Path) -> Guide:
-    """The classifier of a workdir. Raises UserError where there is none."""
+def load_classifier(workdir: Path, mesh: Mesh | None = None) -> Guide:
+    """The classifier of a workdir.
+
+    Args:
+        workdir, mesh: see `load_clip`.
+
+    Raises:
+        UserError: there is none.
+    """
     checkpoint = open_stage(workdir)
     experiment = checkpoint.experiment
     stage = experiment.first_stage
@@ -181,7 +227,7 @@ def load_classifier(workdir: Path) -> Guide:
         family = stage.model.family
         raise UserError(f"{workdir} holds a model of family {family!r}, not a classifier")
     model, _ = _open(checkpoint, experiment, None)
-    return classifier_guide(model, _params(checkpoint, model), stage.diffusion.num_steps)
+    return classifier_guide(model, _params(checkpoint, model, mesh), stage.diffusion.num_steps)
 
 
 def _encoder_of(
@@ -213,17 +259,17 @@ def _open(
     return model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length), reader
 
 
-def _params(checkpoint: Checkpoint, model: Any) -> Params:
-    return checkpoint.weights("ema_params", _stored(checkpoint, model))
+def _params(checkpoint: Checkpoint, model: Any, mesh: Mesh | None) -> Params:
+    return checkpoint.weights("ema_params", _stored(checkpoint, model, mesh or make_mesh(1)))
 
 
-def _stored(checkpoint: Checkpoint, model: Any) -> dict[str, jax.ShapeDtypeStruct]:
-    """Each weight of a model as the checkpoint has it, to be put on every device."""
-    everywhere = replicated(make_mesh(fsdp=1))
+def _stored(checkpoint: Checkpoint, model: Any, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    """Each weight of a model as the checkpoint has it, to be split over a mesh."""
     there = checkpoint.shapes("ema_params")
+    shardings = weight_sharding(mesh, model.shapes)
     return {
         path: jax.ShapeDtypeStruct(
-            leaf.shape, there[path].dtype if path in there else leaf.dtype, sharding=everywhere
+            leaf.shape, there[path].dtype if path in there else leaf.dtype, sharding=shardings[path]
         )
         for path, leaf in model.shapes.items()
     }

@@ -92,10 +92,12 @@ class Pipeline:
             raise UserError("give the workdir of a model")
         encoder = storage_path(text_encoder) if text_encoder else None
         paths = [storage_path(workdir) for workdir in workdirs]
+        stages = tuple(load_cascade(paths, overrides, encoder, prompts))
+        mesh = stages[0].mesh
         return cls(
-            stages=tuple(load_cascade(paths, overrides, encoder, prompts)),
-            clip=load_clip(storage_path(clip)) if clip else None,
-            classifier=load_classifier(storage_path(classifier)) if classifier else None,
+            stages=stages,
+            clip=load_clip(storage_path(clip), mesh) if clip else None,
+            classifier=load_classifier(storage_path(classifier), mesh) if classifier else None,
             origin=Origin.of(workdirs, overrides, clip, classifier, text_encoder),
         )
 

@@ -30,6 +30,7 @@ from glide_jax.diffusion.samplers import SAMPLERS, Sampler, repaint
 from glide_jax.diffusion.schedule import BETAS, Schedule, kept_timesteps, make_schedule
 from glide_jax.errors import unknown_name
 from glide_jax.models.model import IMAGE_CHANNELS, Encoded, Model
+from glide_jax.parallel.collectives import on_host
 from glide_jax.parallel.mesh import batch_sharding, replicated
 from glide_jax.sampling.guidance import GuidanceContext, Transform
 from glide_jax.types import Array, Condition, Denoiser, Params
@@ -192,7 +193,7 @@ class Program:
             done += count
             if on_chunk is not None and done == until:
                 reported = done
-                on_chunk(done, total, np.asarray(carry.x_0_hat, np.float32))
+                on_chunk(done, total, on_host(carry.x_0_hat).astype(np.float32))
         return np.asarray(self.finish(carry.x_t))
 
 

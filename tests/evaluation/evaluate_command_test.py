@@ -109,7 +109,7 @@ def test_categories_have_their_own_numbers(workdir, tmp_path, capsys, monkeypatc
     from sampling import pipeline_toys
 
     clip = pipeline_toys.clip_guide(8, score=lambda captions, images: np.ones(len(images)))
-    monkeypatch.setattr("glide_jax.sampling.loading.load_clip", lambda path: clip)
+    monkeypatch.setattr("glide_jax.sampling.loading.load_clip", lambda path, mesh: clip)
     prompts = tmp_path / "prompts.tsv"
     prompts.write_text("Prompt\tCategory\nred square\tred\nblue square\tblue\n")
     words = ["--checkpoint", workdir, "--prompts", prompts, "--metrics", "clip_score"]

@@ -1,5 +1,6 @@
 """The scripts of launch/ print the right commands, and errors in one line."""
 
+import itertools
 import os
 import shlex
 import shutil
@@ -24,7 +25,7 @@ JOBSET = ["--name=base", "--image=r/i", "--tpu=v5e", "--topology=4x4", "--claim=
 
 def launch(script, *words):
     command = ["bash", str(LAUNCH / script), *words]
-    nothing = {"PATH": "/usr/bin:/bin"}  # neither gcloud nor sbatch nor kubectl
+    nothing = {"PATH": "/usr/bin:/bin", "SECRET": "it's"}  # neither gcloud nor sbatch nor kubectl
     return subprocess.run(command, env=nothing, capture_output=True, text=True, check=False)
 
 
@@ -49,7 +50,7 @@ def is_training(words):
 
 
 def test_there_are_scripts():
-    assert SCRIPTS == ["gke_jobset.sh", "slurm.sh", "tpu_pod.sh"]
+    assert SCRIPTS == ["gke_jobset.sh", "lock.sh", "slurm.sh", "tpu_pod.sh"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -86,14 +87,25 @@ def test_a_slice_is_asked_for_and_given_back():
 
 
 def test_all_hosts_of_a_slice_install_and_train():
-    commands, _ = dry("tpu_pod.sh", "install", *POD, "--nfs", "10.0.0.2:/share")
-    assert commands[0][:2] == ["git", "archive"]
-    assert all("--worker=all" in command for command in commands[1:])
+    words = ["--nfs", "10.0.0.2:/share", "--extras", "glide,wandb"]
+    (lock, archive, *commands), _ = dry("tpu_pod.sh", "install", *POD, *words)
+    assert lock[:3] == ["uv", "pip", "compile"]
+    assert [word for before, word in itertools.pairwise(lock) if before == "--extra"] == [
+        *("tpu", "glide", "wandb")
+    ]
+    assert archive[:2] == ["git", "archive"]
+    assert all("--worker=all" in command for command in commands)
     assert any("mount -t nfs 10.0.0.2:/share /mnt/runs" in command[-1] for command in commands)
+    assert any("-o DPkg::Lock::Timeout=600 install" in command[-1] for command in commands)
+    assert any("--requirement requirements.lock" in command[-1] for command in commands)
     override = "--config.prompts=('a red square', 'b')"
-    (train,), _ = dry("tpu_pod.sh", "train", *POD, *RUN, "--", override)
+    (variables, _, train), text = dry(
+        "tpu_pod.sh", "train", *POD, *RUN, "--env=SECRET", "--", override
+    )
+    assert variables[4] == "scp"
+    assert "it's" not in text, "no value is in a command"
     assert "--worker=all" in train
-    remote = train[-1].partition("nohup ")[2].partition(" > ")[0]
+    remote = train[-1].partition("; . ./environment.sh; ")[2].partition(" & ")[0]
     experiment, workdir = is_training(shlex.split(remote))
     assert experiment.prompts == ("a red square", "b")
     assert workdir == "/mnt/runs/base"
@@ -138,6 +150,64 @@ def test_a_jobset_has_a_pod_a_host():
     assert workdir.startswith(container["volumeMounts"][0]["mountPath"])
 
 
+def test_a_bucket_needs_no_shared_file_system():
+    bucket = ["--config=base", "--workdir=gs://b/runs"]
+    commands, _ = dry("tpu_pod.sh", "keep", *POD, "--accelerator=v6e-16", *bucket)
+    assert not any("nfs" in command[-1] for command in commands)
+    lock = next(command for command in commands if command[0] == "uv")
+    assert lock[lock.index("--extra") + 2 :][:2] == ["--extra", "remote"]
+    assert "--workdir=gs://b/runs" in commands[-1][-1]
+    commands, script = dry("slurm.sh", *bucket, *SLURM[2:])
+    assert commands[0] == ["mkdir", "-p", str(LAUNCH.parent / "slurm")]
+    assert f"--output={LAUNCH.parent}/slurm/slurm-%j.log" in script
+    words = [word for word in JOBSET if word != "--claim=runs" and word not in RUN]
+    commands, text = dry(
+        "gke_jobset.sh", *words, *bucket, "--env=SECRET", "--service-account=runner"
+    )
+    assert commands == [["kubectl", "apply", "--filename=-"]] * 2
+    (job,) = yaml.safe_load(text)["spec"]["replicatedJobs"]
+    pod = job["template"]["spec"]["template"]["spec"]
+    assert [volume["name"] for volume in pod["volumes"]] == ["memory"]
+    assert pod["serviceAccountName"] == "runner"
+    (container,) = pod["containers"]
+    assert [mount["name"] for mount in container["volumeMounts"]] == ["memory"]
+    assert container["envFrom"] == [{"secretRef": {"name": "base-environment"}}]
+    assert "it's" not in text
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "program"),
+    [
+        ("tpu_pod.sh", POD, "gcloud"),
+        ("slurm.sh", ["--job-name=glide_jax-base"], "squeue"),
+        ("gke_jobset.sh", ["--name=base"], "kubectl"),
+    ],
+)
+def test_how_a_run_is_can_be_asked(script, words, program):
+    commands, _ = dry(script, "status", *words)
+    assert commands[0][0] == program
+
+
+def test_the_sky_job_is_a_process_a_host():
+    job = yaml.safe_load((LAUNCH / "skypilot.yaml").read_text("utf-8"))
+    assert job["resources"]["use_spot"]
+    variables = job["envs"] | {"SKYPILOT_NODE_IPS": "10.0.0.1\n10.0.0.2", "SKYPILOT_NODE_RANK": "1"}
+    variables |= {"SKYPILOT_NUM_NODES": str(job["num_nodes"]), "WORKDIR": "/shared/my runs"}
+    variables |= {"OVERRIDES": "--config.seed=3", "PATH": "/usr/bin:/bin"}
+    shown = job["run"].replace(".venv/bin/python", r"printf '%s\n'")
+    done = subprocess.run(["bash", "-c", shown], env=variables, capture_output=True, text=True)
+    assert done.stderr == ""
+    words = done.stdout.splitlines()
+    assert words[:2] == ["-m", "glide_jax.main"]
+    plain, overrides = config.split_overrides(words[2:])
+    read = main_parser().parse(plain)
+    assert (read.coordinator, read.num_processes, read.process_id) == ("10.0.0.1:8476", 2, 1)
+    assert overrides == ["seed=3"]
+    assert config.load_config(LAUNCH.parent / read.config, overrides).seed == 3
+    extras = set(job["envs"]["EXTRAS"].split(","))
+    assert all(f'    "{name}": ' in (LAUNCH.parent / "setup.py").read_text() for name in extras)
+
+
 @pytest.mark.parametrize(
     ("script", "words", "message"),
     [
@@ -151,13 +221,17 @@ def test_a_jobset_has_a_pod_a_host():
         ("tpu_pod.sh", ["create", "--name"], "--name needs a value"),
         ("tpu_pod.sh", ["install", *POD, "--nfs=host"], "must be HOST:/SHARE"),
         ("tpu_pod.sh", ["train", *POD, "--config=nothing.py"], "no config nothing.py"),
-        ("tpu_pod.sh", ["train", *POD, *RUN[:2], "--workdir=runs"], "must be under /mnt/runs"),
+        ("tpu_pod.sh", ["train", *POD, *RUN[:2], "--workdir=runs"], "or under /mnt/runs"),
+        ("tpu_pod.sh", ["train", *POD, *RUN, "--env=ABSENT"], "there is no such variable here"),
+        ("tpu_pod.sh", ["train", *POD, *RUN, "--env=A=B"], "must be the name of a variable"),
+        ("tpu_pod.sh", ["install", *POD, "--extras=glid"], "has no extra 'glid'"),
+        ("lock.sh", [], "give --extras"),
         ("slurm.sh", SLURM[1:], "give --config"),
         ("slurm.sh", [*SLURM, "--nodes=0"], "--nodes=0 must be an integer from 1"),
-        ("slurm.sh", [*SLURM, "--workdir=runs/a"], "must be absolute"),
+        ("slurm.sh", [*SLURM, "--workdir=runs/a"], "or absolute"),
         ("slurm.sh", [*SLURM, "--time=soon"], "--time=soon must have sbatch's format"),
         ("slurm.sh", [*SLURM, "now"], "unexpected word 'now'"),
-        ("gke_jobset.sh", JOBSET[:4], "give --claim"),
+        ("gke_jobset.sh", [*JOBSET[:4], *RUN], "give --claim"),
         ("gke_jobset.sh", [*JOBSET, "--tpu=v3"], "must be one of v4, v5e, v5p, v6e"),
         ("gke_jobset.sh", [*JOBSET, "--topology=16"], "must look like 4x4"),
         ("gke_jobset.sh", [*JOBSET, "--chips-per-node=3"], "does not divide"),

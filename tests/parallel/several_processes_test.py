@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 import xla_flags
+from PIL import Image
 
 from glide_jax.checkpoints import open_checkpoint
 
@@ -25,10 +27,15 @@ SIX = (
 PROGRAM = Path(__file__).with_name("one_of_several.py")
 
 
+def free_address():
+    """Where no process of this machine listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
 def start(workdir, count, devices, *overrides):
     """The processes of a run, each with so many devices."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        coordinator = f"127.0.0.1:{server.getsockname()[1]}"
+    coordinator = free_address()
     tests = PROGRAM.parents[1]
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
@@ -79,6 +86,30 @@ def test_two_processes_lose_what_one_does(alone, fsdp, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_processes_sample_the_grids_that_one_does(tmp_path):
+    """With weights that no process has all of."""
+    overrides = (
+        "stages.base.model.low_res_size=0",
+        "stages.base.training.num_steps=2",
+        "stages.base.training.sample_every_steps=1",
+        "stages.base.sampling.guidance_scale=1",
+    )
+    finish(start(tmp_path / "one", 1, 1, *overrides))
+    first, second = finish(start(tmp_path / "two", 2, 2, *overrides, "stages.base.training.fsdp=4"))
+    assert "images: " in first
+    assert "images: " not in second
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.png"))
+    assert Path("base/samples/00000001.png") in files
+    assert Path("samples.png") in files
+    for file in files:
+        if file.name == "report.png":
+            continue
+        a, b = (np.asarray(Image.open(tmp_path / n / file), np.int16) for n in ("one", "two"))
+        # The weights differ by the rounding of two steps.
+        assert np.abs(a - b).max() <= 3, file
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_on_other_devices_in_other_processes(alone, tmp_path):
     finish(start(tmp_path, 1, 1, "stages.base.training.num_steps=2"))
     finish(start(tmp_path, 2, 4, "stages.base.training.num_steps=4", "stages.base.training.fsdp=8"))
@@ -87,7 +118,7 @@ def test_a_run_goes_on_on_other_devices_in_other_processes(alone, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_is_asked_to_stop_and_all_stop_after_the_same_step(tmp_path):
+def test_one_is_asked_to_stop_and_all_stop_after_the_same_step_and_go_on(tmp_path):
     processes = start(tmp_path, 2, 1, "stages.base.training.num_steps=100000")
     lines, deadline = tmp_path / "base" / "metrics.jsonl", time.monotonic() + 300
     while not (lines.exists() and lines.read_text().count("\n") > 2):
@@ -99,6 +130,10 @@ def test_one_is_asked_to_stop_and_all_stop_after_the_same_step(tmp_path):
     assert f"stopped after step {step} of 100000" in first
     assert f"stopped after step {step} of 100000" in second
     assert list(losses(tmp_path)) == list(range(1, step + 1))
+    until = f"stages.base.training.num_steps={step + 2}"
+    finish(start(tmp_path, 2, 1, until))
+    finish(start(tmp_path / "never stopped", 2, 1, until))
+    assert losses(tmp_path) == losses(tmp_path / "never stopped")
 
 
 def test_wrong_arguments_are_one_line(tmp_path, capfd):

@@ -11,7 +11,8 @@ from glide_jax import encoders
 from glide_jax.checkpoints import Checkpoint, Checkpoints
 from glide_jax.errors import UserError
 from glide_jax.models.families import model_of
-from glide_jax.parallel import free_memory
+from glide_jax.parallel import free_memory, mesh
+from glide_jax.sampling import loading
 from glide_jax.sampling.pipeline import Pipeline
 
 EXPERIMENT = shrunk(
@@ -91,3 +92,19 @@ def test_too_little_memory_is_said_before_a_weight_is_read(workdir, events, monk
     ):
         Pipeline.load(workdir)
     assert events == []
+
+
+def test_weights_that_do_not_fit_a_device_are_split_over_few(workdir, events, monkeypatch):
+    expected = Pipeline.load(workdir)("a red disc", seed=1)
+    monkeypatch.setattr(loading, "missing_memory", lambda arrays: _none_if_split(arrays, 4))
+    monkeypatch.setattr(mesh, "SMALL", 500)
+    pipeline = Pipeline.load(workdir)
+    assert [stage.mesh.shape["fsdp"] for stage in pipeline.stages] == [4, 4]
+    parts = pipeline.stages[0].params
+    assert any(x.addressable_shards[0].data.size == x.size // 4 for x in parts.values())
+    found = pipeline("a red disc", seed=1)
+    assert np.abs(found.arrays.astype(int) - expected.arrays).max() <= 1, "up to rounding"
+
+
+def _none_if_split(arrays, least):
+    return None if arrays[0].sharding.mesh.shape["fsdp"] >= least else "too much"

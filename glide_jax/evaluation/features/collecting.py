@@ -8,12 +8,15 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from glide_jax.errors import UserError
 from glide_jax.evaluation.features.net import FeatureNet
 from glide_jax.evaluation.features.store import open_store
+from glide_jax.evaluation.images.image_set import BATCH
 from glide_jax.evaluation.maths.moments import Moments
+from glide_jax.parallel.collectives import gathered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +59,17 @@ def collect(
     With a folder to keep them in, a run that was stopped goes on where it was: images that had the
     same place and pixels before are not computed again. Without one, the features are in memory.
 
-    Of several processes all must give the same images; the first one writes the folder, and nothing
-    that is there is used.
+    Each process of a run gives its own part of the images, one part after the other, and gets the
+    features of all.
 
     Args:
         net: of `load_feature_net`.
         batches: u8[b h w 3] each, of any b; the sizes of the images may differ between batches.
+            Of several processes, this one's.
         outputs: names of `net.outputs`.
-        keep: the folder, made if it is not there; it holds the features of one set of images.
-        on_progress: called with the number of images so far after each batch.
+        keep: the folder, made if it is not there; it holds the features of one set of images, in
+            a run of several processes in a folder a process.
+        on_progress: called with the number of this process's images so far after each batch.
 
     Returns:
         By output.
@@ -95,7 +100,18 @@ def collect(
             count += len(images)
             if on_progress is not None:
                 on_progress(count)
-        if not count:
-            raise UserError("there is no image to evaluate")
         features = store.features(count)
+    if jax.process_count() > 1:
+        features = {name: gathered(np.asarray(features[name])) for name in outputs}
+        moments = {name: _moments_of(rows) for name, rows in features.items()}
+    if not moments[outputs[0]].count:
+        raise UserError("there is no image to evaluate")
     return {name: Collected(moments[name], features[name]) for name in outputs}
+
+
+def _moments_of(features: np.ndarray) -> Moments:
+    """Of all features, added up in the batches of one process, so that they have its bits."""
+    moments = Moments(features.shape[1])
+    for start in range(0, len(features), BATCH):
+        moments.add(features[start : start + BATCH])
+    return moments

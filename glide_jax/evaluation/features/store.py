@@ -112,6 +112,8 @@ class FolderStore:
 
     def features(self, count: int) -> dict[str, np.ndarray]:
         """See `MemoryStore.features`; mapped from the files."""
+        if not count:  # an empty file can't be mapped
+            return MemoryStore(self._widths).features(0)
         return {
             name: np.memmap(self._folder / f"{name}.f32", np.float32, "r", shape=(count, width))
             for name, width in self._widths.items()
@@ -164,10 +166,11 @@ def open_store(
     Raises:
         DiskError: the folder can't be written.
     """
-    # Of several processes each would have to know the same images.
-    if folder is None or jax.process_count() > 1:
+    if folder is None:
         yield MemoryStore(widths)
         return
+    if jax.process_count() > 1:
+        folder = folder / f"{jax.process_index()}-of-{jax.process_count()}"
     with disk_errors(folder):
         spool = Spool(folder, continued=(_INDEX, _DIGESTS, *(f"{name}.f32" for name in widths)))
     with spool, contextlib.closing(FolderStore(spool.folder, net, widths)) as store:

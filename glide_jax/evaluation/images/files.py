@@ -99,9 +99,13 @@ def open_folder(folder: Path, size: int | None = None) -> ImageSet:
         width=width,
         count=len(paths),
         fingerprint=fingerprint,
-        batches=lambda batch: read_files(paths, batch, size),
+        batches=lambda batch, rows=None: read_files(_some(paths, rows), batch, size),
         notes=_conversions(found),
     )
+
+
+def _some(paths: Sequence[Path], rows: range | None) -> Sequence[Path]:
+    return paths if rows is None else paths[rows.start : rows.stop]
 
 
 def prompts_in(path: Path) -> PromptSet | None:

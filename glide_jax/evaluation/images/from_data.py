@@ -33,19 +33,19 @@ def open_data(name: str, path: str, split: str, size: int, count: int | None) ->
     count = len(source) if count is None else min(count, len(source))
     shown = f"{name}, split {split}"
 
-    def batches(batch: int) -> Iterator[np.ndarray]:
-        rows: list[np.ndarray] = []
+    def batches(batch: int, rows: range | None = None) -> Iterator[np.ndarray]:
+        pixels: list[np.ndarray] = []
         broken = 0
-        for i in range(count):
+        for i in range(count) if rows is None else rows:
             try:
-                rows.append(square(source[i].image, size))
+                pixels.append(square(source[i].image, size))
             except BrokenImage:
                 broken += 1
-            if len(rows) == batch:
-                yield np.stack(rows)
-                rows = []
-        if rows:
-            yield np.stack(rows)
+            if len(pixels) == batch:
+                yield np.stack(pixels)
+                pixels = []
+        if pixels:
+            yield np.stack(pixels)
         if broken == count:
             raise UserError(f"none of the {count} images of {shown} can be read")
         if broken:

@@ -4,7 +4,8 @@
            000000.png …       image i: a function of (seed, i), its prompt and the settings
 
 A batch that was not finished is sampled again as a batch, so that the images have the same bits
-however often the run was stopped. Several processes share the batches out.
+however often the run was stopped. Processes that only have the folder in common share the batches
+out; those of one run sample each batch together, on the devices of all, and share the files out.
 """
 
 import dataclasses
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from PIL import Image
 
 from glide_jax import __version__
@@ -24,6 +24,8 @@ from glide_jax.data.source import fingerprint_of
 from glide_jax.evaluation.images.files import read_files
 from glide_jax.evaluation.images.image_set import ImageSet, image_set_of
 from glide_jax.evaluation.prompt_sets.prompt_set import PromptSet
+from glide_jax.parallel.collectives import as_first_process, on_host, wait_for_all
+from glide_jax.sampling.batching import shared_evenly
 from glide_jax.sampling.output import PipelineOutput, png_info, slug
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.run import OnProgress, SamplingProgress
@@ -112,7 +114,7 @@ def generated(
     """Generate the images of prompts that are not there yet.
 
     Args:
-        pipeline: with the settings to sample by, on devices of this process.
+        pipeline: with the settings to sample by, on devices of this process or of all of a run.
         prompts: n of them; image i shows row i.
         name: of the set.
         seed: random seed.
@@ -135,10 +137,11 @@ def generated(
     paths = [folder / f"{i:06d}.png" for i in range(len(prompts))]
     missing = _missing(paths, _batch_size(pipeline, len(prompts)), share)
     _Generation(pipeline, prompts, seed, paths, on_progress).run(missing)
+    wait_for_all(f"the images of {folder.name}")
     size = pipeline.stages[-1].image_size
 
-    def batches(batch: int):
-        return read_files(paths, batch)
+    def batches(batch: int, rows: range | None = None):
+        return read_files(paths if rows is None else paths[rows.start : rows.stop], batch)
 
     own = fingerprint_of([fingerprint, len(prompts)])
     return ImageSet(name, size, size, len(paths), own, batches), folder
@@ -172,27 +175,30 @@ def weights_fingerprint(params: Mapping[str, Any]) -> str:
         leaf = params[path]
         digest.update(f"{path} {leaf.shape} {leaf.dtype}".encode())
         if leaf.size <= _SMALL:
-            digest.update(np.asarray(jax.device_get(leaf)).tobytes())
+            digest.update(on_host(leaf).tobytes())
     return digest.hexdigest()[:32]
 
 
 def _write_made_from(folder: Path, made_from: Mapping[str, Any], share: Share) -> None:
-    if not share.is_first or (folder / MADE_FROM).exists():
+    if not share.is_first or jax.process_index() or (folder / MADE_FROM).exists():
         return
     with atomic_path(folder / MADE_FROM) as part:
         part.write_text(json.dumps(made_from, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _batch_size(pipeline: Pipeline, count: int) -> int:
-    return min(pipeline.stages[0].config.sampling.batch_size, count)
+    size = min(pipeline.stages[0].config.sampling.batch_size, count)
+    # Else devices of other processes would have nothing to do.
+    return size if jax.process_count() == 1 else shared_evenly(size, pipeline.stages[0].num_devices)
 
 
 def _missing(paths: Sequence[Path], size: int, share: Share) -> list[list[int]]:
     """The batches of this share in which an image is missing: the rows of each."""
-    there = {path.name for path in paths[0].parent.glob("*.png")} if paths else set()
+    names = {path.name for path in paths[0].parent.glob("*.png")} if paths else set()
+    there = as_first_process(path.name in names for path in paths)
     batches = [list(range(i, min(i + size, len(paths)))) for i in range(0, len(paths), size)]
     own = batches[share.process :: share.processes]
-    return [rows for rows in own if any(paths[row].name not in there for row in rows)]
+    return [rows for rows in own if not all(there[row] for row in rows)]
 
 
 @dataclasses.dataclass
@@ -229,7 +235,8 @@ class _Generation:
 
     def _write(self, output: PipelineOutput, rows: Sequence[int]) -> None:
         for row, pixels, one in zip(rows, output.arrays, output.provenance, strict=False):
-            if self.paths[row].exists():
+            is_own = row % jax.process_count() == jax.process_index()
+            if not is_own or self.paths[row].exists():
                 continue
             with atomic_path(self.paths[row]) as part:
                 Image.fromarray(pixels).save(part, format="PNG", pnginfo=png_info(one))

@@ -1,7 +1,8 @@
 """An ImageSet: images of one size, read a batch at a time, whatever they lie in."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
@@ -9,6 +10,22 @@ from glide_jax.data.source import fingerprint_of
 
 BATCH = 64
 """Images that are read at once."""
+
+
+class ReadBatches(Protocol):
+    """Reads images, so many at a time."""
+
+    def __call__(self, size: int, /, rows: range | None = None) -> Iterator[np.ndarray]:
+        """The images as uint8[b h w 3], b = size but for the last.
+
+        Args:
+            size: of a batch.
+            rows: of the set, one after the other; None: all.
+
+        Raises:
+            UserError: one can't be read.
+        """
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +37,7 @@ class ImageSet:
         height, width: of each image, in pixels.
         count: how many there are, 1 or more; of a data set, with those that can't be read.
         fingerprint: says whether two sets are the same.
-        batches: size → the images as uint8[b h w 3], b = size but for the last. Raises UserError
-            where one can't be read.
+        batches: reads them.
         notes: what was done to the images as they were read, a line each.
     """
 
@@ -30,7 +46,7 @@ class ImageSet:
     width: int
     count: int
     fingerprint: str
-    batches: Callable[[int], Iterator[np.ndarray]]
+    batches: ReadBatches
     notes: tuple[str, ...] = ()
 
 
@@ -43,9 +59,18 @@ def image_set_of(images: np.ndarray, name: str) -> ImageSet:
     """
     count, height, width, _ = images.shape
 
-    def batches(size: int) -> Iterator[np.ndarray]:
-        for first in range(0, count, size):
-            yield images[first : first + size]
+    def batches(size: int, rows: range | None = None) -> Iterator[np.ndarray]:
+        rows = range(count) if rows is None else rows
+        for first in rows[::size]:
+            yield images[first : min(first + size, rows.stop)]
 
     fingerprint = fingerprint_of([str(images.shape), np.ascontiguousarray(images).tobytes()])
     return ImageSet(name, height, width, count, fingerprint, batches)
+
+
+def numbered(images: ImageSet, rows: range) -> Iterator[tuple[int, np.ndarray]]:
+    """(the row of its first image, uint8[b h w 3]) of each batch of some rows."""
+    first = rows.start
+    for batch in images.batches(BATCH, rows):
+        yield first, batch
+        first += len(batch)

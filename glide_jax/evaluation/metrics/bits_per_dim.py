@@ -6,7 +6,7 @@ Source ─ examples ─→ x_0, condition ─ chunk of steps at a time: diffusio
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +21,12 @@ from glide_jax.diffusion.guidance import clip_x_0
 from glide_jax.diffusion.losses import bound_term, prior_bits
 from glide_jax.diffusion.sample import augmentation_noise, image_keys, step_noise
 from glide_jax.diffusion.schedule import BETAS, Schedule, make_schedule
+from glide_jax.encoders.placing import on_devices
 from glide_jax.errors import UserError
 from glide_jax.evaluation.metric import Evaluation, Result, Value
 from glide_jax.evaluation.metrics.per_image import mean
 from glide_jax.models.model import Encoded
+from glide_jax.parallel.collectives import on_host
 from glide_jax.parallel.mesh import batch_sharding
 from glide_jax.sampling.batching import batches
 from glide_jax.sampling.request import Subject, stage_key
@@ -167,13 +169,13 @@ def bits_of(stage: Stage, images: Images, seed: int, on_progress: OnProgress | N
             done = min(first + _CHUNK, schedule.num_steps)
             terms = chunk(weights, encoded, x_0, keys, jnp.int32(first))
             for name in TERMS:
-                values = np.asarray(terms[name], np.float64)[: done - first, kept]
+                values = on_host(terms[name]).astype(np.float64)[: done - first, kept]
                 sums[name] += values.sum(0)
                 by_step[name][first:done] += values.sum(1)
             if on_progress is not None:
                 at = (stage.name, stage.image_size, number, len(cut), done, schedule.num_steps)
-                on_progress(SamplingProgress(*at, np.asarray(x_0)))
-        prior = np.asarray(prior_bits(schedule, x_0), np.float64)[kept]
+                on_progress(SamplingProgress(*at, on_host(x_0)))
+        prior = on_host(prior_bits(schedule, x_0)).astype(np.float64)[kept]
         means = {name: sums[name] / schedule.num_steps for name in ("x_0_mse", "eps_mse")}
         for name, values in {"total": sums["vlb"] + prior, "prior": prior, **means}.items():
             rows.setdefault(name, []).append(values)
@@ -228,9 +230,9 @@ def _condition(
     return jax.tree.map(functools.partial(_split, stage=stage), condition)
 
 
-def _split(x: Array, stage: Stage) -> Array:
+def _split(x: Any, stage: Stage) -> Array:
     """The rows, shared by the devices that the weights are on."""
-    return x if stage.mesh is None else jax.device_put(x, batch_sharding(stage.mesh))
+    return x if stage.mesh is None else on_devices(np.asarray(x), batch_sharding(stage.mesh))
 
 
 def _result(bits: Bits, images: Images, stage: Stage) -> Result:

@@ -3,9 +3,10 @@
 import numpy as np
 
 from glide_jax.errors import UserError
-from glide_jax.evaluation.images.image_set import BATCH, ImageSet
+from glide_jax.evaluation.images.image_set import BATCH, ImageSet, numbered
 from glide_jax.evaluation.metric import Evaluation, Result
 from glide_jax.evaluation.metrics.per_image import by_category, mean, share, summaries
+from glide_jax.parallel.collectives import shared_out
 from glide_jax.sampling.guides import ClipGuide
 
 CANDIDATES = 100
@@ -22,9 +23,12 @@ def clip_score(evaluation: Evaluation) -> Result:
         `clip_score`, and `clip_cosine`, the mean without s.
     """
     images, clip, captions = _given(evaluation)
-    cosines = np.concatenate(
-        [clip.score(captions[i : i + len(batch)], batch) for i, batch in _numbered(images)]
-    ).astype(np.float64)
+
+    def cosines_of(rows: range) -> np.ndarray:
+        batches = numbered(images, rows)
+        return np.concatenate([clip.score(captions[i : i + len(b)], b) for i, b in batches])
+
+    cosines = shared_out(images.count, cosines_of).astype(np.float64)
     scores = {"clip_score": clip.logit_scale * cosines, "clip_cosine": cosines}
     assert evaluation.prompts is not None
     return Result(
@@ -54,18 +58,26 @@ def r_precision(evaluation: Evaluation) -> Result:
             f"r_precision needs captions that differ, and the {len(captions)} images have one alone"
         )
     text_features = _text_features(clip, [str(text) for text in texts])
-    right = []
-    for i, batch in _numbered(images):
-        features = clip.image_features(batch)
-        for row, image in enumerate(features, i):
-            random = np.random.default_rng((evaluation.seed, row))
-            # Those after its own are one further on.
-            chosen = random.choice(len(texts) - 1, others, replace=False)
-            chosen += chosen >= own[row]
-            best_other = (text_features[chosen] @ image).max()
-            right.append(float(text_features[own[row]] @ image > best_other))
+
+    def is_found(row: int, image: np.ndarray) -> float:
+        random = np.random.default_rng((evaluation.seed, row))
+        # Those after its own are one further on.
+        chosen = random.choice(len(texts) - 1, others, replace=False)
+        chosen += chosen >= own[row]
+        best_other = (text_features[chosen] @ image).max()
+        return float(text_features[own[row]] @ image > best_other)
+
+    def found(rows: range) -> np.ndarray:
+        features = [
+            numbered_image
+            for i, batch in numbered(images, rows)
+            for numbered_image in enumerate(clip.image_features(batch), i)
+        ]
+        return np.array([is_found(row, image) for row, image in features])
+
+    right = shared_out(images.count, found)
     assert evaluation.prompts is not None
-    scores = {"r_precision": np.array(right)}
+    scores = {"r_precision": right}
     few = f"r_precision chooses among {others + 1} captions: there are no more that differ"
     return Result(
         values=summaries(scores, share),
@@ -80,14 +92,6 @@ def _given(evaluation: Evaluation) -> tuple[ImageSet, ClipGuide, list[str]]:
     assert evaluation.clip is not None
     assert evaluation.prompts is not None
     return evaluation.images, evaluation.clip, evaluation.prompts.captions
-
-
-def _numbered(images: ImageSet):
-    """(row of its first image, batch) of each batch."""
-    first = 0
-    for batch in images.batches(BATCH):
-        yield first, batch
-        first += len(batch)
 
 
 def _text_features(clip: ClipGuide, texts: list[str]) -> np.ndarray:

@@ -6,10 +6,11 @@ import importlib
 import numpy as np
 
 from glide_jax.errors import UserError
-from glide_jax.evaluation.images.image_set import BATCH
+from glide_jax.evaluation.images.image_set import numbered
 from glide_jax.evaluation.metric import Evaluation, Result
 from glide_jax.evaluation.metrics.per_image import by_category, share, summaries
 from glide_jax.evaluation.prompt_sets.from_data import SCORERS, has_scorer
+from glide_jax.parallel.collectives import shared_out
 
 NAME, ALL = "prompt_truth", "all"
 
@@ -36,17 +37,21 @@ def metric(evaluation: Evaluation) -> Result:
             "clip_score"
         )
     score = importlib.import_module(SCORERS[prompts.source.partition("/")[0]]).score
-    facts = iter(prompts.facts)
-    rows = [
-        dataclasses.asdict(score(pixels, next(facts)))
-        for batch in images.batches(BATCH)
-        for pixels in batch
-    ]
-    respects = sorted(rows[0], key=lambda name: name != ALL)
-    scores = {_name(r): np.array([_number(row[r]) for row in rows]) for r in respects}
+    facts, respects = prompts.facts, []
+
+    def numbers(rows: range) -> np.ndarray:
+        found = []
+        for i, batch in numbered(images, rows):
+            judged = [score(pixels, facts[i + k]) for k, pixels in enumerate(batch)]
+            found += [dataclasses.asdict(one) for one in judged]
+        respects[:] = sorted(found[0], key=lambda name: name != ALL)
+        return np.array([[_number(row[respect]) for respect in respects] for row in found])
+
+    by_image = shared_out(images.count, numbers)
+    scores = {_name(r): by_image[:, k] for k, r in enumerate(respects)}
     return Result(
         values=summaries(scores, share),
-        details={"captions": len(rows), "source": prompts.source},
+        details={"captions": len(by_image), "source": prompts.source},
         categories=by_category(scores, prompts, share),
     )
 

@@ -94,9 +94,9 @@ def test_features_are_kept(tmp_path):
     class Counting:
         calls = 0
 
-    def counted(size):
+    def counted(size, rows=None):
         Counting.calls += 1
-        return FAKE.batches(size)
+        return FAKE.batches(size, rows)
 
     images = dataclasses.replace(FAKE, batches=counted)
     first = values(measured(ALL, images, keep=tmp_path))
