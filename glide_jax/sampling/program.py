@@ -61,8 +61,8 @@ class KnownPixels(NamedTuple):
     """Pixels that inpainting keeps.
 
     Attributes:
-        image: f32[1 h w 3] in [-1, 1].
-        mask: f32[1 h w 1], 1 where the pixel is KEPT.
+        image: f32[1 h w 3] in [-1, 1], of all images, or f32[b h w 3].
+        mask: f32[1 h w 1] or f32[b h w 1], 1 where the pixel is KEPT.
     """
 
     image: Array
@@ -73,7 +73,7 @@ class InitialImage(NamedTuple):
     """An image to start from instead of noise (SDEdit, Meng et al. 2022, algorithm 1).
 
     Attributes:
-        image: f32[1 h w 3] in [-1, 1].
+        image: f32[1 h w 3] in [-1, 1], of all images, or f32[b h w 3].
         start: i32[], the first step taken, an index into the schedule of the steps to take.
     """
 
@@ -85,8 +85,8 @@ class SampleArguments(NamedTuple):
     """The arguments of a program beside the weights. A pytree; None: the program has no such part.
 
     Attributes:
-        seed_key: key[], of this stage.
-        indices: i32[b], which image of the seed each one is.
+        seed_key: key[], of this stage, or one for each image, key[b].
+        indices: i32[b], which image of its seed each one is.
         condition: of b images, known pixels left out.
         null_condition: what classifier-free guidance leads away from, of b images or, where it is
             the same for all, of 1; None: no guidance, half the work.
