@@ -59,8 +59,8 @@ def serve_application(pipeline: Pipeline, worker: Worker, access: Access, name: 
         Route("/api/images", page.upload, methods=["POST"]),
         Route("/api/images/{id}.png", page.image),
         Route("/api/jobs", page.submit, methods=["POST"]),
-        Route("/api/jobs/{id}", page.job, methods=["GET"]),
-        Route("/api/jobs/{id}", page.cancel, methods=["DELETE"]),
+        Route("/api/jobs/{id}", page.job),
+        Route("/api/jobs/{id}/cancel", page.cancel, methods=["POST"]),
         Route("/api/jobs/{id}/previews/{place:int}.png", page.preview),
         Route("/api/events", page.events),
     ]

@@ -78,8 +78,10 @@ def _paths(tables: Mapping[str, Sequence[Field]]) -> dict[str, Any]:
                 "How far a job is.",
                 {"200": job} | _errors(404),
                 parameters=[_path("id", _ID)],
-            ),
-            "delete": _operation(
+            )
+        },
+        "/api/jobs/{id}/cancel": {
+            "post": _operation(
                 "cancel",
                 "Cancel a job at its next step; images that are done stay.",
                 {"200": job} | _errors(404),

@@ -79,7 +79,7 @@ def test_a_cancelled_job_ends_at_the_next_step_and_the_next_begins():
         assert 0 < job["fraction"] < 1
         preview = served.get(job["images"][0]["preview"])
         assert pixels(preview.body).shape == (8, 8, 3)
-        assert served.send("DELETE", f"/api/jobs/{long}").json["state"] == "cancelled"
+        assert served.send("POST", f"/api/jobs/{long}/cancel", b"").json["state"] == "cancelled"
         made.let()
         assert served.wait(short)["state"] == "done"
         assert served.job(long)["state"] == "cancelled"

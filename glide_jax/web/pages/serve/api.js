@@ -33,7 +33,7 @@ function clientName() {
 export const client = clientName();
 export const info = () => send("GET", "/api/info");
 export const job = (id) => send("GET", `/api/jobs/${id}`);
-export const cancel = (id) => send("DELETE", `/api/jobs/${id}`);
+export const cancel = (id) => send("POST", `/api/jobs/${id}/cancel`);
 export const imageUrl = (id) => `/api/images/${id}.png`;
 
 export function submit(request) {

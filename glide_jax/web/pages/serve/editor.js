@@ -139,6 +139,9 @@ export class Editor {
     context.rect(left, top, side, side);
     context.fill("evenodd");
     const ratio = (window.devicePixelRatio || 1) / scale;
+    context.lineWidth = ratio;
+    context.strokeStyle = style.getPropertyValue("--quiet");
+    context.strokeRect(0, 0, this.image.width, this.image.height);
     context.lineWidth = 3 * ratio;
     context.strokeStyle = style.getPropertyValue("--accent");
     context.strokeRect(left, top, side, side);

@@ -104,7 +104,7 @@ export class Form {
     if (slider) {
       const [low, high, step] = slider;
       const range = element("input", { type: "range", min: low, max: high, step, value: input.value });
-      range.setAttribute("aria-label", name);
+      range.setAttribute("aria-label", `${name}, slider`);
       range.tabIndex = -1; // the number beside it is the same
       range.addEventListener("input", () => (input.value = range.value));
       input.addEventListener("input", () => (range.value = input.value));

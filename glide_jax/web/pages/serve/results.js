@@ -52,6 +52,7 @@ export class Gallery {
     const caption = nameOf(entry);
     const made = entry.provenance;
     const show = element("button", { type: "button", className: "show", title: "Go on with this image" });
+    show.setAttribute("aria-label", `Go on with ${caption}`);
     show.append(imageOf(imageUrl(entry.id), caption, entry.size));
     show.addEventListener("click", () => open(entry));
     const download = element("a", { className: "button", href: imageUrl(entry.id), textContent: "Download" });

@@ -28,6 +28,7 @@ let stays = false; // whether the message is to stay when a request is sent
 function complain(sentence, keep = false) {
   byId("message-text").textContent = sentence;
   byId("message").hidden = !sentence;
+  if (sentence) byId("message").scrollIntoView({ block: "nearest" });
   stays = keep;
 }
 
@@ -129,6 +130,8 @@ async function send(request) {
   save();
   followAll();
   showStage();
+  const top = byId("stage").getBoundingClientRect().top;
+  if (top < 0 || top > innerHeight / 2) byId("work").scrollIntoView({ block: "start" });
 }
 
 const generate = () => guarded(async () => send(await requestOf()));
@@ -239,6 +242,7 @@ function showStage() {
   byId("empty").hidden = isBusy || isChoosing || hasImage;
   byId("tools").hidden = !(hasImage && editor.paints);
   byId("canvas-help").hidden = !(hasImage && editor.paints);
+  byId("choose").hidden = !isChoosing;
   byId("progress").hidden = !isBusy;
   byId("stage").classList.toggle("busy", isBusy);
   if (isBusy) showPreviews(job);
@@ -309,6 +313,7 @@ function showChoices() {
       tile.type = "button";
       tile.className = "tile";
       tile.title = "Go on with this image";
+      tile.setAttribute("aria-label", `Go on with result ${place + 1}`);
       tile.append(imageOf(api.imageUrl(entry.id), `result ${place + 1}`, entry.size));
       tile.addEventListener("click", () => guarded(() => open(entry)));
       return tile;
