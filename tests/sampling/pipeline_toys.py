@@ -6,6 +6,7 @@ import tiny
 from models.model_toys import filled
 
 from glide_jax import config
+from glide_jax.checkpoints import Checkpoints
 from glide_jax.models.families import model_of
 from glide_jax.sampling.guides import ClipGuide
 from glide_jax.sampling.pipeline import Pipeline
@@ -37,6 +38,21 @@ def stage_of(experiment, name, step=0):
 
 def pipeline(*overrides):
     return Pipeline(stages(*overrides))
+
+
+def saved(directory):
+    """A workdir of the cascade."""
+    loaded = config.load_config(
+        tiny.CONFIGS / "quickstart.py", [*tiny.OVERRIDES, *tiny.UPSAMPLER_OVERRIDES]
+    )
+    experiment = config.experiment_from(loaded)
+    tokenizer = tiny.tokenizer().to_dict()
+    for name, stage in zip(experiment.stages, stages(), strict=True):
+        with Checkpoints(
+            directory / name / "checkpoints", keep=1, experiment=experiment, tokenizer=tokenizer
+        ) as checkpoints:
+            checkpoints.save(0, {"ema_params": stage.params}, {})
+    return directory
 
 
 def clip_guide(size, log_probability=None, score=None, text_features=None, image_features=None):
