@@ -59,11 +59,11 @@ class Server(NamedTuple):
         asked = {"client": client, "task": "sample", **request}
         return json.loads(self.send("POST", "/api/jobs", asked))["id"]
 
-    def events(self, job_id: str) -> Iterator[dict[str, Any]]:
-        """The job whenever it changes."""
+    def events(self, *ids: str) -> Iterator[dict[str, Any]]:
+        """The jobs whenever they change, until all have ended."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         with contextlib.closing(connection):
-            connection.request("GET", f"/api/events?jobs={job_id}")
+            connection.request("GET", f"/api/events?jobs={','.join(ids)}")
             for line in connection.getresponse():
                 if line.startswith(b"data: "):
                     yield json.loads(line[6:])
@@ -124,19 +124,18 @@ def clients(server: Server, count: int, each: int) -> None:
 
     def ask(i: int) -> None:
         images = each * (4 if i == 0 else 1)
-        ids = []
-        for k in range(images):
-            while len(ids) - len(waits[i]) >= 8:
-                follow(i, ids[len(waits[i])])
-            ids.append(server.submit(f"client-number-{i}", prompt=PROMPTS[k % 4], seed=100 * i + k))
-        while len(waits[i]) < images:
-            follow(i, ids[len(waits[i])])
+        for first in range(0, images, 8):  # as many as a client may have waiting
+            numbers = range(first, min(images, first + 8))
+            ids = [submit(i, number) for number in numbers]
+            for job in server.events(*ids):
+                if job["state"] in ENDED:
+                    waits[i].append(time.perf_counter() - start)
+                    if job["state"] != "done" or job["seed"] // 100 != i:
+                        lost.append(job["id"])
 
-    def follow(i: int, job_id: str) -> None:
-        *_, last = server.events(job_id)
-        waits[i].append(time.perf_counter() - start)
-        if last["state"] != "done" or last["seed"] // 100 != i:
-            lost.append(job_id)
+    def submit(i: int, number: int) -> str:
+        prompt, seed = PROMPTS[number % 4], 100 * i + number
+        return server.submit(f"client-number-{i}", prompt=prompt, seed=seed)
 
     threads = [threading.Thread(target=ask, args=(i,)) for i in range(count)]
     for thread in threads:
@@ -156,13 +155,12 @@ def clients(server: Server, count: int, each: int) -> None:
 def memory(server: Server, requests: int) -> None:
     """The process's memory while it answers many requests, eight at a time."""
     done = 0
-    print(f"after 0 requests: {server.rss_mb():.0f} MB")
+    print(f"after 0 requests: {server.rss_mb():.0f} MB", flush=True)
     while done < requests:
         ids = [server.submit("benchmark", prompt=PROMPTS[i % 4], seed=done + i) for i in range(8)]
-        for job_id in ids:
-            *_, last = server.events(job_id)
-            assert last["state"] == "done", last
-            for image in last["images"]:
+        for job in server.events(*ids):
+            assert job["state"] not in ("failed", "cancelled"), job
+            for image in job["images"] * (job["state"] == "done"):
                 server.send("GET", f"/api/images/{image['id']}.png")
         done += len(ids)
         if done % 50 < 8:

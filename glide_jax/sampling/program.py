@@ -38,6 +38,9 @@ CHUNK = 16
 """Steps of one scan: few enough that steps skipped in it cost nothing, and enough that a device is
 not kept waiting between two."""
 
+MAX_PROGRAMS = 24
+"""Of a model, that are kept compiled; a sweep or a server may go through hundreds."""
+
 _IMAGE_NDIM = 4
 
 
@@ -211,6 +214,8 @@ def make_steps(diffusion: DiffusionConfig, sampler: str, steps: str) -> Steps:
 def program_cache(model: Model, diffusion: DiffusionConfig) -> ProgramCache:
     """Build what gives the program of static arguments; the same arguments, the same program.
 
+    Those that were not used for longest are forgotten, so that a server's memory stays bounded.
+
     Args:
         model: the stage's.
         diffusion: the noising process that the model was trained on.
@@ -220,7 +225,7 @@ def program_cache(model: Model, diffusion: DiffusionConfig) -> ProgramCache:
         sampler.
     """
 
-    @functools.cache
+    @functools.lru_cache(maxsize=MAX_PROGRAMS)
     def program(static: StaticArguments) -> Program:
         steps = make_steps(diffusion, static.sampler, static.steps)
         return _build(model, diffusion, steps, static)

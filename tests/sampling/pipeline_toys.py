@@ -1,5 +1,6 @@
 """A cascade that nobody trained, small enough to sample in a second."""
 
+import dataclasses
 import functools
 
 import tiny
@@ -7,6 +8,7 @@ from models.model_toys import filled
 
 from glide_jax import config
 from glide_jax.checkpoints import Checkpoints
+from glide_jax.config import AdmConfig
 from glide_jax.models.families import model_of
 from glide_jax.sampling.guides import ClipGuide
 from glide_jax.sampling.pipeline import Pipeline
@@ -38,6 +40,23 @@ def stage_of(experiment, name, step=0):
 
 def pipeline(*overrides):
     return Pipeline(stages(*overrides))
+
+
+def shared(config):
+    """The quickstart's sizes, for another family of U-Nets."""
+    names = [field.name for field in dataclasses.fields(config)]
+    base = dataclasses.asdict(tiny.experiment().first_stage.model)
+    return {name: base[name] for name in names if name in base and name != "family"}
+
+
+def class_stage():
+    config = AdmConfig(
+        family="adm", num_heads=0, attention_order="by_head", num_classes=3, **shared(AdmConfig)
+    )
+    whole = tiny.experiment("stages.base.sampling.guidance_scale=1")
+    stage = dataclasses.replace(whole.first_stage, model=config)
+    experiment = dataclasses.replace(whole, stages={"base": stage}, text=None, prompts=None)
+    return stage_of(experiment, "base")
 
 
 def saved(directory):

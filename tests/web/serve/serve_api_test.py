@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from sampling import pipeline_toys
-from web.serve.serving_toys import ADA, SAMPLE, page
+from web.serve.serving_toys import ADA, SAMPLE, gated, page
 
+from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.web.access import LOOPBACK, Access
-from glide_jax.web.serve.offer import MAX_IMAGES
+from glide_jax.web.serve.offer import MAX_IMAGES, offer_of
 from glide_jax.web.serve.uploads import MAX_SIDE, MAX_UPLOAD_BYTES
 
 RANDOM = np.random.default_rng(0)
@@ -70,11 +71,35 @@ def test_what_the_models_can_do_is_what_is_offered(served):
     ids=["base", "upsampler"],
 )
 def test_a_pipeline_of_fewer_models_offers_less(stages, tasks):
-    from glide_jax.sampling.pipeline import Pipeline
-    from glide_jax.web.serve.offer import offer_of
-
     offer = offer_of(Pipeline(pipeline_toys.stages()[stages]))
     assert list(offer.tasks) == tasks
+
+
+def test_a_model_of_classes_samples_them_and_nothing_else():
+    with page(Pipeline((pipeline_toys.class_stage(),))) as (served, _):
+        info = served.get("/api/info").json
+        assert (list(info["tasks"]), info["classes"]) == (["sample"], 3)
+        names = {field["name"] for field in info["tasks"]["sample"]}
+        assert "label" in names
+        assert not {"prompt", "negative_prompt", "guidance_scale"} & names
+        asked = {"client": ADA, "task": "sample", "label": 2}
+        job = served.wait(served.post("/api/jobs", asked).json["id"])
+        assert job["images"][0]["provenance"]["label"] == 2
+        refused = served.post("/api/jobs", asked | {"label": 3})
+        assert "from 0 to 2" in refused.json["error"]
+
+
+def test_a_model_that_was_trained_to_inpaint_is_not_offered_repaint(image, served):
+    inpainter = Pipeline(pipeline_toys.stages("stages.base.model.inpaint=True")[:1])
+    with page(inpainter) as (other, _):
+        info = other.get("/api/info").json
+        assert info["trained_to_inpaint"]
+        assert "resamples" not in {field["name"] for field in info["tasks"]["inpaint"]}
+        assert other.sampled()["state"] == "done"
+        given = other.upload(served.png(image)).json["id"]
+        frame = {"left": -8, "top": 0, "side": 16}
+        done = other.sampled(task="inpaint", image=given, frame=frame)
+        assert pixels(other, done).shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize(
@@ -310,8 +335,6 @@ def test_the_document_lists_every_route_and_the_same_limits(served):
 
 
 def test_a_client_may_not_queue_without_end():
-    from web.serve.serving_toys import gated
-
     with page(gated()) as (served, _):
         statuses = [served.submit().status for _ in range(10)]
         assert statuses == [202] * 8 + [429] * 2

@@ -347,6 +347,22 @@ def test_a_closed_tab_frees_the_device_and_another_one_goes_on(browser, monkeypa
         assert sorted(states) == ["cancelled", "done"]
 
 
+def test_a_server_that_starts_anew_is_said_and_the_page_goes_on(browser):
+    pipeline = gated()
+    with contextlib.ExitStack() as stack:
+        with page(pipeline) as (served, worker):
+            faces = Faces(browser, served, worker, pipeline)
+            tab = faces.open()
+            stack.callback(tab.context.close)
+            generate(tab, Prompt="red square")
+            until(lambda: pipeline.batches)
+        tab.get_by_role("alert").filter(has_text="connection to the server is lost").wait_for()
+        with page(port=served.port):
+            tab.get_by_role("alert").filter(has_text="started anew").wait_for()
+            generate(tab, Prompt="blue square")
+            wait_for_cards(tab, 1)
+
+
 def test_twenty_browsers_at_once(faces):
     tabs = [faces.open() for _ in range(20)]
     for i, tab in enumerate(tabs):

@@ -100,13 +100,13 @@ class Page(Served):
 
 
 @contextlib.contextmanager
-def page(pipeline=None, batch_size=2, access=LOCAL):
+def page(pipeline=None, batch_size=2, access=LOCAL, port=0):
     pipeline = pipeline or pipeline_toys.pipeline()
     worker = Worker(pipeline, batch_size)
     app = serve_application(pipeline, worker, access, "tiny")
     worker.start()
     try:
-        with serving(app) as served:
+        with serving(app, port) as served:
             yield Page(*served), worker
     finally:
         if isinstance(pipeline, Gated):
