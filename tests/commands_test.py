@@ -5,12 +5,10 @@ import json
 
 import numpy as np
 import pytest
-import tiny
 from PIL import Image
 from sampling import pipeline_toys
 
 from glide_jax import cli, config, entry, main
-from glide_jax.checkpoints import Checkpoints
 from glide_jax.commands import sampling_options
 from glide_jax.commands.sampling_progress import ProgressLine
 from glide_jax.errors import UserError
@@ -21,18 +19,7 @@ from glide_jax.sampling.run import SamplingProgress
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     """A workdir of a cascade that nobody trained."""
-    loaded = config.load_config(
-        tiny.CONFIGS / "quickstart.py", [*tiny.OVERRIDES, *tiny.UPSAMPLER_OVERRIDES]
-    )
-    experiment = config.experiment_from(loaded)
-    directory = tmp_path_factory.mktemp("run")
-    tokenizer = tiny.tokenizer().to_dict()
-    for name, stage in zip(experiment.stages, pipeline_toys.stages(), strict=True):
-        with Checkpoints(
-            directory / name / "checkpoints", keep=1, experiment=experiment, tokenizer=tokenizer
-        ) as checkpoints:
-            checkpoints.save(0, {"ema_params": stage.params}, {})
-    return directory
+    return pipeline_toys.saved(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture

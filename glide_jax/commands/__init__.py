@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "sweep": "sweep",
     "reference": "reference",
+    "serve": "serve",
     "judge": "judge",
     "plan": "plan",
     "data": "data",

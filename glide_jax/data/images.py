@@ -31,21 +31,22 @@ class BrokenImage(UserError):
     """An image can't be read; the message names it."""
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
+def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode an image file, rotated as its EXIF says, transparent parts on white.
 
     Args:
         data: the file's bytes, in one of FORMATS; of an animation, the first frame is decoded.
         name: of the image, for errors.
+        max_pixels: of the image; a larger one is refused before it is decoded.
 
     Returns:
         uint8[h w 3], RGB.
 
     Raises:
-        BrokenImage: not an image, damaged, cut off, or larger than MAX_PIXELS.
+        BrokenImage: not an image, damaged, cut off, or larger than max_pixels.
     """
-    pixels = _without_text(data)
-    return np.asarray(_guarded(lambda: _rgb(_open(io.BytesIO(pixels)), "white"), name))
+    pixels = io.BytesIO(_without_text(data))
+    return np.asarray(_guarded(lambda: _rgb(_open(pixels, max_pixels), "white"), name))
 
 
 def to_rgb(image: Image.Image, name: str, ground: str = "white") -> np.ndarray:
@@ -160,10 +161,10 @@ def _guarded(read, name: str):
         raise BrokenImage(f"cannot read the image {name}: {reason}") from error
 
 
-def _open(file) -> Image.Image:
+def _open(file, max_pixels: int = MAX_PIXELS) -> Image.Image:
     image = Image.open(file, formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"{image.width}×{image.height} is more than {MAX_PIXELS} pixels")
+    if image.width * image.height > max_pixels:
+        raise ValueError(f"{image.width}×{image.height} is more than {max_pixels} pixels")
     return image
 
 

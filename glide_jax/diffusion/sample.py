@@ -38,16 +38,17 @@ class Carry(NamedTuple):
 
 
 def image_keys(seed_key: Array, indices: Array | Sequence[int]) -> Array:
-    """A key for each image, from the seed's key and the image's index.
+    """A key for each image, from its seed's key and its index.
 
     Args:
-        seed_key: a typed key, key[].
+        seed_key: a typed key, key[], or one for each image, key[b].
         indices: i32[b], each ≥ 0: which images of this seed.
 
     Returns:
         key[b].
     """
-    return jax.vmap(lambda index: jax.random.fold_in(seed_key, index))(jnp.asarray(indices))
+    indices = jnp.asarray(indices)
+    return jax.vmap(jax.random.fold_in)(jnp.broadcast_to(seed_key, indices.shape), indices)
 
 
 def initial_noise(keys: Array, shape: tuple[int, ...]) -> Array:

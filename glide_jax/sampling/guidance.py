@@ -46,8 +46,8 @@ class GuidanceInputs(NamedTuple):
     Attributes:
         sampling: the settings of the stage.
         scales: f32[b], each image's guidance_scale; None: no classifier-free guidance.
-        known: (image: f32[1 h w 3], mask: f32[1 h w 1], 1 where KEPT) for a model that was trained
-            to inpaint; None: nothing is known, or RePaint keeps it.
+        known: (image: f32[1 h w 3], mask: f32[1 h w 1], 1 where KEPT), or b of each, for a model
+            that was trained to inpaint; None: nothing is known, or RePaint keeps it.
         log_probabilities: whose gradients guide.
     """
 

@@ -6,7 +6,7 @@ mask is inverted: people paint white what is to be repainted; inside, 1 is a pix
 """
 
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,22 @@ ImageLike = str | os.PathLike | Image.Image | np.ndarray
 """A file, a Pillow image of any mode, or an array: uint8[h w], [h w 3] or [h w 4] from 0 to 255,
 or float of these shapes in [-1, 1]. A mask that is an array may also be bool[h w], or float[h w]
 in [0, 1]."""
+
+MAX_FRAME = 4
+"""How much larger than an image a frame may be."""
+
+
+class Frame(NamedTuple):
+    """A square that may reach beyond an image, in the image's pixels.
+
+    Attributes:
+        left, top: of its corner, from the image's; negative: it begins outside.
+        side: pixels a side.
+    """
+
+    left: int
+    top: int
+    side: int
 
 
 def read_image(given: ImageLike) -> np.ndarray:
@@ -80,6 +96,36 @@ def read_mask(given: ImageLike, image: np.ndarray, size: int) -> np.ndarray:
     if not repainted.any():
         raise UserError("the mask has no white: paint white what is to be repainted")
     return 1 - repainted.astype(np.float32)[None, :, :, None]
+
+
+def framed(image: np.ndarray, frame: Frame, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """What lies in a frame, and where that is the image.
+
+    Args:
+        image: uint8[h w 3].
+        frame: at most MAX_FRAME times as large as the image's longer side.
+        size: pixels a side of the mask.
+
+    Returns:
+        (uint8[side side 3], the image's edges repeated outside of it; f32[1 size size 1], 1 where
+        the pixel is the image alone).
+
+    Raises:
+        UserError: the frame shows nothing of the image, or is too small or too large.
+    """
+    (height, width), (left, top, side) = image.shape[:2], frame
+    most = MAX_FRAME * max(height, width)
+    if not 1 <= side <= most:
+        raise UserError(f"the frame's side must be from 1 to {most} pixels, not {side}")
+    if left >= width or top >= height or left + side <= 0 or top + side <= 0:
+        raise UserError("the frame shows nothing of the image: move it over the image")
+    rows, columns = np.arange(top, top + side), np.arange(left, left + side)
+    pixels = image[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
+    inside = np.outer((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
+    # BOX averages what a pixel covers, and takes in what is less than a pixel outside.
+    outside = Image.fromarray(np.where(inside, 0, 255).astype(np.uint8))
+    kept = np.asarray(outside.resize((size, size), Image.Resampling.BOX)) == 0
+    return pixels, kept.astype(np.float32)[None, :, :, None]
 
 
 def shrunk_mask(mask: np.ndarray, size: int) -> np.ndarray:

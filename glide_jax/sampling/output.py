@@ -1,6 +1,7 @@
 """What a pipeline gives back: images, and the provenance of each, which its PNG file carries."""
 
 import dataclasses
+import io
 import json
 import os
 import re
@@ -130,7 +131,7 @@ class Provenance:
             task=self.task,
             subjects=(Subject(self.prompt, self.negative_prompt, self.label),),
             indices=(self.index,),
-            seed=self.seed,
+            seeds=(self.seed,),
             settings=settings,
             batch_slots=self.batch_slots,
         )
@@ -209,7 +210,7 @@ def provenance_of(
         Provenance(
             task=request.task,
             **request.subjects[row]._asdict(),
-            seed=request.seed,
+            seed=request.seeds[row],
             index=request.indices[row],
             settings=request.settings.to_dict(row),
             strength=request.strength,
@@ -233,6 +234,13 @@ def png_info(provenance: Provenance) -> PngImagePlugin.PngInfo:
     # A lone surrogate, which a wrongly set terminal makes, is no UTF-8; JSON reads its escape.
     info.add_itxt(KEY, text.encode("utf-8", "backslashreplace").decode("utf-8"))
     return info
+
+
+def encoded_png(pixels: np.ndarray, provenance: Provenance) -> bytes:
+    """The PNG of an image, uint8[h w 3], that carries its provenance."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=png_info(provenance))
+    return buffer.getvalue()
 
 
 def read_provenance(path: str | os.PathLike) -> Provenance:

@@ -1,18 +1,15 @@
 """The Pipeline: prompts, images and masks in, images out."""
 
 import dataclasses
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from glide_jax.data.images import square
 from glide_jax.errors import UserError
 from glide_jax.sampling import request as requests
+from glide_jax.sampling import tasks
 from glide_jax.sampling.guides import ClipGuide, Guide, guides_of
-from glide_jax.sampling.images import ImageLike, at_size, read_image, read_mask, shrunk_mask
+from glide_jax.sampling.images import Frame, ImageLike
 from glide_jax.sampling.loading import load_cascade, load_classifier, load_clip
 from glide_jax.sampling.output import (
     Origin,
@@ -22,9 +19,11 @@ from glide_jax.sampling.output import (
     read_provenance,
 )
 from glide_jax.sampling.released import released_workdirs
-from glide_jax.sampling.request import SampleRequest, StageEdit, Subject
-from glide_jax.sampling.run import OnProgress, Progress, run_request
+from glide_jax.sampling.request import SampleRequest, Subject
+from glide_jax.sampling.run import OnProgress, Progress, RunResult, run_request
+from glide_jax.sampling.sharing import Row, shared_request
 from glide_jax.sampling.stages import Stage, check_prompts
+from glide_jax.sampling.tasks import Wanted
 from glide_jax.storage import storage_path
 
 Prompts = str | Sequence[str]
@@ -149,7 +148,7 @@ class Pipeline:
             if rerank < num_images:
                 raise UserError(f"rerank={rerank} is fewer than num_images={num_images}")
             sampled = rerank
-        request = self._request(requests.SAMPLE, subjects, sampled, seed, settings)
+        request = tasks.sample_request(self.stages, Wanted(subjects, sampled, seed, settings))
         best = None if rerank is None else (num_images, rerank)
         request = dataclasses.replace(request, rerank=best)
         return self._run(request, on_progress, progress_every)
@@ -178,7 +177,7 @@ class Pipeline:
         subjects = [Subject(label=label) for label in numbers]
         if not subjects:
             raise UserError("give a class")
-        request = self._request(requests.SAMPLE, subjects, num_images, seed, settings)
+        request = tasks.sample_request(self.stages, Wanted(subjects, num_images, seed, settings))
         return self._run(request, on_progress, progress_every)
 
     def sample_indices(
@@ -200,16 +199,17 @@ class Pipeline:
         Raises:
             UserError: as __call__.
         """
-        request = self._request(requests.SAMPLE, subjects, 1, seed, {})
+        request = tasks.sample_request(self.stages, Wanted(subjects, 1, seed, {}))
         request = dataclasses.replace(request, indices=tuple(indices))
         return self._run(request, on_progress, progress_every)
 
     def inpaint(
         self,
         image: ImageLike,
-        mask: ImageLike,
+        mask: ImageLike | None,
         prompt: Prompts,
         *,
+        frame: Frame | None = None,
         num_images: int = 1,
         seed: int = 0,
         negative_prompt: Prompts = "",
@@ -224,24 +224,20 @@ class Pipeline:
         sampler is the config's inpaint_sampler unless another is given.
 
         Args:
-            image: its middle square is used.
-            mask: of the image's shape; white: repaint, black: keep.
+            image: its middle square is used, or what lies in the frame.
+            mask: of the image's shape, or of the frame's; white: repaint, black: keep. None: with a
+                frame, only what lies outside of the image is repainted.
+            frame: the square of the image that is sampled, (left, top, side) in its pixels. It may
+                reach beyond the image, which is outpainted there; None: the middle square.
             prompt, num_images, seed, negative_prompt, on_progress, progress_every, settings: see
                 the class.
 
         Raises:
             UserError: as __call__, or an image that can't be read.
         """
-        pixels = read_image(image)
-        kept = read_mask(mask, pixels, self.stages[-1].image_size)
-        edits = tuple(
-            StageEdit(known=(at_size(pixels, size), shrunk_mask(kept, size)))
-            for size in (stage.image_size for stage in self.stages)
-        )
         subjects = requests.subjects_of(prompt, negative_prompt)
-        request = self._request(requests.INPAINT, subjects, num_images, seed, settings)
-        files = {"image": _path_of(image), "mask": _path_of(mask)}
-        request = dataclasses.replace(request, edits=edits, input_files=files)
+        wanted = Wanted(subjects, num_images, seed, settings)
+        request = tasks.inpaint_request(self.stages, image, mask, frame, wanted)
         return self._run(request, on_progress, progress_every)
 
     def image_to_image(
@@ -269,13 +265,9 @@ class Pipeline:
         Raises:
             UserError: as __call__, or an image that can't be read.
         """
-        strength = requests.check_strength(strength)
-        initial = at_size(read_image(image), self.stages[0].image_size), strength
-        edits = (StageEdit(initial=initial), *[StageEdit()] * (len(self.stages) - 1))
         subjects = requests.subjects_of(prompt, negative_prompt)
-        request = self._request(requests.EDIT, subjects, num_images, seed, settings)
-        files = {"image": _path_of(image)}
-        request = dataclasses.replace(request, edits=edits, input_files=files, strength=strength)
+        wanted = Wanted(subjects, num_images, seed, settings)
+        request = tasks.edit_request(self.stages, image, strength, wanted)
         return self._run(request, on_progress, progress_every)
 
     def upsample(
@@ -299,15 +291,8 @@ class Pipeline:
         Raises:
             UserError: there is no upsampler, a value makes no sense, or the image can't be read.
         """
-        first = next((i for i, stage in enumerate(self.stages) if stage.low_res_size), None)
-        if first is None:
-            raise UserError("there is no upsampler among these models: add one's workdir")
-        low_res = square(read_image(image), self.stages[first].low_res_size)[None]
-        subjects = requests.subjects_of(prompt, "")
-        request = self._request(requests.UPSAMPLE, subjects, num_images, seed, settings, first)
-        low_res = np.repeat(low_res, len(request.subjects), axis=0)
-        files = {"image": _path_of(image)}
-        request = dataclasses.replace(request, low_res=low_res, input_files=files)
+        wanted = Wanted(requests.subjects_of(prompt, ""), num_images, seed, settings)
+        request = tasks.upsample_request(self.stages, image, wanted)
         return self._run(request, on_progress, progress_every)
 
     def reproduce(
@@ -335,33 +320,51 @@ class Pipeline:
         request = found.request(self.stages, self.origin, settings)
         return self._run(request, on_progress, progress_every)
 
-    def _request(
+    def sample_rows(
         self,
-        task: str,
-        subjects: Sequence[Subject],
-        num_images: int,
-        seed: int,
-        settings: Mapping[str, Any],
-        first_stage: int = 0,
-    ) -> SampleRequest:
-        """Every subject num_images times."""
-        repeated = requests.repeated(subjects, num_images)
-        sampling = self.stages[first_stage].config.sampling
-        inpaints = task == requests.INPAINT
-        return SampleRequest(
-            task=task,
-            subjects=repeated,
-            indices=tuple(range(len(repeated))),
-            seed=seed,
-            settings=requests.resolve(
-                settings, sampling, len(subjects), num_images, inpaints=inpaints
-            ),
-            first_stage=first_stage,
-        )
+        rows: Sequence[Row],
+        *,
+        batch_size: int,
+        on_progress: OnProgress | None = None,
+        progress_every: int = 1,
+    ) -> list[PipelineOutput]:
+        """Sample images of several requests in one batch, as a server does.
+
+        Args:
+            rows: at most batch_size, whose requests `sharing.sharing_key` allows in one batch.
+            batch_size: of the batch, which is filled up: an image depends on it by rounding alone,
+                and on the other rows not at all.
+            on_progress, progress_every: see the class; x_0_hat begins with the rows.
+
+        Returns:
+            For each row an output of one image.
+
+        Raises:
+            UserError: as the methods that sample at once.
+        """
+        request = shared_request(rows, batch_size)
+        result = self._result(request, on_progress, progress_every)
+        outputs = []
+        for slot, row in enumerate(rows):
+            own = RunResult(
+                tuple(stage[slot : slot + 1] for stage in result.stages),
+                (row.place,),
+                (result.batch_slots[slot],),
+            )
+            made = provenance_of(row.request, own, self.stages, self.origin)
+            outputs.append(PipelineOutput(own.stages, made))
+        return outputs
 
     def _run(
         self, request: SampleRequest, on_progress: OnProgress | None, progress_every: int
     ) -> PipelineOutput:
+        result = self._result(request, on_progress, progress_every)
+        provenance = provenance_of(request, result, self.stages, self.origin)
+        return PipelineOutput(result.stages, provenance)
+
+    def _result(
+        self, request: SampleRequest, on_progress: OnProgress | None, progress_every: int
+    ) -> RunResult:
         if progress_every < 1:
             raise UserError(f"progress_every must be 1 or more, not {progress_every}")
         if request.low_res is None:
@@ -371,11 +374,4 @@ class Pipeline:
             request.settings, first.image_size, first.config.diffusion, self.clip, self.classifier
         )
         progress = Progress(on_progress, progress_every)
-        result = run_request(request, self.stages, guides, self.clip, progress)
-        provenance = provenance_of(request, result, self.stages, self.origin)
-        return PipelineOutput(result.stages, provenance)
-
-
-def _path_of(image: ImageLike) -> str | None:
-    """The path of an image; None: it is no file."""
-    return os.path.abspath(image) if isinstance(image, str | os.PathLike) else None
+        return run_request(request, self.stages, guides, self.clip, progress)

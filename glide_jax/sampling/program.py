@@ -39,6 +39,9 @@ CHUNK = 16
 """Steps of one scan: few enough that steps skipped in it cost nothing, and enough that a device is
 not kept waiting between two."""
 
+MAX_PROGRAMS = 24
+"""Of a model, that are kept compiled; a sweep or a server may go through hundreds."""
+
 _IMAGE_NDIM = 4
 
 
@@ -62,8 +65,8 @@ class KnownPixels(NamedTuple):
     """Pixels that inpainting keeps.
 
     Attributes:
-        image: f32[1 h w 3] in [-1, 1].
-        mask: f32[1 h w 1], 1 where the pixel is KEPT.
+        image: f32[1 h w 3] in [-1, 1], of all images, or f32[b h w 3].
+        mask: f32[1 h w 1] or f32[b h w 1], 1 where the pixel is KEPT.
     """
 
     image: Array
@@ -74,7 +77,7 @@ class InitialImage(NamedTuple):
     """An image to start from instead of noise (SDEdit, Meng et al. 2022, algorithm 1).
 
     Attributes:
-        image: f32[1 h w 3] in [-1, 1].
+        image: f32[1 h w 3] in [-1, 1], of all images, or f32[b h w 3].
         start: i32[], the first step taken, an index into the schedule of the steps to take.
     """
 
@@ -86,8 +89,8 @@ class SampleArguments(NamedTuple):
     """The arguments of a program beside the weights. A pytree; None: the program has no such part.
 
     Attributes:
-        seed_key: key[], of this stage.
-        indices: i32[b], which image of the seed each one is.
+        seed_key: key[], of this stage, or one for each image, key[b].
+        indices: i32[b], which image of its seed each one is.
         condition: of b images, known pixels left out.
         null_condition: what classifier-free guidance leads away from, of b images or, where it is
             the same for all, of 1; None: no guidance, half the work.
@@ -212,6 +215,8 @@ def make_steps(diffusion: DiffusionConfig, sampler: str, steps: str) -> Steps:
 def program_cache(model: Model, diffusion: DiffusionConfig) -> ProgramCache:
     """Build what gives the program of static arguments; the same arguments, the same program.
 
+    Those that were not used for longest are forgotten, so that a server's memory stays bounded.
+
     Args:
         model: the stage's.
         diffusion: the noising process that the model was trained on.
@@ -221,7 +226,7 @@ def program_cache(model: Model, diffusion: DiffusionConfig) -> ProgramCache:
         sampler.
     """
 
-    @functools.cache
+    @functools.lru_cache(maxsize=MAX_PROGRAMS)
     def program(static: StaticArguments) -> Program:
         steps = make_steps(diffusion, static.sampler, static.steps)
         return _build(model, diffusion, steps, static)

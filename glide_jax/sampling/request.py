@@ -43,13 +43,23 @@ class StageEdit:
     """The part of a stage's image that is there before sampling.
 
     Attributes:
-        known: (image: f32[1 s s 3] in [-1, 1], mask: f32[1 s s 1], 1 where KEPT), or None.
-        initial: (image: f32[1 s s 3] in [-1, 1], strength in (0, 1]: the share of the steps that
-            are taken, from the image noised to the first of them), or None.
+        known: (image: f32[1 s s 3] in [-1, 1], mask: f32[1 s s 1], 1 where KEPT), the same for all
+            images or n of each, or None.
+        initial: (image: f32[1 s s 3] in [-1, 1], or n of them, strength in (0, 1]: the share of the
+            steps that are taken, from the image noised to the first of them), or None.
     """
 
     known: tuple[np.ndarray, np.ndarray] | None = None
     initial: tuple[np.ndarray, float] | None = None
+
+    def of_rows(self, rows: Sequence[int]) -> "StageEdit":
+        """The edit of some of the images; what is the same for all stays one."""
+        known, initial = self.known, self.initial
+        if known is not None:
+            known = _of_rows(known[0], rows), _of_rows(known[1], rows)
+        if initial is not None:
+            initial = _of_rows(initial[0], rows), initial[1]
+        return StageEdit(known, initial)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +96,8 @@ class SampleRequest:
     Attributes:
         task: SAMPLE, INPAINT, EDIT or UPSAMPLE.
         subjects: what each image is to show.
-        indices: each image's index; with the seed it decides its noise.
-        seed: 0 … 2⁶³ - 1.
+        indices: each image's index; with its seed it decides its noise.
+        seeds: each image's seed, 0 … 2⁶³ - 1.
         settings: of the first stage that samples; the others keep their config's.
         first_stage: its place in the pipeline.
         low_res: uint8[n s s 3], what it enlarges; None: it is a base model.
@@ -101,7 +111,7 @@ class SampleRequest:
     task: str
     subjects: tuple[Subject, ...]
     indices: tuple[int, ...]
-    seed: int
+    seeds: tuple[int, ...]
     settings: Settings
     first_stage: int = 0
     low_res: np.ndarray | None = None
@@ -114,6 +124,10 @@ class SampleRequest:
     def edit(self, place: int) -> StageEdit:
         """The edit of the `place`-th stage that samples."""
         return self.edits[place] if self.edits else StageEdit()
+
+
+def _of_rows(array: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+    return array if len(array) == 1 else array[list(rows)]
 
 
 def _are_several(text: Any) -> TypeGuard[Iterable[Any]]:

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,6 +19,7 @@ from glide_jax.sampling.program import (
     KnownPixels,
     SampleArguments,
     StaticArguments,
+    make_steps,
 )
 from glide_jax.sampling.request import SampleRequest, Settings, StageEdit, Subject, stage_key
 from glide_jax.sampling.stages import Stage, condition_of, null_condition_of
@@ -120,6 +122,24 @@ def run_request(
     return RunResult(tuple(images), tuple(rows), tuple(slots))
 
 
+def steps_of(request: SampleRequest, stages: Sequence[Stage]) -> tuple[int, ...]:
+    """How many steps each stage that samples takes of a batch, known before it is run."""
+    counts = []
+    for place, stage in enumerate(stages[request.first_stage :]):
+        sampling = request.settings.sampling if place == 0 else stage.config.sampling
+        schedule = make_steps(stage.config.diffusion, sampling.sampler, sampling.steps).taken
+        initial = request.edit(place).initial
+        counts.append(
+            schedule.num_steps if initial is None else _taken(initial[1], schedule.num_steps)
+        )
+    return tuple(counts)
+
+
+def _taken(strength: float, num_steps: int) -> int:
+    """Of so many steps those that start from an image takes."""
+    return max(1, round(strength * num_steps))
+
+
 def _of_stage(
     request: SampleRequest,
     stage: Stage,
@@ -142,10 +162,11 @@ def _of_stage(
         request,
         subjects=tuple(request.subjects[i] for i in rows),
         indices=tuple(request.indices[i] for i in rows),
+        seeds=tuple(request.seeds[i] for i in rows),
         settings=dataclasses.replace(settings, guidance_scales=scales),
         first_stage=request.first_stage + place,
         low_res=low_res,
-        edits=(edit,),
+        edits=(edit.of_rows(rows),),
         batch_slots=request.batch_slots and (request.batch_slots[place],),
     )
 
@@ -180,7 +201,8 @@ def _arguments(
     static: StaticArguments,
     num_steps: int,
 ) -> SampleArguments:
-    slots, settings, edit = list(batch.slots), request.settings, request.edit(0)
+    slots, settings = list(batch.slots), request.settings
+    edit = request.edit(0).of_rows(slots)
     sampling = settings.sampling
     subjects = [request.subjects[i] for i in slots]
     low_res = None if request.low_res is None else request.low_res[slots]
@@ -196,7 +218,7 @@ def _arguments(
         )
     )
     return SampleArguments(
-        seed_key=stage_key(request.seed, request.first_stage),
+        seed_key=_seed_keys([request.seeds[i] for i in slots], request.first_stage),
         indices=jnp.asarray([request.indices[i] for i in slots], jnp.int32),
         condition=condition_of(stage, subjects, low_res),
         null_condition=null_condition_of(stage, subjects) if guided else None,
@@ -209,12 +231,17 @@ def _arguments(
     )
 
 
+def _seed_keys(seeds: Sequence[int], place: int) -> jax.Array:
+    """key[b]"""
+    of = {seed: stage_key(seed, place) for seed in set(seeds)}
+    return jnp.stack([of[seed] for seed in seeds])
+
+
 def _initial(edit: StageEdit, num_steps: int) -> InitialImage | None:
     if edit.initial is None:
         return None
     image, strength = edit.initial
-    taken = max(1, round(strength * num_steps))
-    return InitialImage(jnp.asarray(image), jnp.int32(taken - 1))
+    return InitialImage(jnp.asarray(image), jnp.int32(_taken(strength, num_steps) - 1))
 
 
 def _reporter(callback: OnProgress | None, stage: Stage, batch: int, num_batches: int):

@@ -1,7 +1,5 @@
 """Guides: CLIP towards prompts, a classifier towards classes."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +10,6 @@ from models.model_toys import filled
 from sampling import pipeline_toys
 
 from glide_jax.config import (
-    AdmConfig,
     ClassifierConfig,
     ClipConfig,
     ClipImageConfig,
@@ -47,23 +44,6 @@ def clip_toy():
     return clip_guide(model, filled(model.shapes), TokenReader(Framed(), LENGTH))
 
 
-def shared(config):
-    """The quickstart's sizes, for another family of U-Nets."""
-    names = [field.name for field in dataclasses.fields(config)]
-    base = dataclasses.asdict(tiny.experiment().first_stage.model)
-    return {name: base[name] for name in names if name in base and name != "family"}
-
-
-def class_stage():
-    config = AdmConfig(
-        family="adm", num_heads=0, attention_order="by_head", num_classes=3, **shared(AdmConfig)
-    )
-    whole = tiny.experiment("stages.base.sampling.guidance_scale=1")
-    stage = dataclasses.replace(whole.first_stage, model=config)
-    experiment = dataclasses.replace(whole, stages={"base": stage}, text=None, prompts=None)
-    return pipeline_toys.stage_of(experiment, "base")
-
-
 def bright(scale, x_t, t):
     return scale * x_t.sum((1, 2, 3))
 
@@ -96,10 +76,12 @@ def test_log_probability_is_the_scaled_cosine(clip_toy):
 
 @pytest.mark.slow
 def test_a_classifier_leads_towards_its_class():
-    config = ClassifierConfig(family="classifier", num_classes=3, **shared(ClassifierConfig))
+    config = ClassifierConfig(
+        family="classifier", num_classes=3, **pipeline_toys.shared(ClassifierConfig)
+    )
     model = classifier(config)
     guide = classifier_guide(model, filled(model.shapes), 1000)
-    pipe = Pipeline((class_stage(),), classifier=guide)
+    pipe = Pipeline((pipeline_toys.class_stage(),), classifier=guide)
     labels = [0, 1, 2, 2]
     plain = pipe.sample_classes(labels, sampler="ddpm", steps=8)
     assert (plain.arrays[2] != plain.arrays[3]).any()
@@ -123,7 +105,7 @@ def test_clip_guides_a_whole_run(clip_toy):
 
 
 def test_classes_are_asked_for_as_classes():
-    pipe = Pipeline((class_stage(),))
+    pipe = Pipeline((pipeline_toys.class_stage(),))
     with pytest.raises(UserError, match="reads no captions"):
         pipe("red square")
     with pytest.raises(UserError, match=r"give 0 … 2"):

@@ -1,11 +1,14 @@
 """A cascade that nobody trained, small enough to sample in a second."""
 
+import dataclasses
 import functools
 
 import tiny
 from models.model_toys import filled
 
 from glide_jax import config
+from glide_jax.checkpoints import Checkpoints
+from glide_jax.config import AdmConfig
 from glide_jax.models.families import model_of
 from glide_jax.sampling.guides import ClipGuide
 from glide_jax.sampling.pipeline import Pipeline
@@ -37,6 +40,38 @@ def stage_of(experiment, name, step=0):
 
 def pipeline(*overrides):
     return Pipeline(stages(*overrides))
+
+
+def shared(config):
+    """The quickstart's sizes, for another family of U-Nets."""
+    names = [field.name for field in dataclasses.fields(config)]
+    base = dataclasses.asdict(tiny.experiment().first_stage.model)
+    return {name: base[name] for name in names if name in base and name != "family"}
+
+
+def class_stage():
+    config = AdmConfig(
+        family="adm", num_heads=0, attention_order="by_head", num_classes=3, **shared(AdmConfig)
+    )
+    whole = tiny.experiment("stages.base.sampling.guidance_scale=1")
+    stage = dataclasses.replace(whole.first_stage, model=config)
+    experiment = dataclasses.replace(whole, stages={"base": stage}, text=None, prompts=None)
+    return stage_of(experiment, "base")
+
+
+def saved(directory):
+    """A workdir of the cascade."""
+    loaded = config.load_config(
+        tiny.CONFIGS / "quickstart.py", [*tiny.OVERRIDES, *tiny.UPSAMPLER_OVERRIDES]
+    )
+    experiment = config.experiment_from(loaded)
+    tokenizer = tiny.tokenizer().to_dict()
+    for name, stage in zip(experiment.stages, stages(), strict=True):
+        with Checkpoints(
+            directory / name / "checkpoints", keep=1, experiment=experiment, tokenizer=tokenizer
+        ) as checkpoints:
+            checkpoints.save(0, {"ema_params": stage.params}, {})
+    return directory
 
 
 def clip_guide(size, log_probability=None, score=None, text_features=None, image_features=None):

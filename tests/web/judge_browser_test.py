@@ -3,11 +3,11 @@
 import contextlib
 import itertools
 import json
-import shutil
 import time
 
 import pytest
 from evaluation.judging.judging_toys import sample
+from web.browser_toys import CHROMIUM, FLAGS
 from web.web_toys import LOCAL, serving
 
 from glide_jax.evaluation.judging.comparison import compare
@@ -17,17 +17,13 @@ from glide_jax.evaluation.judging.votes import Votes
 from glide_jax.web.judge import judge_application
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is missing")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
 ]
 
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 SETTLED = "body:not(.waiting) #trial:not([hidden])"
 SETTLE_MS = 400
 """The page takes no answer for 350 ms, see judge.js."""

@@ -1,0 +1,368 @@
+"""The API of `glide-jax serve`: what it offers, and what it answers to anything else."""
+
+import io
+import json
+import socket
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from sampling import pipeline_toys
+from web.serve.serving_toys import ADA, SAMPLE, gated, page
+
+from glide_jax.sampling.pipeline import Pipeline
+from glide_jax.web.access import LOOPBACK, Access
+from glide_jax.web.serve.offer import MAX_IMAGES, offer_of
+from glide_jax.web.serve.uploads import MAX_SIDE, MAX_UPLOAD_BYTES
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def served():
+    with page() as (made, _):
+        yield made
+
+
+def png(array, **save):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, save.pop("format", "PNG"), **save)
+    return buffer.getvalue()
+
+
+def noise(*shape):
+    return RANDOM.integers(0, 256, shape, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def image(served):
+    return served.upload(png(noise(16, 16, 3))).json["id"]
+
+
+def mask_of(served, array):
+    return served.upload(png(array.astype(np.uint8) * 255)).json["id"]
+
+
+def pixels(served, job):
+    return np.asarray(Image.open(io.BytesIO(served.png(job["images"][0]["id"]))))
+
+
+HALF = np.arange(16)[None] >= np.full((16, 1), 8)
+
+
+def test_what_the_models_can_do_is_what_is_offered(served):
+    info = served.get("/api/info").json
+    assert list(info["tasks"]) == ["sample", "inpaint", "edit", "upsample"]
+    assert (info["image_size"], info["classes"], info["reads_captions"]) == (16, 0, True)
+    names = {task: {field["name"] for field in fields} for task, fields in info["tasks"].items()}
+    assert "resamples" in names["inpaint"]
+    assert "strength" in names["edit"]
+    assert not {"image", "strength", "clip_scale"} & names["sample"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "tasks"),
+    [
+        (slice(0, 1), ["sample", "inpaint", "edit"]),
+        (slice(1, 2), ["upsample"]),
+    ],
+    ids=["base", "upsampler"],
+)
+def test_a_pipeline_of_fewer_models_offers_less(stages, tasks):
+    offer = offer_of(Pipeline(pipeline_toys.stages()[stages]))
+    assert list(offer.tasks) == tasks
+
+
+def test_a_model_of_classes_samples_them_and_nothing_else():
+    with page(Pipeline((pipeline_toys.class_stage(),))) as (served, _):
+        info = served.get("/api/info").json
+        assert (list(info["tasks"]), info["classes"]) == (["sample"], 3)
+        names = {field["name"] for field in info["tasks"]["sample"]}
+        assert "label" in names
+        assert not {"prompt", "negative_prompt", "guidance_scale"} & names
+        asked = {"client": ADA, "task": "sample", "label": 2}
+        job = served.wait(served.post("/api/jobs", asked).json["id"])
+        assert job["images"][0]["provenance"]["label"] == 2
+        refused = served.post("/api/jobs", asked | {"label": 3})
+        assert "from 0 to 2" in refused.json["error"]
+
+
+def test_a_model_that_was_trained_to_inpaint_is_not_offered_repaint(image, served):
+    inpainter = Pipeline(pipeline_toys.stages("stages.base.model.inpaint=True")[:1])
+    with page(inpainter) as (other, _):
+        info = other.get("/api/info").json
+        assert info["trained_to_inpaint"]
+        assert "resamples" not in {field["name"] for field in info["tasks"]["inpaint"]}
+        assert other.sampled()["state"] == "done"
+        given = other.upload(served.png(image)).json["id"]
+        frame = {"left": -8, "top": 0, "side": 16}
+        done = other.sampled(task="inpaint", image=given, frame=frame)
+        assert pixels(other, done).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"task": "inpaint", "mask": HALF, "resamples": 1},
+        {"task": "inpaint", "frame": {"left": -8, "top": 0, "side": 16}, "resamples": 1},
+        {"task": "edit", "strength": 0.5},
+        {"task": "upsample"},
+    ],
+    ids=["inpaint", "outpaint", "edit", "upsample"],
+)
+def test_every_task_gives_an_image(served, image, request_):
+    given = {"image": image, **request_}
+    if "mask" in given:
+        given["mask"] = mask_of(served, given["mask"])
+    job = served.sampled(**given)
+    found = pixels(served, job)
+    assert found.shape == (16, 16, 3)
+    original = np.asarray(Image.open(io.BytesIO(served.png(image))))
+    if "mask" in given:
+        np.testing.assert_array_equal(found[:, :8], original[:, :8])
+    if "frame" in given:
+        np.testing.assert_array_equal(found[:, 8:], original[:, :8])
+    # The result is the next input.
+    again = served.sampled(task="edit", image=job["images"][0]["id"], strength=0.3)
+    assert again["images"][0]["provenance"]["strength"] == 0.3
+
+
+def test_an_all_white_mask_repaints_everything(served, image):
+    job = served.sampled(
+        task="inpaint", image=image, mask=mask_of(served, np.ones((9, 9))), resamples=1
+    )
+    assert job["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "sentence"),
+    [
+        ({"prompt": "x" * 10_000}, 400, "at most 4,000 characters long, and this has 10,000"),
+        ({"prompt": 3}, 400, "'prompt' must be text"),
+        ({"num_images": MAX_IMAGES + 1}, 400, f"from 1 to {MAX_IMAGES}"),
+        ({"task": "paint"}, 400, "one of sample, inpaint, edit, upsample"),
+        ({"task": ["sample"]}, 400, "one of"),
+        ({"client": "x"}, 400, "8 to 64 letters"),
+        ({"steps": "99999"}, 400, "'steps' must be one of"),
+        ({"sampler": "dimm"}, 400, "'sampler' must be one of"),
+        ({"image": "abcdefgh"}, 400, "unknown field 'image'"),
+        ({"task": "edit", "strength": 0.5}, 400, "'image' is missing"),
+        ({"task": "edit", "image": "abcdefgh", "strength": 0.5}, 404, "send it again"),
+        ({"task": "edit", "image": "../../etc/passwd", "strength": 0.5}, 400, "8 to 64 letters"),
+        ({"task": "edit", "image": "ok", "strength": 0}, 400, "'image' must be"),
+        ({"dynamic_threshold": 0}, 400, "above 0 to 1"),
+    ],
+    ids=str,
+)
+def test_a_wrong_request_is_one_sentence(served, request_, status, sentence):
+    reply = served.submit(**request_)
+    assert (reply.status, list(reply.json)) == (status, ["error"])
+    assert sentence in reply.json["error"]
+    assert len(reply.json["error"]) < 400
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b'{"seed": NaN}', {}, 400),
+        (b'{"seed": 1e999}', {}, 400),
+        (b"{", {}, 400),
+        (b"[]", {}, 400),
+        (b"\xff", {}, 400),
+        (b"[" * 30_000, {}, 400),
+        (b"{}", {"Content-Type": "text/plain"}, 415),
+        (b"{}", {"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        (b"{}", {"Content-Length": "999999999"}, 413),
+        (b"{}", {"Origin": "https://elsewhere.example"}, 403),
+    ],
+    ids=str,
+)
+def test_a_body_that_is_none_is_refused(served, body, headers, status):
+    assert served.post("/api/jobs", body, headers).status == status
+
+
+def repaint(served, image, **more):
+    return served.submit(task="inpaint", image=image, resamples=1, **more)
+
+
+def test_no_mask_and_an_empty_one_are_one_sentence(served, image):
+    assert "give a mask" in repaint(served, image).json["error"]
+    empty = mask_of(served, np.zeros((16, 16)))
+    assert "the mask has no white" in repaint(served, image, mask=empty).json["error"]
+    other = mask_of(served, np.ones((16, 64)))
+    assert "give a mask of the image's shape" in repaint(served, image, mask=other).json["error"]
+    far = {"left": 500, "top": 0, "side": 16}
+    assert "shows nothing of the image" in repaint(served, image, frame=far).json["error"]
+    large = {"left": 0, "top": 0, "side": 60_000}
+    assert "from 1 to 64 pixels" in repaint(served, image, frame=large).json["error"]
+
+
+def sixteen_bits():
+    return png(noise(20, 30).astype(np.uint16) * 257)
+
+
+UPLOADS = {
+    "jpeg": (lambda: png(noise(20, 30, 3), format="JPEG"), (30, 20)),
+    "16 bits": (sixteen_bits, (30, 20)),
+    "grey": (lambda: png(noise(20, 30)), (30, 20)),
+    "transparent": (lambda: png(noise(20, 30, 4)), (30, 20)),
+    "webp": (lambda: png(noise(20, 30, 3), format="WEBP"), (30, 20)),
+    "gif": (lambda: png(noise(20, 30), format="GIF"), (30, 20)),
+    "one pixel": (lambda: png(noise(1, 1, 3)), (1, 1)),
+    "a stripe": (lambda: png(noise(1, 3000, 3)), (MAX_SIDE, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", UPLOADS)
+def test_images_of_all_kinds_are_read_and_large_ones_reduced(served, kind):
+    make, size = UPLOADS[kind]
+    reply = served.upload(make())
+    assert reply.status == 201, reply.body
+    assert (reply.json["width"], reply.json["height"]) == size
+    kept = Image.open(io.BytesIO(served.png(reply.json["id"])))
+    assert (kept.size, kept.mode) == (size, "RGB")
+
+
+@pytest.mark.slow
+def test_a_photo_of_twenty_megabytes_is_reduced(served):
+    photo = png(noise(2800, 2500, 3))
+    assert 20e6 < len(photo) < MAX_UPLOAD_BYTES
+    reply = served.upload(photo)
+    assert reply.status == 201
+    assert reply.json["height"] == MAX_SIDE
+
+
+def bomb(width, height):
+    """A PNG of a few bytes that says it is huge."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, chunk in (
+        (b"IHDR", header),
+        (b"IDAT", zlib.compress(bytes(10_000_000))),
+        (b"IEND", b""),
+    ):
+        data += struct.pack(">I", len(chunk)) + name + chunk
+        data += struct.pack(">I", zlib.crc32(name + chunk))
+    return data
+
+
+HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(100)
+SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>'
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "status", "sentence"),
+    [
+        (HEIC, "image/heic", 400, "HEIC files are not read here: save it as PNG"),
+        (SVG, "image/svg+xml", 400, "SVG files have no pixels"),
+        (bomb(60_000, 60_000), "image/png", 400, "pixels"),
+        (bomb(7000, 7000), "image/png", 400, "cannot read the image that was sent"),
+        (b"", "image/png", 400, "the body is empty"),
+        (b"hello", "image/png", 400, "not an image file"),
+        (png(noise(30, 30, 3))[:-40], "image/png", 400, "cannot read the image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "image/eps", 400, "not an image file"),
+        (png(noise(3, 3, 3)), "text/plain", 415, "Send the image itself"),
+        (png(noise(3, 3, 3)), "", 415, "Send the image itself"),
+        (bytes(MAX_UPLOAD_BYTES + 1), "image/png", 413, "at most 26,214,400 bytes"),
+    ],
+    ids=["heic", "svg", "bomb", "bomb2", "empty", "text", "cut", "eps", "type", "none", "large"],
+)
+def test_a_bad_file_is_one_sentence(served, data, kind, status, sentence):
+    reply = served.upload(data, kind)
+    assert reply.status == status, reply.body
+    assert sentence in reply.json["error"]
+    assert served.get("/api/info").status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/images/../../../../etc/passwd.png",
+        "/api/images/..%2f..%2f..%2fetc%2fpasswd.png",
+        "/api/images/%00.png",
+        "/../serve.py",
+        "/..%2fserve.js",
+        "/api/jobs/..%2f..",
+        "/api/jobs/abcdefgh/previews/999999.png",
+        "/api/events?jobs=../../x",
+        "/api/nothing",
+    ],
+)
+def test_no_path_from_outside_reaches_the_disk(served, path):
+    assert served.get(path).status == 404
+
+
+def test_a_connection_that_is_cut_does_no_harm(served):
+    with socket.create_connection((LOOPBACK, served.port)) as cut:
+        head = f"POST /api/images?client={ADA} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+        cut.sendall(f"{head}Content-Type: image/png\r\nContent-Length: 5000\r\n\r\n".encode())
+        cut.sendall(bytes(100))
+    job_id = served.submit().json["id"]
+    with socket.create_connection((LOOPBACK, served.port)) as cut:
+        head = f"GET /api/events?jobs={job_id} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n"
+        cut.sendall(head.encode())
+        assert cut.recv(10)
+    assert served.wait(job_id)["state"] == "done"
+
+
+def test_a_prompt_that_is_cut_is_said(served):
+    notes = served.sampled(prompt="red square " * 100)["notes"]
+    assert notes == ["The model reads 6 tokens: the end of the prompt was cut off."]
+    assert served.sampled()["notes"] == []
+
+
+def test_without_a_seed_each_request_has_its_own(served):
+    seeds = [served.post("/api/jobs", {"client": ADA, "task": "sample"}).json["seed"] for _ in "ab"]
+    assert seeds[0] != seeds[1]
+
+
+def test_the_document_lists_every_route_and_the_same_limits(served):
+    document = served.get("/api/openapi.json").json
+    assert document["openapi"] == "3.1.0"
+    assert json.dumps(document).count("$ref") > 5
+    bodies = document["paths"]["/api/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    tasks = {one["title"]: one["properties"] for one in bodies["schema"]["oneOf"]}
+    info = served.get("/api/info").json
+    for task, fields in info["tasks"].items():
+        assert set(tasks[task]) == {"client", "task", *(field["name"] for field in fields)}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            reply = served.send(method.upper(), path.format(id="abcdefgh", place=0), b"")
+            assert str(reply.status) in operation["responses"], (path, method)
+            assert reply.status != 405
+
+
+def test_a_client_may_not_queue_without_end():
+    with page(gated()) as (served, _):
+        statuses = [served.submit().status for _ in range(10)]
+        assert statuses == [202] * 8 + [429] * 2
+        assert "You have 8 requests that wait already" in served.submit().json["error"]
+        assert served.submit("ben-ben-ben").status == 202
+
+
+def test_a_network_needs_the_token():
+    with page(access=Access("secret")) as (served, _):
+        for path in ("/", "/api/info", "/serve.js", "/api/openapi.json"):
+            assert served.get(path).status == 401
+        assert served.post("/api/jobs", {"client": ADA, **SAMPLE}).status == 401
+        bearer = {"Authorization": "Bearer secret"}
+        assert served.get("/api/info", headers=bearer).status == 200
+        leads = served.get("/?token=secret")
+        assert leads.status == 303
+        cookie = leads.headers["set-cookie"].partition(";")[0]
+        assert served.get("/api/info", headers={"Cookie": cookie}).status == 200
+
+
+def test_the_page_is_light_and_loads_nothing_from_elsewhere(served):
+    total, names = 0, ["/", "/serve.css", "/common.css", "/serve_icon.svg"]
+    names += ["/serve.js", "/api.js", "/form.js", "/editor.js", "/results.js"]
+    for name in names:
+        reply = served.get(name)
+        assert reply.status == 200, name
+        total += len(reply.body)
+        text = reply.body.decode().replace("http://www.w3.org/2000/svg", "")
+        assert "://" not in text
+        assert "script-src 'self'" in reply.headers["content-security-policy"]
+    assert total <= 300_000
