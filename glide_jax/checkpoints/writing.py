@@ -27,10 +27,12 @@ class Checkpoints:
         experiment: stored in each checkpoint.
         tokenizer: its `to_dict`, stored in each; that of the checkpoints there, if there are any.
         data_set: what is trained on, stored in each; None: nothing is.
+        base: the fingerprint of the weights that an adapter changes, stored in each; None: the
+            checkpoints hold no adapter.
 
     Raises:
         UserError: the directory is a URL or can't be written to, or holds checkpoints of another
-            experiment or of other data.
+            experiment, of other data or of an adapter of another base.
         ValueError: the tokenizer is not that of the checkpoints there.
     """
 
@@ -42,6 +44,7 @@ class Checkpoints:
         experiment: config.Experiment,
         tokenizer: dict[str, Any],
         data_set: DataSet | None = None,
+        base: str | None = None,
     ):
         self.directory = local_path(directory).absolute()
         refuse_another_run(self.directory, experiment)
@@ -50,11 +53,17 @@ class Checkpoints:
         found = find_checkpoint(self.directory)
         if found and found.tokenizer != tokenizer:
             raise ValueError(f"{found.path} has another tokenizer: continue with that one")
+        if found and found.base != base:
+            raise UserError(
+                f"{found.path} holds an adapter of other weights than training.init_from has now: "
+                "set it to the workdir, and the step, that the adapter was begun with"
+            )
         self._meta = {
             "version": __version__,
             "config": config.to_dict(experiment),
             "tokenizer": tokenizer,
             "data": dataclasses.asdict(data_set) if data_set else None,
+            "base": base,
         }
         self._writing: int | None = None
         self._manager = ocp.CheckpointManager(

@@ -26,6 +26,7 @@ from glide_jax.config.imagen import ImagenConfig
 from glide_jax.config.overrides import OVERRIDE, split_overrides, with_overrides
 from glide_jax.config.reading import from_dict, to_dict
 from glide_jax.config.sections import (
+    AdapterConfig,
     DataConfig,
     DenoiserTrainingConfig,
     DiffusionConfig,
@@ -56,6 +57,7 @@ __all__ = [
     "MAY_CHANGE_WITH_FINGERPRINT",
     "OVERRIDE",
     "TEXT_PRETRAINING",
+    "AdapterConfig",
     "AdmConfig",
     "ClassifierConfig",
     "ClipConfig",

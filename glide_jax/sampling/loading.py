@@ -11,7 +11,14 @@ from typing import Any
 import jax
 
 from glide_jax import config, text
-from glide_jax.checkpoints import Checkpoint, open_stage, read_experiment
+from glide_jax.checkpoints import Checkpoint, initial_checkpoint, open_stage, read_experiment
+from glide_jax.checkpoints.adapters import (
+    AdapterFile,
+    adapter_in,
+    check_stages,
+    read_adapter,
+    with_adapters,
+)
 from glide_jax.config import (
     MAY_CHANGE_BEFORE,
     ClassifierConfig,
@@ -24,6 +31,7 @@ from glide_jax.config import (
 from glide_jax.encoders import lazy
 from glide_jax.errors import UserError, a_few
 from glide_jax.models.families import model_of
+from glide_jax.models.lora import adapted_paths
 from glide_jax.parallel.free_memory import require_memory
 from glide_jax.parallel.mesh import make_mesh, replicated
 from glide_jax.sampling.guides import ClipGuide, Guide, classifier_guide, clip_guide
@@ -41,12 +49,20 @@ class OpenedStage:
         checkpoint: that holds its weights.
         model: as config describes it.
         reader: of its captions; None: it reads none.
+        base: holds the weights that the checkpoint's adapter changes; None: the checkpoint holds
+            the model's weights.
     """
 
     config: DenoiserStageConfig
     checkpoint: Checkpoint
     model: Any
     reader: CaptionReader | None
+    base: Checkpoint | None = None
+
+    @property
+    def weights(self) -> Checkpoint:
+        """What holds the model's weights, an adapter's left aside."""
+        return self.base or self.checkpoint
 
     @property
     def image_size(self) -> int:
@@ -121,8 +137,15 @@ def open_stages(
             )
         checkpoint = open_stage(workdir, name)
         model, reader = _open(checkpoint, experiment, encoder)
-        stages.append(OpenedStage(stage, checkpoint, model, reader))
+        stages.append(OpenedStage(stage, checkpoint, model, reader, _base_of(checkpoint, stage)))
     return experiment, stages
+
+
+def _base_of(checkpoint: Checkpoint, stage: DenoiserStageConfig) -> Checkpoint | None:
+    """The checkpoint whose weights this one's adapter changes; None: it holds no adapter."""
+    if not adapted_paths(checkpoint.shapes("ema_params")):
+        return None
+    return initial_checkpoint(checkpoint.stage, stage)
 
 
 def load_opened(opened: Sequence[OpenedStage], prompts: Sequence[str] = ()) -> list[Stage]:
@@ -140,7 +163,7 @@ def load_opened(opened: Sequence[OpenedStage], prompts: Sequence[str] = ()) -> l
             assert isinstance(reader.encoder, lazy.PromptEncoder)
             # The null caption, too, which classifier-free guidance leads away from.
             reader.encoder.encode_first(["", *prompts], reader.length)
-    wanted = [_stored(stage.checkpoint, stage.model) for stage in opened]
+    wanted = [_stored(stage.weights, stage.model) for stage in opened]
     require_memory(
         (leaf for shapes in wanted for leaf in shapes.values()),
         "the models' weights take",
@@ -151,12 +174,43 @@ def load_opened(opened: Sequence[OpenedStage], prompts: Sequence[str] = ()) -> l
             stage.checkpoint.stage,
             stage.config,
             stage.model,
-            stage.checkpoint.weights("ema_params", shapes),
+            _with_own_adapter(stage, stage.weights.weights("ema_params", shapes)),
             stage.reader,
             stage.checkpoint.step,
         )
         for stage, shapes in zip(opened, wanted, strict=True)
     ]
+
+
+def _with_own_adapter(stage: OpenedStage, params: Params) -> Params:
+    """A stage's weights with the adapter that its checkpoint holds in their place."""
+    adapter = adapter_in(stage.checkpoint)
+    if adapter is None:
+        return params
+    return with_adapters(params, [(adapter, 1.0)], str(stage.weights.path))
+
+
+def add_adapters(
+    stages: Sequence[Stage], files: Sequence[AdapterFile], checkpoints: Sequence[str]
+) -> tuple[Stage, ...]:
+    """The stages with adapters added to their weights; what they have compiled is kept.
+
+    Args:
+        stages: with the weights that the adapters were trained on.
+        files: of adapters of any of the stages, each with its weight.
+        checkpoints: where the stages are from, for errors.
+
+    Raises:
+        UserError: a file is no adapter, or of a stage or weights that are not here.
+    """
+    given = [(read_adapter(path), weight) for path, weight in files]
+    check_stages([adapter for adapter, _ in given], [stage.name for stage in stages])
+    shown = ", ".join(checkpoints) or "these models"
+    of_stages = [[pair for pair in given if pair[0].stage == stage.name] for stage in stages]
+    return tuple(
+        dataclasses.replace(stage, params=with_adapters(stage.params, added, shown))
+        for stage, added in zip(stages, of_stages, strict=True)
+    )
 
 
 def load_clip(workdir: Path) -> ClipGuide:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from glide_jax.checkpoints.adapters import AdapterFile
 from glide_jax.data.images import square
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
 from glide_jax.sampling import request as requests
 from glide_jax.sampling.guides import ClipGuide, Guide, guides_of
 from glide_jax.sampling.images import ImageLike, at_size, read_image, read_mask, shrunk_mask
-from glide_jax.sampling.loading import load_cascade, load_classifier, load_clip
+from glide_jax.sampling.loading import add_adapters, load_cascade, load_classifier, load_clip
 from glide_jax.sampling.output import (
     Origin,
     PipelineOutput,
@@ -67,6 +68,7 @@ class Pipeline:
         classifier: str | Path | None = None,
         text_encoder: str | Path | None = None,
         prompts: Sequence[str] = (),
+        adapters: Sequence[str | Path] = (),
     ) -> "Pipeline":
         """The newest weights of workdirs, of training or of import.
 
@@ -82,22 +84,37 @@ class Pipeline:
             prompts: of these, negative prompts among them, a frozen encoder makes embeddings before
                 the models are loaded; its memory is free again then. Others can be sampled all the
                 same: the encoder is loaded for the first of them, and stays.
+            adapters: files of adapters, each `FILE` or `FILE:WEIGHT`; without a weight it is 1.
 
         Raises:
             UserError: there is no model in one of them, none of the right kind, they make no
-                cascade, an override is wrong, the text encoder is not the models', or there is too
-                little memory.
+                cascade, an override is wrong, the text encoder is not the models', an adapter is of
+                other weights, or there is too little memory.
         """
         if not workdirs:
             raise UserError("give the workdir of a model")
         encoder = local_path(text_encoder) if text_encoder else None
         paths = [local_path(workdir) for workdir in workdirs]
-        return cls(
+        loaded = cls(
             stages=tuple(load_cascade(paths, overrides, encoder, prompts)),
             clip=load_clip(local_path(clip)) if clip else None,
             classifier=load_classifier(local_path(classifier)) if classifier else None,
             origin=Origin.of(workdirs, overrides, clip, classifier, text_encoder),
         )
+        return loaded.with_adapters(*adapters) if adapters else loaded
+
+    def with_adapters(self, *adapters: str | Path) -> "Pipeline":
+        """These models with low-rank adapters; what is compiled already is kept.
+
+        Args:
+            adapters: files that training with `training.adapter` writes, see `load`.
+
+        Raises:
+            UserError: a file is no adapter, or one of other models than these.
+        """
+        files = [AdapterFile.parse(text) for text in adapters]
+        stages = add_adapters(self.stages, files, self.origin.checkpoints)
+        return dataclasses.replace(self, stages=stages, origin=self.origin.adding(files))
 
     @classmethod
     def released(cls, *, inpaint: bool = False, clip: bool = False) -> "Pipeline":

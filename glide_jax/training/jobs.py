@@ -19,13 +19,15 @@ from glide_jax.data.source import Source
 from glide_jax.diffusion.timesteps import TIMESTEPS, not_noised
 from glide_jax.models.caption_guesser import caption_guesser
 from glide_jax.models.families import model_of
+from glide_jax.models.lora import lora_of
 from glide_jax.text.reader import CaptionReader
 from glide_jax.training.caption_reader import make_reader
-from glide_jax.training.initialization import initial_params
+from glide_jax.training.initialization import adapter_base, initial_params
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, Jobs, check_batch
 from glide_jax.training.loop import train
 from glide_jax.training.objectives import OBJECTIVES, conditioning_of
+from glide_jax.training.objectives.adapted import adapted_loss
 from glide_jax.training.objectives.text_pretraining import text_pretraining_loss
 
 
@@ -125,6 +127,8 @@ def _stage_job(
     vocab_size = reader.vocab_size if reader else 0
     model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
     objective = OBJECTIVES[stage.model.family]
+    loss, settings = objective.loss(model, stage, reader), getattr(stage.training, "adapter", None)
+    adapter = lora_of(model.shapes, settings) if settings else None
     return Job(
         name=name,
         section=f"stages.{name}",
@@ -132,7 +136,7 @@ def _stage_job(
         stage=stage,
         training=stage.training,
         model=model,
-        loss=objective.loss(model, stage, reader),
+        loss=adapted_loss(loss, adapter) if adapter else loss,
         timesteps=TIMESTEPS[stage.diffusion.timesteps](stage.diffusion.num_steps),
         compares_examples=objective.compares_examples,
         source=source,
@@ -140,6 +144,7 @@ def _stage_job(
         conditioning=conditioning_of(stage, source, experiment.data.source, reader),
         reader=reader,
         directory=workdir / name,
+        adapter=adapter,
     )
 
 
@@ -179,8 +184,13 @@ def _pretraining_job(
 
 
 def _with_initial_params(job: Job) -> Job:
-    """The job with the weights of its `training.init_from`, unless it has a checkpoint already."""
+    """The job with the weights of its `training.init_from`.
+
+    Of a job that has a checkpoint already only an adapter still needs them.
+    """
+    start = job.name, job.experiment, job.model, job.reader
+    if job.adapter is not None:
+        return dataclasses.replace(job, base=adapter_base(*start))
     if find_checkpoint(job.directory / CHECKPOINTS):
         return job
-    params = initial_params(job.name, job.experiment, job.model, job.reader)
-    return dataclasses.replace(job, initial_params=params)
+    return dataclasses.replace(job, initial_params=initial_params(*start))
