@@ -42,6 +42,7 @@ class _Registered(NamedTuple):
 
 _REGISTERED = (
     _Registered("data.source", "data set", data.SOURCES, has_variants=True),
+    _Registered("data.prior.source", "data set", data.SOURCES, has_variants=True),
     _Registered("text.tokenizer", "tokenizer", text.KINDS),
     _Registered("text.encoder", "text encoder", encoders.ENCODERS),
     _Registered("*.training.optimizer", "optimizer", OPTIMIZERS),

@@ -11,6 +11,25 @@ from glide_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
+class PriorConfig:
+    """Images that a fine-tuned model must not forget, mixed among its own (Ruiz et al. 2022).
+
+    Attributes:
+        source, path, split: as in `data`; such as a folder of images that the base has sampled.
+        share: p, of all images; the weight of their loss is λ = p / (1 - p) times that of the
+            others, so that 0.5 is DreamBooth's λ = 1.
+    """
+
+    source: str
+    path: str
+    split: str
+    share: float
+
+    def __post_init__(self):
+        require(0 < self.share < 1, self, "share", "above 0 and below 1")
+
+
+@dataclasses.dataclass(frozen=True)
 class DataConfig:
     """Where images and captions come from.
 
@@ -19,12 +38,14 @@ class DataConfig:
         path: where its files are, such as the folder of images; empty: the source's own default.
         split: the part to train on, such as `train`.
         workers: processes that decode images; 0: the training process decodes them.
+        prior: images that are mixed among them; None: none are.
     """
 
     source: str
     path: str
     split: str
     workers: int
+    prior: PriorConfig | None
 
     def __post_init__(self):
         at_least(0, self, "workers")

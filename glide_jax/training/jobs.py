@@ -8,13 +8,16 @@ from glide_jax import data
 from glide_jax.checkpoints import CHECKPOINTS, DataSet, find_checkpoint, refuse_other_data
 from glide_jax.config import (
     TEXT_PRETRAINING,
+    DataConfig,
     Experiment,
     GlideConfig,
     ImagenConfig,
+    PriorConfig,
     StageConfig,
     TextPretrainingConfig,
 )
 from glide_jax.data.conditioning import caption_conditioning
+from glide_jax.data.prior import WithPrior
 from glide_jax.data.source import Source
 from glide_jax.diffusion.timesteps import TIMESTEPS, not_noised
 from glide_jax.models.caption_guesser import caption_guesser
@@ -57,14 +60,23 @@ def make_jobs(experiment: Experiment, workdir: Path) -> Jobs:
             are not those of the checkpoints that are there, or a stage's `training.init_from`
             holds a different model.
     """
-    settings = experiment.data
-    data.prepare(settings.source, settings.path)
-    source = data.open_source(settings.source, settings.path, settings.split)
+    source = _source_of(experiment.data)
     reader = make_reader(experiment, source, workdir)
     jobs = build_jobs(experiment, source, reader, workdir)
     for job in jobs.in_order:
         refuse_other_data(job.directory / CHECKPOINTS, experiment, job.data_set)
     return dataclasses.replace(jobs, stages=tuple(map(_with_initial_params, jobs.stages)))
+
+
+def _source_of(settings: DataConfig) -> Source:
+    """The data set that is trained on, the images of a prior among its own."""
+
+    def opened(part: DataConfig | PriorConfig) -> Source:
+        data.prepare(part.source, part.path)
+        return data.open_source(part.source, part.path, part.split)
+
+    own, prior = opened(settings), settings.prior
+    return WithPrior(own, opened(prior), prior.share) if prior else own
 
 
 def build_jobs(
