@@ -19,6 +19,7 @@ from glide_jax.diffusion.schedule import BETAS
 from glide_jax.diffusion.timesteps import TIMESTEPS
 from glide_jax.errors import UserError, unknown_name
 from glide_jax.evaluation.registry import METRICS
+from glide_jax.models.lora import GROUPS
 from glide_jax.training.monitoring.sinks import SINKS
 from glide_jax.training.optimizer import OPTIMIZERS
 
@@ -41,9 +42,11 @@ class _Registered(NamedTuple):
 
 _REGISTERED = (
     _Registered("data.source", "data set", data.SOURCES, has_variants=True),
+    _Registered("data.prior.source", "data set", data.SOURCES, has_variants=True),
     _Registered("text.tokenizer", "tokenizer", text.KINDS),
     _Registered("text.encoder", "text encoder", encoders.ENCODERS),
     _Registered("*.training.optimizer", "optimizer", OPTIMIZERS),
+    _Registered("stages.*.training.adapter.weights", "group of weights", GROUPS),
     _Registered("stages.*.diffusion.schedule", "schedule", BETAS),
     _Registered("stages.*.diffusion.timesteps", "sampling of timesteps", TIMESTEPS),
     _Registered("stages.*.diffusion.prediction", "prediction", PREDICTIONS),

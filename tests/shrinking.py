@@ -105,6 +105,8 @@ def shrunk(path: Path, *overrides: str) -> Experiment:
     if full.text:
         is_frozen = isinstance(full.text, FrozenTextConfig)
         changes |= FROZEN_TEXT_SECTION if is_frozen else TEXT_SECTION
+    if full.data.prior:
+        changes |= {"data.prior.source": "shapes/32", "data.prior.path": ""}
     if full.labels:
         changes["labels"] = (0, 1)
     if full.prompts:

@@ -93,6 +93,15 @@ class Checkpoint:
             return None if values is None else DataSet(**values)
 
     @property
+    def base(self) -> str | None:
+        """The fingerprint of the weights that its adapter changes; None: it holds no adapter.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        return self._of_meta("base") if "base" in self._meta else None
+
+    @property
     def data_state(self) -> dict[str, Any]:
         """The state of the data iterator; UserError: the file is damaged."""
         return self._read_json("data")

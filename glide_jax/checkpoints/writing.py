@@ -31,10 +31,12 @@ class Checkpoints:
         experiment: stored in each checkpoint.
         tokenizer: its `to_dict`, stored in each; that of the checkpoints there, if there are any.
         data_set: what is trained on, stored in each; None: nothing is.
+        base: the fingerprint of the weights that an adapter changes, stored in each; None: the
+            checkpoints hold no adapter.
 
     Raises:
-        UserError: the directory can't be written to, or holds checkpoints of another experiment
-            or of other data.
+        UserError: the directory can't be written to, or holds checkpoints of another experiment,
+            of other data or of an adapter of another base.
         ValueError: the tokenizer is not that of the checkpoints there.
     """
 
@@ -46,6 +48,7 @@ class Checkpoints:
         experiment: config.Experiment,
         tokenizer: dict[str, Any],
         data_set: DataSet | None = None,
+        base: str | None = None,
     ):
         self.directory = storage_path(directory).absolute()
         refuse_another_run(self.directory, experiment)
@@ -54,11 +57,17 @@ class Checkpoints:
         found = find_checkpoint(self.directory)
         if found and found.tokenizer != tokenizer:
             raise ValueError(f"{found.path} has another tokenizer: continue with that one")
+        if found and found.base != base:
+            raise UserError(
+                f"{found.path} holds an adapter of other weights than training.init_from has now: "
+                "set it to the workdir, and the step, that the adapter was begun with"
+            )
         self._meta = {
             "version": __version__,
             "config": config.to_dict(experiment),
             "tokenizer": tokenizer,
             "data": dataclasses.asdict(data_set) if data_set else None,
+            "base": base,
         }
         self._writing: int | None = None
         self._writer: OnDisk | InBucket

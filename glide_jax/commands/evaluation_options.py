@@ -37,7 +37,7 @@ FOLDER = "evaluation"
 
 
 def add_models(parser: Parser) -> None:
-    """Add --checkpoint and --text-encoder."""
+    """Add --checkpoint, --text-encoder and --adapter."""
     parser.add_argument(
         "--checkpoint",
         action="append",
@@ -51,6 +51,7 @@ def add_models(parser: Parser) -> None:
         metavar="DIR",
         help="for a model that was trained on a frozen text encoder; see `sample --help`",
     )
+    sampling_options.add_adapters(parser)
 
 
 def add_metrics(parser: Parser) -> None:
@@ -198,10 +199,8 @@ def load(arguments: argparse.Namespace) -> tuple["Experiment", "Pipeline"]:
         from glide_jax.evaluation.prompt_sets.reading import open_prompts
 
         open_prompts(arguments.prompts)  # a mistake in it is answered before the models load
-    encoder = arguments.text_encoder
-    pipeline = sampling_options.load(
-        arguments.checkpoint, arguments.overrides, text_encoder=encoder
-    )
+    models = {"text_encoder": arguments.text_encoder, "adapters": arguments.adapters or ()}
+    pipeline = sampling_options.load(arguments.checkpoint, arguments.overrides, **models)
     return experiment, pipeline
 
 

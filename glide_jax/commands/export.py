@@ -2,6 +2,7 @@
 
 import argparse
 
+from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -37,14 +38,17 @@ def add(parser: Parser) -> Run:
         "UNet2DConditionModel, for Imagen's models; default: original",
     )
     parser.add_argument("--stage", metavar="NAME", help="of this stage; default: the first")
+    sampling_options.add_adapters(parser)
 
     def run(arguments: argparse.Namespace) -> None:
         from glide_jax import runtime
+        from glide_jax.checkpoints.adapters import AdapterFile
         from glide_jax.interop import exporting, files
 
         runtime.quiet_checkpoint_errors()
 
         check_writable(arguments.out.parent)
+        adapters = [AdapterFile.parse(text) for text in arguments.adapters or ()]
         format_ = files.format_of(arguments.out)
         if arguments.format not in (None, format_):
             raise UserError(f"--format={arguments.format} and --out={arguments.out} disagree")
@@ -55,6 +59,7 @@ def add(parser: Parser) -> Run:
             ema=arguments.ema,
             dtype=arguments.dtype,
             names=arguments.names,
+            adapters=adapters,
         )
         for file in done.files:
             print(f"{file}: {done.weights} of step {done.step} in {arguments.dtype}")

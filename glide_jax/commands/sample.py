@@ -145,7 +145,7 @@ def _summarize(
 def _reproduce(arguments: argparse.Namespace) -> None:
     from glide_jax.sampling.output import read_provenance
 
-    own = ("like", "checkpoint", "clip", "classifier", "text_encoder", "out", "preview_every")
+    own = ("like", "checkpoint", *sampling_options.MODELS, "adapters", "out", "preview_every")
     others = {name: v for name, v in vars(arguments).items() if name not in own}
     if any(value not in (None, [], ()) for value in others.values()):
         raise UserError("--like takes all from the image: leave prompts and settings out")
@@ -156,6 +156,7 @@ def _reproduce(arguments: argparse.Namespace) -> None:
         arguments.checkpoint or [storage_path(workdir) for workdir in made.checkpoints],
         made.overrides,
         prompts=[made.prompt, made.negative_prompt],
+        adapters=arguments.adapters or made.adapters,
         **{
             name: getattr(arguments, name) or (storage_path(path) if path else None)
             for name in sampling_options.MODELS

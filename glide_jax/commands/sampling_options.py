@@ -88,6 +88,7 @@ def add_models_and_output(parser: Parser) -> None:
         help="for a model that was trained on a frozen text encoder: its weights' folder, or one "
         "that `encode` wrote; default: as the config says",
     )
+    add_adapters(parser)
     parser.add_argument(
         "--out",
         type=storage_path,
@@ -102,6 +103,18 @@ def add_models_and_output(parser: Parser) -> None:
         help="write preview.png, the images so far, every N steps",
     )
     accept_overrides(parser, "stages.upsampler.sampling.steps=20")
+
+
+def add_adapters(parser: Parser) -> None:
+    """Add --adapter."""
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        dest="adapters",
+        metavar="FILE[:WEIGHT]",
+        help="a low-rank adapter, which training with training.adapter writes, and the weight that "
+        "it is given, 1 if none is; may be repeated: all are added",
+    )
 
 
 def add_settings(parser: Parser, *, inpaints: bool = False) -> None:
@@ -201,10 +214,11 @@ def in_flags() -> Iterator[None]:
 
 def load_for(arguments: argparse.Namespace, prompts: Sequence[str]) -> "Pipeline":
     """The pipeline of a command's arguments; prompts that it cuts are printed. Raises as `load`."""
-    models = {name: getattr(arguments, name, None) for name in MODELS}
+    models: dict[str, Any] = {name: getattr(arguments, name, None) for name in MODELS}
     negative = getattr(arguments, "negative_prompt", None)
     captions = [*prompts, negative] if negative else list(prompts)
-    pipeline = load(arguments.checkpoint, arguments.overrides, prompts=captions, **models)
+    models |= {"prompts": captions, "adapters": arguments.adapters or ()}
+    pipeline = load(arguments.checkpoint, arguments.overrides, **models)
     warn_of_truncated(pipeline, prompts)
     return pipeline
 
@@ -217,6 +231,7 @@ def load(
     classifier: Path | None = None,
     text_encoder: Path | None = None,
     prompts: Sequence[str] = (),
+    adapters: Sequence[str] = (),
 ) -> "Pipeline":
     """Configure the process and load a pipeline.
 
@@ -224,7 +239,7 @@ def load(
         checkpoints: the stages' workdirs; None: none were given.
         overrides: changes of their configs, `KEY=VALUE` each.
         clip, classifier: the guides' workdirs, or None.
-        text_encoder, prompts: see `Pipeline.load`.
+        text_encoder, prompts, adapters: see `Pipeline.load`.
 
     Raises:
         UserError: there are no checkpoints, one holds no model, or an override is wrong.
@@ -236,7 +251,7 @@ def load(
     workdirs = checkpoints or ()
     guides = {"clip": clip, "classifier": classifier}
     encoder = {"text_encoder": text_encoder, "prompts": prompts}
-    return Pipeline.load(*workdirs, overrides=overrides, **guides, **encoder)
+    return Pipeline.load(*workdirs, overrides=overrides, adapters=adapters, **guides, **encoder)
 
 
 def show_progress(arguments: argparse.Namespace) -> "ProgressLine":

@@ -8,7 +8,7 @@ from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.local_path import local_path
+from glide_jax.storage import storage_path
 
 if TYPE_CHECKING:
     from glide_jax.sampling.pipeline import Pipeline
@@ -25,14 +25,14 @@ def add(parser: Parser) -> Run:
     parser.add_argument(
         "--checkpoint",
         action="append",
-        type=local_path,
+        type=storage_path,
         metavar="DIR",
         help="a workdir of training or of import; repeat it for a cascade from several workdirs: "
         "the base model's, then its upsampler's",
     )
     for name, what in _MODELS.items():
         parser.add_argument(
-            f"--{name.replace('_', '-')}", type=local_path, metavar="DIR", help=what
+            f"--{name.replace('_', '-')}", type=storage_path, metavar="DIR", help=what
         )
     parser.add_argument(
         "--batch-size",

@@ -89,7 +89,7 @@ def check_memory(jobs: Sequence[Job]) -> None:
     devices, kind = jax.device_count(), jax.devices()[0].device_kind
     for job in jobs:
         state, fsdp = abstract_state(job), job.training.fsdp
-        check_state_fits(job.section, state, fsdp, devices, limit, kind)
+        check_state_fits(job.section, state, fsdp, devices, limit, kind, job.base_shapes)
 
 
 def _check(experiment: Experiment, workdir: Path) -> None:

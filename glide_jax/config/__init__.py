@@ -26,6 +26,7 @@ from glide_jax.config.imagen import ImagenConfig
 from glide_jax.config.overrides import OVERRIDE, split_overrides, with_overrides
 from glide_jax.config.reading import from_dict, to_dict
 from glide_jax.config.sections import (
+    AdapterConfig,
     DataConfig,
     DenoiserTrainingConfig,
     DiffusionConfig,
@@ -35,6 +36,7 @@ from glide_jax.config.sections import (
     MonitoringConfig,
     NoiseConfig,
     PeriodicEvaluationConfig,
+    PriorConfig,
     SamplingConfig,
     TextConfig,
     TrainingConfig,
@@ -56,6 +58,7 @@ __all__ = [
     "MAY_CHANGE_WITH_FINGERPRINT",
     "OVERRIDE",
     "TEXT_PRETRAINING",
+    "AdapterConfig",
     "AdmConfig",
     "ClassifierConfig",
     "ClipConfig",
@@ -77,6 +80,7 @@ __all__ = [
     "MonitoringConfig",
     "NoiseConfig",
     "PeriodicEvaluationConfig",
+    "PriorConfig",
     "SamplingConfig",
     "StageConfig",
     "TextConfig",

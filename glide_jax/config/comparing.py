@@ -33,7 +33,7 @@ All others decide what is learned, and must agree.
 MAY_MOVE = ("stages.*.training.init_from",)
 """Paths that may differ, but not be empty on one side: what was read there is in the checkpoint."""
 
-MAY_CHANGE_WITH_FINGERPRINT = (*MAY_CHANGE, "data.path")
+MAY_CHANGE_WITH_FINGERPRINT = (*MAY_CHANGE, "data.path", "data.prior.path")
 """Keys that may differ where the checkpoint holds the fingerprint of its data.
 
 The data may have moved: whether they are the same is known without their path.

@@ -148,6 +148,7 @@ class Experiment:
                 "vocab_size and length"
             )
         self._check_text_kind(readers)
+        self._check_adapters()
         if not readers:
             family = self.first_stage.model.family
             for name in ("text", "prompts"):
@@ -159,6 +160,16 @@ class Experiment:
                 f"text_pretraining must be left out: model.family={model.family} has nothing "
                 "that it would train; glide and imagen have"
             )
+
+    def _check_adapters(self):
+        """Text-encoder pretraining changes weights that an adapter leaves as they are."""
+        for name, stage in self.stages.items():
+            adapts = isinstance(stage, DenoiserStageConfig) and stage.training.adapter
+            if adapts and self.text_pretraining:
+                raise UserError(
+                    f"text_pretraining must be left out: stages.{name}.training.adapter changes "
+                    "a model whose text encoder is trained already"
+                )
 
     def _check_text_kind(self, readers: list[str]):
         """Every stage must read what `text` makes of a caption."""

@@ -7,6 +7,26 @@ the `NoiseConfig` of every stage, and `TrainingConfig` grows into that of a guid
 import dataclasses
 
 from glide_jax.config.checks import DTYPES, at_least, between, is_local, is_path, one_of, require
+from glide_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class PriorConfig:
+    """Images that a fine-tuned model must not forget, mixed among its own (Ruiz et al. 2022).
+
+    Attributes:
+        source, path, split: as in `data`; such as a folder of images that the base has sampled.
+        share: p, of all images; the weight of their loss is λ = p / (1 - p) times that of the
+            others, so that 0.5 is DreamBooth's λ = 1.
+    """
+
+    source: str
+    path: str
+    split: str
+    share: float
+
+    def __post_init__(self):
+        require(0 < self.share < 1, self, "share", "above 0 and below 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +38,14 @@ class DataConfig:
         path: where its files are, such as the folder of images; empty: the source's own default.
         split: the part to train on, such as `train`.
         workers: processes that decode images; 0: the training process decodes them.
+        prior: images that are mixed among them; None: none are.
     """
 
     source: str
     path: str
     split: str
     workers: int
+    prior: PriorConfig | None
 
     def __post_init__(self):
         at_least(0, self, "workers")
@@ -179,6 +201,27 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class AdapterConfig:
+    """A low-rank adapter, trained in place of the weights (LoRA, Hu et al. 2021).
+
+    Attributes:
+        rank: r of ΔW = α/r · A B, see `models.lora`.
+        alpha: α of the same.
+        weights: which kernels it changes: `attention`, `dense` and `convolutions` of the U-Net,
+            `text` of what reads captions; names in `models.lora.GROUPS`.
+    """
+
+    rank: int
+    alpha: float
+    weights: tuple[str, ...]
+
+    def __post_init__(self):
+        at_least(1, self, "rank")
+        require(self.alpha > 0, self, "alpha", "above 0")
+        require(bool(self.weights), self, "weights", "one group of weights or more")
+
+
+@dataclasses.dataclass(frozen=True)
 class GuideTrainingConfig(TrainingConfig):
     """How a guide is trained, and what a denoiser's training has in common with it.
 
@@ -206,15 +249,22 @@ class DenoiserTrainingConfig(GuideTrainingConfig):
         crop_size: pixels a side of the random part of each image that an upsampler is trained on
             (Saharia et al. 2022, sec. 4.1); 0: all of it.
         sample_every_steps: steps between two sample grids.
+        adapter: what is trained in place of the weights of `init_from`, which stay as they are;
+            None: the weights.
     """
 
     caption_dropout: float
     max_aug_level: float
     crop_size: int
     sample_every_steps: int
+    adapter: AdapterConfig | None
 
     def __post_init__(self):
         super().__post_init__()
+        if self.adapter is not None and not self.init_from:
+            raise UserError(
+                "init_from must be a workdir: training.adapter changes the weights that are there"
+            )
         between(0, 1, self, "caption_dropout")
         at_least(0, self, "max_aug_level", "crop_size")
         at_least(1, self, "sample_every_steps")

@@ -27,6 +27,9 @@ CAPTION_FILES = (
 )
 """The names of caption files."""
 
+EVERY_OTHER = "*"
+"""In place of a file's name: every image that the file doesn't name."""
+
 _FILE_NAME = "file_name"
 
 
@@ -52,7 +55,8 @@ def read_captions(path: str) -> Iterator[tuple[str, str]]:
 def _table_rows(path: str, text: str) -> Iterator[tuple[str, str]]:
     delimiter = _delimiter(text)
     for index, (number, row) in enumerate(cells(path, text, delimiter)):
-        if index == 0 and os.path.splitext(row[0])[1].lower() not in images.SUFFIXES:
+        named = row[0].strip() != EVERY_OTHER
+        if index == 0 and named and os.path.splitext(row[0])[1].lower() not in images.SUFFIXES:
             continue  # the header
         if len(row) < 2:
             raise UserError(f"{path}, line {number}: {row[0]!r} has no caption; write name,caption")

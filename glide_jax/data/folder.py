@@ -10,6 +10,7 @@ or one file at the top of the folder with the captions of all images: `captions.
 
     file_name,caption                                      # a header is not needed
     cats/1.jpg,a cat asleep                                # several rows: several captions
+    *,a photo of Rex                                       # every image that isn't named
     {"file_name": "dog.png", "caption": ["a dog", "my dog Rex"]}    # or one string
 
 With "folder?label=folder" the top folder's sub-folders are the classes, sorted by name; images
@@ -27,7 +28,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from glide_jax.data import images
-from glide_jax.data.caption_files import CAPTION_FILES, read_captions
+from glide_jax.data.caption_files import CAPTION_FILES, EVERY_OTHER, read_captions
 from glide_jax.data.fields import Fields, split_fields, texts
 from glide_jax.data.filenames import by_portable_name, portable, printable
 from glide_jax.data.lines import read_text, split_lines
@@ -265,6 +266,8 @@ def _from_file(
         if image not in on_disk:
             image = portable_names.get(portable(image), image)
         captions.setdefault(image, []).append(caption)
+    of_others = captions.pop(EVERY_OTHER, [])
+    captions |= {image: of_others for image in image_names if image not in captions and of_others}
     for missing in sorted(captions.keys() - on_disk):
         skipped.add(f"names in {name} without an image", missing)
         del captions[missing]

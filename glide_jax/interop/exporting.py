@@ -5,14 +5,24 @@ DIR/base/checkpoints/STEP ─ one weight at a time ─ openai.each_array_of ─�
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax.sharding import SingleDeviceSharding
 
-from glide_jax.checkpoints import open_stage
+from glide_jax.checkpoints import Checkpoint, initial_checkpoint, open_stage
+from glide_jax.checkpoints.adapters import (
+    Adapter,
+    AdapterFile,
+    adapted,
+    adapter_in,
+    check_base,
+    check_stages,
+    read_adapter,
+)
+from glide_jax.checkpoints.fingerprint import fingerprint_of_each
 from glide_jax.config import Experiment
 from glide_jax.errors import UserError
 from glide_jax.interop import families, files, namings, openai
@@ -49,6 +59,7 @@ def export_checkpoint(
     ema: bool = False,
     dtype: str = "float32",
     names: str = namings.ORIGINAL,
+    adapters: Sequence[AdapterFile] = (),
 ) -> Exported:
     """Write a stage's newest weights with the reference's keys, and its options beside them.
 
@@ -61,15 +72,20 @@ def export_checkpoint(
             the weights. An imported checkpoint has only the average.
         dtype: a name of `files.DTYPES`.
         names: of the arrays, a name in `namings.NAMINGS`.
+        adapters: added to the average of the weights, which they were trained on; that of a
+            workdir that holds one is added too.
 
     Raises:
         UserError: the model has no such names, there is no such checkpoint, a file exists already
-            or can't be written, or a weight is too large for the dtype; nothing new is left then.
+            or can't be written, a weight is too large for the dtype, or an adapter is of other
+            weights; nothing new is left then.
     """
     files.format_of(out)
-    checkpoint = open_stage(workdir, stage_name)
-    experiment = checkpoint.experiment.only(checkpoint.stage)
-    weights = "ema_params" if ema or not checkpoint.is_of_a_run else "params"
+    opened = open_stage(workdir, stage_name)
+    checkpoint, added = _with_base(opened, adapters)
+    experiment = opened.experiment.only(opened.stage)
+    average = ema or bool(added) or not checkpoint.is_of_a_run
+    weights = "ema_params" if average else "params"
     vocab_size = _vocab_size(checkpoint.shapes(weights))
     (stage,) = experiment.stages.values()
     model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
@@ -80,6 +96,9 @@ def export_checkpoint(
     _refuse_existing(targets)
     files.require_writable(out)
     stored = checkpoint.each_weight(weights, _on_host(model.shapes))
+    if added:
+        check_base(_fingerprint(checkpoint, model.shapes), [one for one, _ in added], str(workdir))
+        stored = ((path, adapted(path, kernel, added)) for path, kernel in stored)
     models = (model.image, model.text) if is_clip else (model,)
     each: list[Any] = [stored]
     if is_clip:
@@ -91,7 +110,7 @@ def export_checkpoint(
     with files.folder_beside(out) as folder:
         for target, one, its_params in zip(targets, models, each, strict=True):
             options, lines = reference_options(one, stage, names)
-            name, tokenizer = families.of_model(one).NAME, checkpoint.tokenizer
+            name, tokenizer = families.of_model(one).NAME, opened.tokenizer
             beside = Sidecar(name, options, lines, experiment, tokenizer, vocab_size)
             file = folder / target.name
             sidecar_path(file).write_text(to_json(beside), encoding="utf-8")
@@ -99,7 +118,26 @@ def export_checkpoint(
             arrays = shown(openai.each_array_of(one, its_params, names), shapes, f"writing {name}")
             files.write_each(file, shapes, arrays, dtype, shown=target)
         move_files(folder, out.parent)
-    return Exported(tuple(targets), weights, checkpoint.step, lines)
+    return Exported(tuple(targets), weights, opened.step, lines)
+
+
+def _with_base(
+    checkpoint: Checkpoint, given: Sequence[AdapterFile]
+) -> tuple[Checkpoint, list[tuple[Adapter, float]]]:
+    """The checkpoint that holds a model's weights, and the adapters to add to them."""
+    added = [(read_adapter(path), weight) for path, weight in given]
+    check_stages([adapter for adapter, _ in added], [checkpoint.stage])
+    own = adapter_in(checkpoint)
+    if own is None:
+        return checkpoint, added
+    base = initial_checkpoint(checkpoint.stage, checkpoint.experiment.stages[checkpoint.stage])
+    assert base is not None, "the config is checked"
+    return base, [(own, 1.0), *added]
+
+
+def _fingerprint(checkpoint: Checkpoint, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> str:
+    """That of the averaged weights, read a few at a time."""
+    return fingerprint_of_each(checkpoint.each_weight("ema_params", _on_host(shapes)))
 
 
 def _with_scale(experiment: Experiment, logit_scale: float) -> Experiment:

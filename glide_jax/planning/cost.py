@@ -32,7 +32,8 @@ class Cost:
         flops_per_step: floating-point operations of an optimizer step, over all devices.
         peak_flops_per_s: measured speed of a matrix product, over all devices.
         seconds_per_step: estimate, within a factor of 2.
-        state_gib: one copy of weights, EMA, optimizer state and gradients.
+        state_gib: one copy of weights, EMA, optimizer state and gradients, and of an adapter's
+            base.
     """
 
     parameters: int
@@ -64,20 +65,21 @@ def estimate(job: Job) -> Cost:
     parameters = sum(s.size for s in job.model.shapes.values())
     per_step = BACKWARD_FACTOR * forward_flops(job) * job.training.batch_size
     speed = matmul_flops_per_second(job.model.config.dtype) * jax.device_count()
+    trained = sum(s.size for s in job.trained.shapes.values())
     copies = 5  # weights, EMA, two moments, gradients; float32 each
     return Cost(
         parameters,
         per_step,
         speed,
         per_step / (speed * EXPECTED_UTILISATION),
-        parameters * 4 * copies / 2**30,
+        4 * (trained * copies + sum(s.size for s in job.base_shapes.values())) / 2**30,
     )
 
 
 def forward_flops(job: Job) -> float:
     """Operations of the loss of one image: its matrix products, as an accelerator computes them."""
     key = jax.eval_shape(lambda: jax.random.key(0))
-    traced = jax.jit(job.loss).trace(job.model.shapes, on_accelerator(job.step_shapes(1)), key)
+    traced = jax.jit(job.loss).trace(job.loss_shapes, on_accelerator(job.step_shapes(1)), key)
     return product_flops(traced.jaxpr)
 
 

@@ -6,7 +6,7 @@ import jax
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from glide_jax.models.platforms import abstract_device
-from glide_jax.parallel.mesh import batch_sharding, replicated
+from glide_jax.parallel.mesh import batch_sharding, replicated, weight_sharding
 from glide_jax.training.job import Job
 from glide_jax.training.loop import packing_of, state_from_params, step_of
 from glide_jax.training.state import TrainState, state_sharding
@@ -15,7 +15,7 @@ from glide_jax.training.state import TrainState, state_sharding
 def abstract_state(job: Job) -> TrainState:
     """The shapes of a job's state; no weight is made."""
     from_params = state_from_params(job)
-    return jax.eval_shape(lambda key: from_params(job.model.init(key)), jax.random.key(0))
+    return jax.eval_shape(lambda key: from_params(job.trained.init(key)), jax.random.key(0))
 
 
 def lowered_step(job: Job, mesh: Mesh) -> jax.stages.Lowered:
@@ -26,13 +26,16 @@ def lowered_step(job: Job, mesh: Mesh) -> jax.stages.Lowered:
         mesh: of devices here or elsewhere.
     """
     state, config = abstract_state(job), job.training
-    step: Any = step_of(job, mesh, state)
+    base = job.base_shapes or None
+    step: Any = step_of(job, mesh, state, base)
+    placed = [_placed(base, weight_sharding(mesh, base))] if base else []
     batch = job.pipeline_shapes(config.batch_size)
     key = jax.eval_shape(lambda: jax.random.key(0))
     return step.lower(
         _placed(state, state_sharding(mesh, state)),
         _placed(batch, {name: batch_sharding(mesh) for name in batch}),
         _placed(key, replicated(mesh)),
+        *placed,
     )
 
 
@@ -49,7 +52,7 @@ def lowered_gradients(job: Job, images: int) -> jax.stages.Lowered:
         value, grads = jax.value_and_grad(job.loss, has_aux=True)(params, batch, key)
         return value, packing.pack(grads)
 
-    return jax.jit(gradients).lower(job.model.shapes, job.step_shapes(images), jax.random.key(0))
+    return jax.jit(gradients).lower(job.loss_shapes, job.step_shapes(images), jax.random.key(0))
 
 
 def on_accelerator(batch: dict[str, jax.ShapeDtypeStruct]) -> dict[str, jax.ShapeDtypeStruct]:

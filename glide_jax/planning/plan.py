@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from glide_jax.config import Experiment, FrozenTextConfig, TrainingConfig, with_overrides
@@ -118,12 +118,15 @@ def plan(job: Job, rebuild: Rebuild, topology: Topology, *, estimate: bool, log:
         f"{job.name}: {quantity(parameters)} parameters on {topology.name}, {chips} × {chip.name} "
         f"of {chip.memory_gib:g} GiB, training.fsdp={training.fsdp}"
     )
-    for line in state_lines(state, chips):
+    if job.adapter:
+        count = sum(s.size for s in job.trained.shapes.values())
+        log(f"  an adapter of {quantity(count)} parameters is trained, the others are frozen")
+    for line in state_lines(state, chips, job.base_shapes):
         log(line)
-    check_state_fits(job.section, state, training.fsdp, chips, limit, chip.name)
+    check_state_fits(job.section, state, training.fsdp, chips, limit, chip.name, job.base_shapes)
     for line in cost_lines(job, topology):
         log(line)
-    mesh_state = state_bytes(state, abstract_mesh(chips, training.fsdp))
+    mesh_state = state_bytes(state, abstract_mesh(chips, training.fsdp), job.base_shapes)
     images = images_at_once(job.training, chips)
     if chip.platform == "tpu" and not estimate:
         devices = compiling.tpu_devices(topology)
@@ -141,7 +144,7 @@ def plan(job: Job, rebuild: Rebuild, topology: Topology, *, estimate: bool, log:
     else:
         measured, scale = _measure(job, log), 1.0
         sets = 2 if images < training.batch_size // chips else 1
-        whole = gathered(state, training.fsdp)
+        whole = gathered(job, training.fsdp)
         need = Need(mesh_state, sets, whole, measured.of(images))
         if _log_need(need, images, measured, chip.memory_gib, log):
             return True
@@ -155,13 +158,14 @@ def check_divides(job: Job, topology: Topology) -> None:
     check_fsdp(job.training.fsdp, topology.chips)
 
 
-def state_lines(state: Any, chips: int) -> list[str]:
+def state_lines(state: Any, chips: int, base: Mapping[str, Any]) -> list[str]:
     """What the state takes of each chip, for every `training.fsdp` that divides their number."""
-    lines = ["  weights + average + optimizer + gradients, GiB a chip, by training.fsdp:"]
+    first = "base + " if base else ""
+    lines = [f"  {first}weights + average + optimizer + gradients, GiB a chip, by training.fsdp:"]
     rows = []
     for fsdp in (n for n in range(1, chips + 1) if chips % n == 0):
-        b = state_bytes(state, abstract_mesh(chips, fsdp))
-        parts = (b.weights, b.average, b.optimizer, b.gradients)
+        b = state_bytes(state, abstract_mesh(chips, fsdp), base)
+        parts = (*[b.base] * bool(base), b.weights, b.average, b.optimizer, b.gradients)
         sizes = " + ".join(f"{part / GIB:.3g}" for part in parts)
         rows.append(f"    {fsdp:>4}: {sizes} = {b.least / GIB:.3g}")
     return lines + rows
@@ -185,9 +189,10 @@ def images_at_once(training: TrainingConfig, chips: int) -> int:
     return training.microbatch_size or training.batch_size // chips
 
 
-def gathered(state: Any, fsdp: int) -> int:
-    """Bytes of all weights where devices share them; else 0."""
-    return state_bytes(state, abstract_mesh(1, 1)).weights if fsdp > 1 else 0
+def gathered(job: Job, fsdp: int) -> int:
+    """Bytes of all weights, an adapter's base among them, where devices share them; else 0."""
+    sizes = [s.size * s.dtype.itemsize for s in job.loss_shapes.values()]
+    return sum(sizes) if fsdp > 1 else 0
 
 
 def fitting(
@@ -208,10 +213,10 @@ def fitting(
     share = job.training.batch_size // chips
     smallest = share if job.compares_examples else 1
     for fsdp in (n for n in range(1, chips + 1) if chips % n == 0):
-        of_state = state_bytes(state, abstract_mesh(chips, fsdp))
+        of_state = state_bytes(state, abstract_mesh(chips, fsdp), job.base_shapes)
         for images in (n for n in range(share, smallest - 1, -1) if share % n == 0):
             sets = 1 if images == share else 2
-            need = Need(of_state, sets, gathered(state, fsdp), line.of(images)).total
+            need = Need(of_state, sets, gathered(job, fsdp), line.of(images)).total
             if need <= limit:
                 return fsdp, images, need
     return None

@@ -13,7 +13,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 from glide_jax import config, text
-from glide_jax.checkpoints import Checkpoint, open_stage, read_experiment
+from glide_jax.checkpoints import Checkpoint, initial_checkpoint, open_stage, read_experiment
+from glide_jax.checkpoints.adapters import (
+    AdapterFile,
+    adapter_in,
+    check_stages,
+    read_adapter,
+    with_adapters,
+)
 from glide_jax.config import (
     MAY_CHANGE_BEFORE,
     ClassifierConfig,
@@ -26,6 +33,7 @@ from glide_jax.config import (
 from glide_jax.encoders import lazy
 from glide_jax.errors import UserError, a_few
 from glide_jax.models.families import model_of
+from glide_jax.models.lora import adapted_paths
 from glide_jax.parallel.collectives import gathered
 from glide_jax.parallel.free_memory import missing_memory, require_memory
 from glide_jax.parallel.mesh import make_mesh, weight_sharding
@@ -44,12 +52,20 @@ class OpenedStage:
         checkpoint: that holds its weights.
         model: as config describes it.
         reader: of its captions; None: it reads none.
+        base: holds the weights that the checkpoint's adapter changes; None: the checkpoint holds
+            the model's weights.
     """
 
     config: DenoiserStageConfig
     checkpoint: Checkpoint
     model: Any
     reader: CaptionReader | None
+    base: Checkpoint | None = None
+
+    @property
+    def weights(self) -> Checkpoint:
+        """What holds the model's weights, an adapter's left aside."""
+        return self.base or self.checkpoint
 
     @property
     def image_size(self) -> int:
@@ -124,8 +140,15 @@ def open_stages(
             )
         checkpoint = open_stage(workdir, name)
         model, reader = _open(checkpoint, experiment, encoder)
-        stages.append(OpenedStage(stage, checkpoint, model, reader))
+        stages.append(OpenedStage(stage, checkpoint, model, reader, _base_of(checkpoint, stage)))
     return experiment, stages
+
+
+def _base_of(checkpoint: Checkpoint, stage: DenoiserStageConfig) -> Checkpoint | None:
+    """The checkpoint whose weights this one's adapter changes; None: it holds no adapter."""
+    if not adapted_paths(checkpoint.shapes("ema_params")):
+        return None
+    return initial_checkpoint(checkpoint.stage, stage)
 
 
 def load_opened(opened: Sequence[OpenedStage], prompts: Sequence[str] = ()) -> list[Stage]:
@@ -149,7 +172,7 @@ def load_opened(opened: Sequence[OpenedStage], prompts: Sequence[str] = ()) -> l
             stage.checkpoint.stage,
             stage.config,
             stage.model,
-            stage.checkpoint.weights("ema_params", shapes),
+            _with_own_adapter(stage, stage.weights.weights("ema_params", shapes)),
             stage.reader,
             stage.checkpoint.step,
         )
@@ -170,7 +193,7 @@ def _placed(opened: Sequence[OpenedStage]) -> list[dict[str, jax.ShapeDtypeStruc
 
     def over(fsdp: int) -> list[dict[str, jax.ShapeDtypeStruct]]:
         mesh = make_mesh(fsdp)
-        return [_stored(stage.checkpoint, stage.model, mesh) for stage in opened]
+        return [_stored(stage.weights, stage.model, mesh) for stage in opened]
 
     choices = [n for n in range(1, devices + 1) if devices % n == 0]
     fits = next((n for n in choices if missing_memory(_leaves(over(n))) is None), 0)
@@ -188,6 +211,37 @@ def _placed(opened: Sequence[OpenedStage]) -> list[dict[str, jax.ShapeDtypeStruc
 
 def _leaves(wanted: Sequence[dict[str, jax.ShapeDtypeStruct]]) -> list[jax.ShapeDtypeStruct]:
     return [leaf for shapes in wanted for leaf in shapes.values()]
+
+
+def _with_own_adapter(stage: OpenedStage, params: Params) -> Params:
+    """A stage's weights with the adapter that its checkpoint holds in their place."""
+    adapter = adapter_in(stage.checkpoint)
+    if adapter is None:
+        return params
+    return with_adapters(params, [(adapter, 1.0)], str(stage.weights.path))
+
+
+def add_adapters(
+    stages: Sequence[Stage], files: Sequence[AdapterFile], checkpoints: Sequence[str]
+) -> tuple[Stage, ...]:
+    """The stages with adapters added to their weights; what they have compiled is kept.
+
+    Args:
+        stages: with the weights that the adapters were trained on.
+        files: of adapters of any of the stages, each with its weight.
+        checkpoints: where the stages are from, for errors.
+
+    Raises:
+        UserError: a file is no adapter, or of a stage or weights that are not here.
+    """
+    given = [(read_adapter(path), weight) for path, weight in files]
+    check_stages([adapter for adapter, _ in given], [stage.name for stage in stages])
+    shown = ", ".join(checkpoints) or "these models"
+    of_stages = [[pair for pair in given if pair[0].stage == stage.name] for stage in stages]
+    return tuple(
+        dataclasses.replace(stage, params=with_adapters(stage.params, added, shown))
+        for stage, added in zip(stages, of_stages, strict=True)
+    )
 
 
 def load_clip(workdir: Path, mesh: Mesh | None = None) -> ClipGuide:

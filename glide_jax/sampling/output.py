@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from glide_jax import __version__
+from glide_jax.checkpoints.adapters import AdapterFile
 from glide_jax.data.images import open_image
 from glide_jax.errors import UserError
 from glide_jax.sampling.grid import save_image
@@ -36,6 +37,7 @@ class Origin:
         overrides: `KEY=VALUE` each, what was changed in the configs of all of them.
         clip, classifier: the guides' workdirs, or None.
         text_encoder: the folder that was given for it, or None.
+        adapters: `FILE:WEIGHT` each.
     """
 
     checkpoints: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class Origin:
     clip: str | None = None
     classifier: str | None = None
     text_encoder: str | None = None
+    adapters: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -62,6 +65,11 @@ class Origin:
             text_encoder=_absolute(text_encoder) if text_encoder else None,
         )
 
+    def adding(self, adapters: Sequence[AdapterFile]) -> Self:
+        """The origin of the same models with more adapters."""
+        names = (str(one._replace(path=one.path.absolute())) for one in adapters)
+        return dataclasses.replace(self, adapters=(*self.adapters, *names))
+
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
@@ -80,6 +88,7 @@ class Provenance:
         steps: the training step of each stage's weights.
         clip, classifier: the guides' workdirs, or None.
         text_encoder: the folder that was given for it, or None.
+        adapters: `FILE:WEIGHT` each.
         input_files: of a task that starts from images, their files by name; None: it was no file.
         version: of glide_jax.
     """
@@ -99,6 +108,7 @@ class Provenance:
     clip: str | None
     classifier: str | None
     text_encoder: str | None
+    adapters: tuple[str, ...]
     input_files: Mapping[str, str | None]
     version: str
 
@@ -126,6 +136,12 @@ class Provenance:
                 f"the image was sampled with {_changes(self.overrides)}, and these models were "
                 f"loaded with {_changes(origin.overrides)}: load them with "
                 f"overrides={list(self.overrides)}"
+            )
+        if origin.adapters != self.adapters:
+            raise UserError(
+                f"the image was sampled with {' and '.join(self.adapters) or 'no adapter'}, and "
+                f"these models were loaded with {' and '.join(origin.adapters) or 'none'}: load "
+                f"them with adapters={list(self.adapters)}"
             )
         return SampleRequest(
             task=self.task,
@@ -258,11 +274,11 @@ def read_provenance(path: str | os.PathLike) -> Provenance:
         )
     try:
         values = json.loads(text)
-        # 0.2 had no text encoders.
-        values = {"text_encoder": None} | values
+        # 0.2 had no text encoders, 0.4 no adapters.
+        values = {"text_encoder": None, "adapters": ()} | values
         slots = values["batch_slots"]
         values["batch_slots"] = tuple((size, slot) for size, slot in slots)
-        for name in ("checkpoints", "overrides", "steps"):
+        for name in ("checkpoints", "overrides", "steps", "adapters"):
             values[name] = tuple(values[name])
         return Provenance(**values)
     except (ValueError, TypeError, KeyError) as error:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from glide_jax.checkpoints.adapters import AdapterFile
 from glide_jax.errors import UserError
 from glide_jax.sampling import request as requests
 from glide_jax.sampling import tasks
 from glide_jax.sampling.guides import ClipGuide, Guide, guides_of
 from glide_jax.sampling.images import Frame, ImageLike
-from glide_jax.sampling.loading import load_cascade, load_classifier, load_clip
+from glide_jax.sampling.loading import add_adapters, load_cascade, load_classifier, load_clip
 from glide_jax.sampling.output import (
     Origin,
     PipelineOutput,
@@ -66,6 +67,7 @@ class Pipeline:
         classifier: str | Path | None = None,
         text_encoder: str | Path | None = None,
         prompts: Sequence[str] = (),
+        adapters: Sequence[str | Path] = (),
     ) -> "Pipeline":
         """The newest weights of workdirs, of training or of import.
 
@@ -81,11 +83,12 @@ class Pipeline:
             prompts: of these, negative prompts among them, a frozen encoder makes embeddings before
                 the models are loaded; its memory is free again then. Others can be sampled all the
                 same: the encoder is loaded for the first of them, and stays.
+            adapters: files of adapters, each `FILE` or `FILE:WEIGHT`; without a weight it is 1.
 
         Raises:
             UserError: there is no model in one of them, none of the right kind, they make no
-                cascade, an override is wrong, the text encoder is not the models', or there is too
-                little memory.
+                cascade, an override is wrong, the text encoder is not the models', an adapter is of
+                other weights, or there is too little memory.
         """
         if not workdirs:
             raise UserError("give the workdir of a model")
@@ -93,12 +96,26 @@ class Pipeline:
         paths = [storage_path(workdir) for workdir in workdirs]
         stages = tuple(load_cascade(paths, overrides, encoder, prompts))
         mesh = stages[0].mesh
-        return cls(
+        loaded = cls(
             stages=stages,
             clip=load_clip(storage_path(clip), mesh) if clip else None,
             classifier=load_classifier(storage_path(classifier), mesh) if classifier else None,
             origin=Origin.of(workdirs, overrides, clip, classifier, text_encoder),
         )
+        return loaded.with_adapters(*adapters) if adapters else loaded
+
+    def with_adapters(self, *adapters: str | Path) -> "Pipeline":
+        """These models with low-rank adapters; what is compiled already is kept.
+
+        Args:
+            adapters: files that training with `training.adapter` writes, see `load`.
+
+        Raises:
+            UserError: a file is no adapter, or one of other models than these.
+        """
+        files = [AdapterFile.parse(text) for text in adapters]
+        stages = add_adapters(self.stages, files, self.origin.checkpoints)
+        return dataclasses.replace(self, stages=stages, origin=self.origin.adding(files))
 
     @classmethod
     def released(cls, *, inpaint: bool = False, clip: bool = False) -> "Pipeline":

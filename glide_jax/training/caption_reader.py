@@ -9,7 +9,7 @@ from typing import Any
 
 from glide_jax import data, text
 from glide_jax.cache import NoLocks, lock
-from glide_jax.checkpoints import checkpoints_of, find_checkpoint
+from glide_jax.checkpoints import checkpoints_of, find_checkpoint, initial_checkpoint
 from glide_jax.config import TEXT_PRETRAINING, Experiment, FrozenTextConfig, TextConfig
 from glide_jax.data.source import Source
 from glide_jax.encoders import encoding, lazy
@@ -19,7 +19,6 @@ from glide_jax.storage import is_in_bucket, storage_path
 from glide_jax.text.embeddings import EmbeddingStore, is_store
 from glide_jax.text.reader import CaptionReader, EmbeddingReader, TokenReader
 from glide_jax.text.tokenizer import Tokenizer, tokenize
-from glide_jax.training.initialization import initial_checkpoint
 from glide_jax.writing import atomic_path, disk_errors
 
 CHECKED = "captions.json"

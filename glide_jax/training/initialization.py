@@ -1,44 +1,17 @@
 """Initial weights: a stage that starts from the checkpoint of another workdir."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from glide_jax.checkpoints import Checkpoint, checkpoints_of, find_checkpoint
-from glide_jax.config import MAY_CHANGE_BEFORE, Experiment, GlideConfig, StageConfig, conflicts
+from glide_jax.checkpoints import Checkpoint, initial_checkpoint
+from glide_jax.config import MAY_CHANGE_BEFORE, Experiment, GlideConfig, conflicts
 from glide_jax.errors import UserError, a_few, unknown_name
 from glide_jax.models.glide import with_inpainting
-from glide_jax.storage import storage_path
+from glide_jax.models.lora import adapted_paths
 from glide_jax.text.reader import CaptionReader
 from glide_jax.types import Params
-
-
-def initial_checkpoint(name: str, stage: StageConfig) -> Checkpoint | None:
-    """The newest checkpoint of the stage in `training.init_from`; None: it is empty.
-
-    Args:
-        name: of the stage, in both workdirs.
-        stage: its config.
-
-    Raises:
-        UserError: that workdir has no checkpoint of the stage.
-    """
-    workdir = stage.training.init_from
-    if not workdir:
-        return None
-    there = storage_path(workdir)
-    if found := find_checkpoint(checkpoints_of(there, name)):
-        return found
-    folders = sorted(there.glob("*/checkpoints")) if there.is_dir() else []
-    stages = [folder.parent.name for folder in folders if find_checkpoint(folder)]
-    if stages:
-        what = f"holds no checkpoint of a stage {name!r}, only of {', '.join(stages)}"
-    else:
-        what = "holds no checkpoint" if there.is_dir() else "does not exist"
-    raise UserError(
-        f"stages.{name}.training.init_from={workdir}: that workdir {what}; give one of a training "
-        f"or an import with a stage {name!r}, or leave init_from empty to start from random weights"
-    )
 
 
 def initial_params(
@@ -63,15 +36,51 @@ def initial_params(
     checkpoint = initial_checkpoint(name, experiment.stages[name])
     if checkpoint is None:
         return {}
+    learns_to_inpaint = not _inpaints(checkpoint, name) and _model_inpaints(experiment, name)
+    may_change = ("stages.*.model.inpaint",) if learns_to_inpaint else ()
+    _check_fits(checkpoint, name, experiment, reader, may_change)
+    print(f"{name}: starting from the weights of {checkpoint.path}")
+    shapes = checkpoint.shapes("ema_params")
+    restored = checkpoint.restore({"ema_params": shapes})["ema_params"]
+    params = with_inpainting(restored) if learns_to_inpaint else restored
+    _check_shapes(checkpoint, params, model)
+    # Not left on the first device: it may be too small for what the mesh shares out.
+    on_host: Any = {path: np.asarray(x) for path, x in params.items()}
+    return on_host
+
+
+def adapter_base(
+    name: str, experiment: Experiment, model: Any, reader: CaptionReader | None
+) -> Checkpoint:
+    """The checkpoint whose EMA weights a stage's adapter changes: that of `training.init_from`.
+
+    Args:
+        name, experiment, model, reader: see `initial_params`; the stage has a `training.adapter`.
+
+    Raises:
+        UserError: as `initial_params`.
+    """
+    checkpoint = initial_checkpoint(name, experiment.stages[name])
+    assert checkpoint is not None, "the config is checked"
+    _check_fits(checkpoint, name, experiment, reader, ())
+    _check_shapes(checkpoint, checkpoint.shapes("ema_params"), model)
+    print(f"{name}: an adapter of the weights of {checkpoint.path}")
+    return checkpoint
+
+
+def _check_fits(
+    checkpoint: Checkpoint,
+    name: str,
+    experiment: Experiment,
+    reader: CaptionReader | None,
+    may_change: Sequence[str],
+) -> None:
+    """Raises UserError unless a checkpoint's model, tokenizer and text encoder are the run's."""
     there = checkpoint.experiment
     if name not in there.stages:
         raise unknown_name("stage", name, there.stages)
     theirs, ours = there.only(name), experiment.only(name)
-    learns_to_inpaint = not _inpaints(theirs) and _inpaints(ours)
-    may_change = MAY_CHANGE_BEFORE
-    if learns_to_inpaint:
-        may_change = (*may_change, "stages.*.model.inpaint")
-    if found := conflicts(theirs, ours, may_change):
+    if found := conflicts(theirs, ours, (*MAY_CHANGE_BEFORE, *may_change)):
         raise UserError(
             f"training.init_from: {checkpoint.path} holds a different model (theirs → yours: "
             f"{a_few(found, '; ')}); set these keys to its values"
@@ -81,21 +90,27 @@ def initial_params(
             f"training.init_from: {checkpoint.path} has a different tokenizer, or text encoder, "
             "than this run; start all stages from the same workdir, and in a new --workdir"
         )
-    print(f"{name}: starting from the weights of {checkpoint.path}")
-    shapes = checkpoint.shapes("ema_params")
-    restored = checkpoint.restore({"ema_params": shapes})["ema_params"]
-    params = with_inpainting(restored) if learns_to_inpaint else restored
-    if {path: x.shape for path, x in params.items()} != {
+    if adapted_paths(checkpoint.shapes("ema_params")):
+        raise UserError(
+            f"training.init_from: {checkpoint.path} holds an adapter, not a model's weights: give "
+            "the workdir of its base"
+        )
+
+
+def _check_shapes(checkpoint: Checkpoint, weights: Mapping[str, Any], model: Any) -> None:
+    if {path: x.shape for path, x in weights.items()} != {
         path: x.shape for path, x in model.shapes.items()
     }:
         raise UserError(
             f"training.init_from: {checkpoint.path} does not hold this model's weights; "
             "use the version of glide_jax that wrote it"
         )
-    # Not left on the first device: it may be too small for what the mesh shares out.
-    on_host: Any = {path: np.asarray(x) for path, x in params.items()}
-    return on_host
 
 
-def _inpaints(experiment: Experiment) -> bool:
-    return isinstance(model := experiment.first_stage.model, GlideConfig) and model.inpaint
+def _inpaints(checkpoint: Checkpoint, name: str) -> bool:
+    there = checkpoint.experiment
+    return name in there.stages and _model_inpaints(there, name)
+
+
+def _model_inpaints(experiment: Experiment, name: str) -> bool:
+    return isinstance(model := experiment.stages[name].model, GlideConfig) and model.inpaint

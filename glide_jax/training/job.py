@@ -5,12 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from glide_jax.checkpoints import DataSet
+import jax
+
+from glide_jax.checkpoints import Checkpoint, DataSet
 from glide_jax.config import Experiment, StageConfig, TrainingConfig
 from glide_jax.data.conditioning import Conditioning
 from glide_jax.data.source import Source
 from glide_jax.diffusion.timesteps import Timesteps
 from glide_jax.errors import UserError
+from glide_jax.models.lora import Lora
 from glide_jax.text.reader import CaptionReader
 from glide_jax.training.batch import BatchShapes, pipeline_shapes, step_shapes
 from glide_jax.training.objectives.loss import Loss
@@ -44,6 +47,9 @@ class Job:
         frozen_params: weights by path that stay as they are.
         initial_params: weights by path to start from; all others are random.
         mfu: computes the utilisation that is reported; None: none is.
+        adapter: what is trained in place of the model's weights; None: they are.
+        base: holds the weights that the adapter changes; None: there is no adapter, or the job is
+            not going to be trained here.
     """
 
     name: str
@@ -63,6 +69,23 @@ class Job:
     frozen_params: Params = dataclasses.field(default_factory=dict)
     initial_params: Params = dataclasses.field(default_factory=dict)
     mfu: Mfu | None = None
+    adapter: Lora | None = None
+    base: Checkpoint | None = None
+
+    @property
+    def trained(self) -> Any:
+        """What has the `shapes` and the `init` of the weights in the state."""
+        return self.adapter or self.model
+
+    @property
+    def base_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The weights that the loss reads beside those of the state: the base of an adapter."""
+        return dict(self.model.shapes) if self.adapter else {}
+
+    @property
+    def loss_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """All weights that the loss reads."""
+        return self.base_shapes | self.trained.shapes
 
     @property
     def crop_size(self) -> int:

@@ -8,24 +8,29 @@ from glide_jax import data
 from glide_jax.checkpoints import CHECKPOINTS, DataSet, find_checkpoint, refuse_other_data
 from glide_jax.config import (
     TEXT_PRETRAINING,
+    DataConfig,
     Experiment,
     GlideConfig,
     ImagenConfig,
+    PriorConfig,
     StageConfig,
     TextPretrainingConfig,
 )
 from glide_jax.data.conditioning import caption_conditioning
+from glide_jax.data.prior import WithPrior
 from glide_jax.data.source import Source
 from glide_jax.diffusion.timesteps import TIMESTEPS, not_noised
 from glide_jax.models.caption_guesser import caption_guesser
 from glide_jax.models.families import model_of
+from glide_jax.models.lora import lora_of
 from glide_jax.text.reader import CaptionReader
 from glide_jax.training.caption_reader import make_reader
-from glide_jax.training.initialization import initial_params
+from glide_jax.training.initialization import adapter_base, initial_params
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, Jobs, check_batch
 from glide_jax.training.loop import train
 from glide_jax.training.objectives import OBJECTIVES, conditioning_of
+from glide_jax.training.objectives.adapted import adapted_loss
 from glide_jax.training.objectives.text_pretraining import text_pretraining_loss
 
 
@@ -55,14 +60,23 @@ def make_jobs(experiment: Experiment, workdir: Path) -> Jobs:
             are not those of the checkpoints that are there, or a stage's `training.init_from`
             holds a different model.
     """
-    settings = experiment.data
-    data.prepare(settings.source, settings.path)
-    source = data.open_source(settings.source, settings.path, settings.split)
+    source = _source_of(experiment.data)
     reader = make_reader(experiment, source, workdir)
     jobs = build_jobs(experiment, source, reader, workdir)
     for job in jobs.in_order:
         refuse_other_data(job.directory / CHECKPOINTS, experiment, job.data_set)
     return dataclasses.replace(jobs, stages=tuple(map(_with_initial_params, jobs.stages)))
+
+
+def _source_of(settings: DataConfig) -> Source:
+    """The data set that is trained on, the images of a prior among its own."""
+
+    def opened(part: DataConfig | PriorConfig) -> Source:
+        data.prepare(part.source, part.path)
+        return data.open_source(part.source, part.path, part.split)
+
+    own, prior = opened(settings), settings.prior
+    return WithPrior(own, opened(prior), prior.share) if prior else own
 
 
 def build_jobs(
@@ -125,6 +139,8 @@ def _stage_job(
     vocab_size = reader.vocab_size if reader else 0
     model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
     objective = OBJECTIVES[stage.model.family]
+    loss, settings = objective.loss(model, stage, reader), getattr(stage.training, "adapter", None)
+    adapter = lora_of(model.shapes, settings) if settings else None
     return Job(
         name=name,
         section=f"stages.{name}",
@@ -132,7 +148,7 @@ def _stage_job(
         stage=stage,
         training=stage.training,
         model=model,
-        loss=objective.loss(model, stage, reader),
+        loss=adapted_loss(loss, adapter) if adapter else loss,
         timesteps=TIMESTEPS[stage.diffusion.timesteps](stage.diffusion.num_steps),
         compares_examples=objective.compares_examples,
         source=source,
@@ -140,6 +156,7 @@ def _stage_job(
         conditioning=conditioning_of(stage, source, experiment.data.source, reader),
         reader=reader,
         directory=workdir / name,
+        adapter=adapter,
     )
 
 
@@ -179,8 +196,13 @@ def _pretraining_job(
 
 
 def _with_initial_params(job: Job) -> Job:
-    """The job with the weights of its `training.init_from`, unless it has a checkpoint already."""
+    """The job with the weights of its `training.init_from`.
+
+    Of a job that has a checkpoint already only an adapter still needs them.
+    """
+    start = job.name, job.experiment, job.model, job.reader
+    if job.adapter is not None:
+        return dataclasses.replace(job, base=adapter_base(*start))
     if find_checkpoint(job.directory / CHECKPOINTS):
         return job
-    params = initial_params(job.name, job.experiment, job.model, job.reader)
-    return dataclasses.replace(job, initial_params=params)
+    return dataclasses.replace(job, initial_params=initial_params(*start))

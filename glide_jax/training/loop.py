@@ -11,9 +11,17 @@ import numpy as np
 import optax
 
 from glide_jax.checkpoints import CHECKPOINTS, Checkpoint, Checkpoints, find_checkpoint
+from glide_jax.checkpoints.adapters import ADAPTER, Adapter, write_adapter
+from glide_jax.checkpoints.fingerprint import weights_fingerprint
 from glide_jax.data.pipeline import Batches, batches
 from glide_jax.errors import Interrupted, UserError
-from glide_jax.parallel.mesh import batch_sharding, make_mesh, replicated
+from glide_jax.parallel.mesh import (
+    Shaped,
+    batch_sharding,
+    make_mesh,
+    replicated,
+    weight_sharding,
+)
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, check_batch
 from glide_jax.training.monitoring.metrics import Metrics
@@ -67,6 +75,7 @@ class _Services:
     interrupt: Interrupt
     grids: SampleGrids | None
     evaluations: Evaluations | None
+    weights: Callable[[Params], Params]
 
     def has_evaluation(self, step: int) -> bool:
         """Whether the weights are evaluated after this step."""
@@ -94,7 +103,7 @@ def train(
         evaluations: of the EMA weights during training; None: there are none.
 
     Returns:
-        The EMA weights.
+        The EMA weights of the model; an adapter's are added to its base's.
 
     Raises:
         UserError: the batch does not fit the devices, the directory holds another experiment
@@ -105,6 +114,8 @@ def train(
     config = job.training
     mesh = make_mesh(config.fsdp)
     check_batch(job.section, config, mesh.size, compares_examples=job.compares_examples)
+    base = read_base(job, mesh)
+    fingerprint = None if base is None else weights_fingerprint(base)
     with (
         _naming_last_checkpoint(job.directory),
         Checkpoints(
@@ -113,6 +124,7 @@ def train(
             experiment=job.experiment,
             tokenizer=job.reader.to_dict() if job.reader else {},
             data_set=job.data_set,
+            base=fingerprint,
         ) as checkpoints,
     ):
         state, data_state = _initial_state(job, mesh, checkpoints.latest())
@@ -124,9 +136,58 @@ def train(
             Profile(job.directory, job.experiment.monitoring.profile_steps) as profile,
         ):
             reports = Reports(config, job.mfu, checkpoints, metrics, progress)
-            services = _Services(data, checkpoints, reports, profile, interrupt, grids, evaluations)
-            state = _run(job, mesh, state, services)
-    return state.ema_params
+            weights = weights_of(job, base)
+            services = _Services(
+                data, checkpoints, reports, profile, interrupt, grids, evaluations, weights
+            )
+            state = _run(job, mesh, state, base, services)
+    if fingerprint is not None:
+        _write_adapter(job, state, fingerprint)
+    return weights(state.ema_params)
+
+
+def read_base(job: Job, mesh: jax.sharding.Mesh) -> Params | None:
+    """The weights that a job's adapter changes, sharded over the mesh as any are; None: none are.
+
+    They stay in the dtype that they are stored in.
+
+    Raises:
+        UserError: they can't be read.
+    """
+    if job.base is None:
+        return None
+    shapes = job.base.shapes("ema_params")
+    shardings = weight_sharding(mesh, shapes)
+    wanted = {
+        path: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=shardings[path])
+        for path, s in shapes.items()
+    }
+    return job.base.weights("ema_params", wanted)
+
+
+def weights_of(job: Job, base: Params | None) -> Callable[[Params], Params]:
+    """Weights of the job's state → those of its model, to sample from.
+
+    Args:
+        job: what is trained.
+        base: of `read_base`.
+    """
+    adapter = job.adapter
+    if adapter is None or base is None:
+        return lambda params: params
+    merge = jax.jit(lambda base, arrays: adapter.merge(base | arrays))
+    return lambda params: merge(base, params)
+
+
+def _write_adapter(job: Job, state: TrainState, base: str) -> None:
+    """Write the averaged adapter into a file of its own; in one of several processes."""
+    assert job.adapter is not None
+    if jax.process_index():
+        return
+    path, config = job.directory / ADAPTER, job.adapter.config
+    adapter = Adapter(str(path), job.name, config, base, int(state.step), state.ema_params)
+    write_adapter(path, adapter, job.experiment)
+    print(f"{job.name}: the adapter is {path}, {path.stat().st_size / 2**20:.2g} MiB")
 
 
 @contextlib.contextmanager
@@ -145,14 +206,14 @@ def _naming_last_checkpoint(directory: Path) -> Iterator[None]:
 
 def _initial_state(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
     """The state to start from, sharded over the mesh, and the data iterator's state or None."""
-    from_params = state_from_params(job)
+    from_params, shapes = state_from_params(job), job.trained.shapes
 
     def fresh(key, given):
-        return from_params(job.model.init(key) | cast(given))
+        return from_params(job.trained.init(key) | cast(given))
 
     def cast(params):
         # Imported weights may be stored in bfloat16; training needs more than its 8 bits.
-        return {path: x.astype(job.model.shapes[path].dtype) for path, x in params.items()}
+        return {path: x.astype(shapes[path].dtype) for path, x in params.items()}
 
     arguments = jax.random.key(job.experiment.seed), job.initial_params | job.frozen_params
     abstract = jax.eval_shape(fresh, *arguments)
@@ -180,22 +241,32 @@ def state_from_params(job: Job) -> Callable[[Params], TrainState]:
     return lambda params: fresh_state(params, optimizer, packing, timesteps)
 
 
-def step_of(job: Job, mesh: jax.sharding.Mesh, state: TrainState) -> TrainStep:
+def step_of(
+    job: Job, mesh: jax.sharding.Mesh, state: TrainState, base: Mapping[str, Shaped] | None
+) -> TrainStep:
     """The job's train step on a mesh.
 
     Args:
         job: what to train.
         mesh: of devices here or elsewhere.
         state: an example of the state, arrays or shapes.
+        base: of the weights that an adapter changes, arrays or shapes; None: there is no adapter.
     """
     return train_step(
-        job.loss, _optimizer_of(job), packing_of(job), job.timesteps, job.training, mesh, state
+        job.loss,
+        _optimizer_of(job),
+        packing_of(job),
+        job.timesteps,
+        job.training,
+        mesh,
+        state,
+        base,
     )
 
 
 def packing_of(job: Job) -> Packing:
     """How the job's trainable weights are packed."""
-    return Packing(job.model.shapes, tuple(job.frozen_params))
+    return Packing(job.trained.shapes, tuple(job.frozen_params))
 
 
 def _optimizer_of(job: Job) -> optax.GradientTransformation:
@@ -220,9 +291,15 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
     return data
 
 
-def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, services: _Services) -> TrainState:
+def _run(
+    job: Job,
+    mesh: jax.sharding.Mesh,
+    state: TrainState,
+    base: Params | None,
+    services: _Services,
+) -> TrainState:
     config = job.training
-    step_function = step_of(job, mesh, state)
+    step_function, frozen = step_of(job, mesh, state, base), [] if base is None else [base]
     # Computed on the devices: a key can't be put on those of another process.
     seed = job.experiment.seed + 1
     seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()
@@ -242,7 +319,7 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, services: _Servic
         replacements = count(batch.pop("replacement"))
         services.profile.before(step)
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
-            state, step_metrics = step_function(state, batch, seed_key)
+            state, step_metrics = step_function(state, batch, seed_key, *frozen)
         services.profile.after(step, step_metrics)
         reports.write()
         reports.add(step_metrics | {"replacements": replacements})
@@ -273,7 +350,7 @@ def _sample_grid(state: TrainState, step: int, services: _Services) -> None:
     if services.grids is None or not services.has_grid(step):
         return
     with services.reports.progress.paused():
-        images = services.grids.sample(state.ema_params, step)
+        images = services.grids.sample(services.weights(state.ema_params), step)
         services.reports.metrics.image(step, "samples", images)
 
 
@@ -284,4 +361,5 @@ def _evaluate(state: TrainState, step: int, services: _Services) -> None:
         return
     services.reports.write()
     with services.reports.progress.paused():
-        services.reports.metrics.write(step, evaluations.evaluate(state.ema_params, step))
+        found = evaluations.evaluate(services.weights(state.ema_params), step)
+        services.reports.metrics.write(step, found)

@@ -1,6 +1,7 @@
 """The optimizer: gradient clipping, a direction, weight decay and a learning rate, chained."""
 
 from collections.abc import Callable
+from typing import Any
 
 import optax
 
@@ -58,8 +59,7 @@ def decayed_weights(weight_decay: float) -> optax.GradientTransformation:
     A scalar is CLIP's scale: zero would be no scale (Radford et al. 2021, sec. 2.5).
     """
 
-    def decayed(updates: Params, params: Params | None) -> Params:
-        assert params is not None
+    def decayed(updates: Any, params: Any) -> Params:
         return {
             path: update + weight_decay * params[path] if update.ndim else update
             for path, update in updates.items()

@@ -1,6 +1,6 @@
 """The train step: loss → gradients → optimizer → moving average; jitted, its state donated."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -10,7 +10,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from glide_jax.config import TrainingConfig
 from glide_jax.diffusion.timesteps import Timesteps
-from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding, replicated
+from glide_jax.parallel.mesh import (
+    BATCH_AXES,
+    Shaped,
+    batch_sharding,
+    replicated,
+    weight_sharding,
+)
 from glide_jax.training.batch import Batch
 from glide_jax.training.example_rng import ExampleRng
 from glide_jax.training.monitoring.quartiles import quartile_sums
@@ -22,8 +28,9 @@ from glide_jax.types import Array, Params
 Gradients = Callable[[Params, Batch, Array], tuple[Array, LossAux, Params]]
 """A loss's arguments → its value, its aux, and the packed gradients of the trainable weights."""
 
-TrainStep = Callable[[TrainState, Batch, Array], tuple[TrainState, dict[str, Array]]]
-"""(state, batch, PRNG key of the run) → (state, metrics), jitted."""
+TrainStep = Callable[..., tuple[TrainState, dict[str, Array]]]
+"""(state, batch, PRNG key of the run) → (state, metrics), jitted; with a base that is a fourth
+argument."""
 
 
 def train_step(
@@ -34,6 +41,7 @@ def train_step(
     config: TrainingConfig,
     mesh: Mesh,
     state: TrainState,
+    base: Mapping[str, Shaped] | None = None,
 ) -> TrainStep:
     """The train step on this mesh.
 
@@ -45,12 +53,13 @@ def train_step(
         config: batch and microbatch size, EMA.
         mesh: the devices.
         state: an example of the state (arrays or shapes), for its shardings.
+        base: the weights (arrays or shapes) that an adapter changes; None: there is no adapter.
 
     Returns:
-        (state, batch, PRNG key of the run) → (state, metrics); `state` is donated. The key is
-        folded with the step's number inside. Where the loss or a gradient is not finite, the step
-        is counted and nothing else of the state changes; `skipped` is then True. Metrics are f32[]
-        each, but for `quartiles`: f32[4 2], as `quartile_sums` returns it.
+        See TrainStep; `state` is donated. The key is folded with the step's number inside. Where
+        the loss or a gradient is not finite, the step is counted and nothing else of the state
+        changes; `skipped` is then True. Metrics are f32[] each, but for `quartiles`: f32[4 2], as
+        `quartile_sums` returns it.
     """
     microbatches = num_microbatches(config, mesh.size)
 
@@ -69,12 +78,12 @@ def train_step(
     else:
         mean_gradients = gradients
 
-    def step(state: TrainState, batch: Batch, seed_key: Array):
+    def step(state: TrainState, batch: Batch, seed_key: Array, base: Params | None = None):
         key = jax.random.fold_in(seed_key, state.step)
         index = jnp.arange(config.batch_size)
         t, t_weight = timesteps.sample(state.timesteps, ExampleRng(key, index).keys("t"))
         batch = batch | {"index": index, "t": t, "t_weight": t_weight}
-        value, aux, grads = mean_gradients(state.params, batch, key)
+        value, aux, grads = mean_gradients(state.params | (base or {}), batch, key)
         memory = timesteps.update(state.timesteps, t, aux.per_example_losses)
         params, ema_params = packing.pack(state.params), packing.pack(state.ema_params)
         updates, opt_state = optimizer.update(grads, state.opt_state, params)
@@ -96,11 +105,11 @@ def train_step(
         ema_params = state.ema_params | packing.unpack(ema_params)
         return TrainState(state.step + 1, params, ema_params, opt_state, memory), metrics
 
-    shardings = state_sharding(mesh, state)
-    everywhere = replicated(mesh)
+    shardings, everywhere = state_sharding(mesh, state), replicated(mesh)
+    of_base = () if base is None else (weight_sharding(mesh, base),)
     return jax.jit(
         step,
-        in_shardings=(shardings, batch_sharding(mesh), everywhere),
+        in_shardings=(shardings, batch_sharding(mesh), everywhere, *of_base),
         out_shardings=(shardings, everywhere),
         donate_argnums=0,
     )

@@ -138,5 +138,5 @@ def test_a_missing_file_names_the_nearest(tmp_path, monkeypatch):
     # As the docs of a checkout write it, where there is only the installed package.
     with pytest.raises(UserError, match=r"no config file configs/clip.py; did you mean clip\?"):
         load_config("configs/clip.py")
-    with pytest.raises(UserError, match=r"released configs: adm_imagenet64, base, base_paper, cl"):
+    with pytest.raises(UserError, match="released configs: adm_imagenet64, base, base_paper, cc"):
         load_config("zzz")

@@ -52,7 +52,7 @@ def test_arithmetic_comes_to_what_xla_needs_for_the_step(fsdp, microbatch):
     # The step's number, Adam's counters and the seed are a few bytes more.
     assert 0 <= memory.argument_size_in_bytes - state.kept - batch < 100
     activations = compiling.activations(lambda n: lowered_gradients(planned, n), print)
-    images, gathered = plan.images_at_once(planned.training, 8), plan.gathered(abstract, fsdp)
+    images, gathered = plan.images_at_once(planned.training, 8), plan.gathered(planned, fsdp)
     need = plan.Need(state, 2 if microbatch else 1, gathered, activations.of(images)).total
     donated = memory.alias_size_in_bytes
     theirs = memory.argument_size_in_bytes + memory.output_size_in_bytes - donated

@@ -33,6 +33,7 @@ PROVENANCE = Provenance(
     clip=None,
     classifier=None,
     text_encoder=None,
+    adapters=(),
     input_files={},
     version="0.1.0",
 )

@@ -8,13 +8,12 @@ import tiny
 from models.model_toys import filled
 
 from glide_jax import data
-from glide_jax.checkpoints import Checkpoints, checkpoints_of
+from glide_jax.checkpoints import Checkpoints, checkpoints_of, initial_checkpoint
 from glide_jax.errors import UserError
 from glide_jax.models.families import model_of
 from glide_jax.models.glide import with_inpainting
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.training import loop
-from glide_jax.training.initialization import initial_checkpoint
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.jobs import make_jobs
 from glide_jax.training.objectives.inpainting_masks import kept_outside_box

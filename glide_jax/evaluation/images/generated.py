@@ -9,7 +9,6 @@ out; those of one run sample each batch together, on the devices of all, and sha
 """
 
 import dataclasses
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +19,12 @@ import jax
 from PIL import Image
 
 from glide_jax import __version__
+from glide_jax.checkpoints.fingerprint import weights_fingerprint
 from glide_jax.data.source import fingerprint_of
 from glide_jax.evaluation.images.files import read_files
 from glide_jax.evaluation.images.image_set import ImageSet, image_set_of
 from glide_jax.evaluation.prompt_sets.prompt_set import PromptSet
-from glide_jax.parallel.collectives import as_first_process, on_host, wait_for_all
+from glide_jax.parallel.collectives import as_first_process, wait_for_all
 from glide_jax.sampling.batching import shared_evenly
 from glide_jax.sampling.output import PipelineOutput, png_info, slug
 from glide_jax.sampling.pipeline import Pipeline
@@ -36,9 +36,6 @@ MADE_FROM = "made_from.json"
 
 NOT_DECIDING = ("batch_size", "inpaint_sampler", "resamples")
 """Settings that change nothing of an image sampled from noise, but its rounding."""
-
-_SMALL = 2**16
-"""Weights of up to so many elements are hashed: training changes all of them."""
 
 _PROGRESS_EVERY = 10
 """Steps between two calls of on_progress."""
@@ -166,17 +163,6 @@ def decided_by(pipeline: Pipeline, prompts: PromptSet, seed: int) -> dict[str, A
         },
         "version": __version__,
     }
-
-
-def weights_fingerprint(params: Mapping[str, Any]) -> str:
-    """A digest of weights, from their shapes and the small ones' values."""
-    digest = hashlib.sha256()
-    for path in sorted(params):
-        leaf = params[path]
-        digest.update(f"{path} {leaf.shape} {leaf.dtype}".encode())
-        if leaf.size <= _SMALL:
-            digest.update(on_host(leaf).tobytes())
-    return digest.hexdigest()[:32]
 
 
 def _write_made_from(folder: Path, made_from: Mapping[str, Any], share: Share) -> None:

@@ -32,6 +32,7 @@ def provenance(prompt, index=0, seed=7, label=None):
         clip=None,
         classifier=None,
         text_encoder=None,
+        adapters=(),
         input_files={},
         version="0",
     )
