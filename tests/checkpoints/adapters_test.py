@@ -101,8 +101,8 @@ def test_a_weight_follows_a_colon(text, path, weight):
 
 
 def test_a_url_is_refused():
-    with pytest.raises(UserError, match="gs://bucket"):
-        AdapterFile.parse("gs://bucket/adapter.safetensors:0.5")
+    with pytest.raises(UserError, match="https://host"):
+        AdapterFile.parse("https://host/adapter.safetensors:0.5")
 
 
 def test_adapters_add_up():
