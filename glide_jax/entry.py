@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 from glide_jax.config import OVERRIDE
-from glide_jax.errors import Interrupted, UserError, one_line
+from glide_jax.errors import Interrupted, NotMet, UserError, one_line
 
 BAD_INPUT = 2
 STOPPED = 130
+TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,7 +58,7 @@ def status_of(run: Callable[[], None]) -> int:
         run()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return TRY_AGAIN if isinstance(error, NotMet) else BAD_INPUT
     except Interrupted as stop:
         print(f"\n{stop}", file=sys.stderr)
         return STOPPED

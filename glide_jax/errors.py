@@ -24,6 +24,13 @@ class UserError(Exception):
         )
 
 
+class NotMet(UserError):
+    """Another process of the run didn't come, or has left: the same command may succeed later.
+
+    The commands exit with status 75, by which what starts them knows.
+    """
+
+
 class Interrupted(Exception):
     """A run was asked to stop and has saved its state. The message says how to continue."""
 

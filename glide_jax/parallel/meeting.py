@@ -13,12 +13,12 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from glide_jax import __version__
-from glide_jax.errors import UserError, a_few
+from glide_jax.errors import NotMet, UserError, a_few
 from glide_jax.parallel.cluster import Place
 
 REACH_S = 45.0
@@ -71,8 +71,23 @@ def meet(place: Place, facts: Mapping[str, Any], show: Callable[[str], object]) 
     mine = {"id": place.process_id, "count": place.num_processes, "host": socket.gethostname()}
     mine["facts"] = dict(facts)
     verdict = _receive(place, mine, show) if place.process_id == 0 else _visit(place, mine)
-    if verdict:
-        raise UserError(verdict)
+    if verdict.line:
+        raise (NotMet if verdict.may_pass else UserError)(verdict.line)
+
+
+class _Verdict(NamedTuple):
+    """What is wrong with the processes.
+
+    Attributes:
+        line: that says it; "": nothing is wrong.
+        may_pass: whether the same command may succeed later.
+    """
+
+    line: str
+    may_pass: bool
+
+
+_ALIKE = _Verdict("", may_pass=False)
 
 
 class _Peer:
@@ -100,18 +115,18 @@ class _Peer:
                 part.close()
 
 
-def _receive(place: Place, mine: Mapping[str, Any], show: Callable[[str], object]) -> str:
-    """Gather the other processes: what is wrong with them, in one line; "": nothing."""
+def _receive(place: Place, mine: Mapping[str, Any], show: Callable[[str], object]) -> _Verdict:
+    """Gather the other processes, and compare them."""
     peers: dict[int, tuple[_Peer, dict[str, Any]]] = {}
     try:
         with _listening(place) as server:
             verdict = _gather(server, mine, peers, show)
-        if not verdict:
-            verdict = _differences(mine, {i: hello for i, (_, hello) in peers.items()})
-        verdict = verdict or _clocks(mine, peers)
+        if not verdict.line:
+            line = _differences(mine, {i: hello for i, (_, hello) in peers.items()})
+            verdict = _Verdict(line, may_pass=False) if line else _clocks(mine, peers)
         for peer, _ in peers.values():
             with contextlib.suppress(OSError):
-                peer.send({"verdict": verdict})
+                peer.send({"verdict": verdict})  # a list, as JSON has it
     finally:
         for peer, _ in peers.values():
             peer.close()
@@ -143,15 +158,16 @@ def _gather(
     mine: Mapping[str, Any],
     peers: dict[int, tuple[_Peer, dict[str, Any]]],
     show: Callable[[str], object],
-) -> str:
+) -> _Verdict:
     """Add the others to `peers`; what is wrong with their numbers, or who doesn't come."""
     count, ends, shown = mine["count"], time.monotonic() + GATHER_S, time.monotonic()
     while len(peers) < count - 1:
         missing = [str(i) for i in range(1, count) if i not in peers]
         if time.monotonic() > ends:
-            return (
+            return _Verdict(
                 f"{len(missing)} of {count} processes did not come within {GATHER_S:.0f} s: number "
-                f"{a_few(missing)}; start all of them, each with its own --process-id"
+                f"{a_few(missing)}; start all of them, each with its own --process-id",
+                may_pass=True,
             )
         if time.monotonic() > shown + _EVERY_S:
             shown = time.monotonic()
@@ -173,16 +189,18 @@ def _gather(
         if hello["count"] != count:
             wrong = f"--num-processes={hello['count']} on {hello['host']}, and {count} on "
             peers[-number] = peer, hello
-            return f"the processes differ: {wrong}{mine['host']}; give all of them the same"
+            line = f"the processes differ: {wrong}{mine['host']}; give all of them the same"
+            return _Verdict(line, may_pass=False)
         if number == 0 or number in peers:
             peers[-1 - number] = peer, hello
             other = mine["host"] if number == 0 else peers[number][1]["host"]
-            return (
+            return _Verdict(
                 f"two processes have --process-id={number}, on {other} and on {hello['host']}: "
-                "give each its own"
+                "give each its own",
+                may_pass=False,
             )
         peers[number] = peer, hello
-    return ""
+    return _ALIKE
 
 
 def _differences(mine: Mapping[str, Any], others: Mapping[int, Mapping[str, Any]]) -> str:
@@ -202,7 +220,9 @@ def _differences(mine: Mapping[str, Any], others: Mapping[int, Mapping[str, Any]
     )
 
 
-def _clocks(mine: Mapping[str, Any], peers: Mapping[int, tuple[_Peer, Mapping[str, Any]]]) -> str:
+def _clocks(
+    mine: Mapping[str, Any], peers: Mapping[int, tuple[_Peer, Mapping[str, Any]]]
+) -> _Verdict:
     """Whose clock differs from the first process's, or who has left."""
     wrong = []
     for number, (peer, hello) in sorted(peers.items()):
@@ -212,32 +232,34 @@ def _clocks(mine: Mapping[str, Any], peers: Mapping[int, tuple[_Peer, Mapping[st
             peer.send({"time": True})
             theirs = peer.receive(_ANSWER_S)["time"]
         except (OSError, ValueError, KeyError, TypeError):
-            return f"{who} has left before the run began; its own error says why"
+            line = f"{who} has left before the run began; its own error says why"
+            return _Verdict(line, may_pass=True)
         # It answers in the middle between question and answer, but for half of their difference.
         ahead, unsure = theirs - (asked + time.time()) / 2, (time.time() - asked) / 2
         if abs(ahead) > CLOCK_S + unsure:
             direction = "ahead" if ahead > 0 else "behind"
             wrong.append(f"that of {who} is {abs(ahead):.0f} s {direction}")
     if not wrong:
-        return ""
-    return (
+        return _ALIKE
+    return _Verdict(
         f"the clocks differ by more than {CLOCK_S:g} s from the first process's, on "
-        f"{mine['host']}: {a_few(wrong)}; set them, as by chrony or timedatectl set-ntp true"
+        f"{mine['host']}: {a_few(wrong)}; set them, as by chrony or timedatectl set-ntp true",
+        may_pass=False,
     )
 
 
-def _visit(place: Place, mine: Mapping[str, Any]) -> str:
-    """Go to the first process: its verdict, "" if all are there and alike."""
+def _visit(place: Place, mine: Mapping[str, Any]) -> _Verdict:
+    """Go to the first process, for its verdict."""
     peer = _reach(place, mine)
     try:
         ends = time.monotonic() + GATHER_S + REACH_S
         while True:
             message = peer.receive(max(ends - time.monotonic(), 0.1))
             if "verdict" in message:
-                return message["verdict"]
+                return _Verdict(*message["verdict"])
             peer.send({"time": time.time()})
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(
+        raise NotMet(
             f"the first process, at {place.coordinator}, has left before the run began; its own "
             "error says why"
         ) from error
@@ -266,7 +288,7 @@ def _reach(place: Place, mine: Mapping[str, Any]) -> _Peer:
         except (OSError, ValueError) as error:
             if time.monotonic() > ends:
                 reason = getattr(error, "strerror", None) or str(error) or "no answer"
-                raise UserError(
+                raise NotMet(
                     f"process {place.process_id} can't reach the first one at {place.coordinator} "
                     f"within {REACH_S:.0f} s: {reason}; is it running, with --process-id=0 and the "
                     "same --coordinator, and is the port open?"

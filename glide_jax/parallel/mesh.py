@@ -1,7 +1,9 @@
 """The mesh of devices, and the sharding of each array over it.
 
 Two axes: `data` splits the batch; `fsdp` splits both the batch and the weights (ZeRO, Rajbhandari
-et al. 2020). XLA inserts the collectives.
+et al. 2020). More devices than MOST_A_DIMENSION that share the weights lie on two axes, `fsdp` and
+`fsdp_rest`, which may split two dimensions of a weight: 192 channels have 64 parts, not 128. XLA
+inserts the collectives.
 """
 
 import math
@@ -20,10 +22,16 @@ from glide_jax.types import Array
 
 BATCH_AXES = ("data", "fsdp")
 
-SMALL = 2**18
-"""Arrays of up to this many elements (1 MiB) are replicated: splitting them saves nothing."""
+REST = "fsdp_rest"
+"""The third axis, where there is one."""
 
-# A weight's path → the axes that `fsdp` may split; the first whose size it divides is split.
+MOST_A_DIMENSION = 64
+"""Parts that the channels of every model here have, 192 · 2^n of them."""
+
+SMALL = 2**16
+"""Arrays of up to this many elements (256 KiB) are replicated: splitting them saves nothing."""
+
+# A weight's path → the dimensions that may be split; the first whose size the devices divide is.
 # Output channels come first: their gradients then need one reduce-scatter and no transpose.
 RULES = (
     (r".*conv\.kernel|.*skip\.kernel|.*\.(up|down)\.kernel|.*blocks\.\d+\.\d+\.kernel", (3, 2)),
@@ -56,12 +64,28 @@ def make_mesh(fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
     """
     count = jax.device_count() if devices is None else len(devices)
     check_fsdp(fsdp, count)
-    shape, kinds = (count // fsdp, fsdp), (AxisType.Auto,) * 2
+    names, shape, kinds = axes_of(count, fsdp)
     devices = jax.devices() if devices is None else devices
     slices = len({getattr(device, "slice_index", 0) for device in devices})
     if slices > 1:  # jax.make_mesh refuses them
-        return Mesh(_over_slices(fsdp, devices, slices), BATCH_AXES, axis_types=kinds)
-    return jax.make_mesh(shape, BATCH_AXES, axis_types=kinds, devices=devices)
+        return Mesh(_over_slices(fsdp, devices, slices).reshape(shape), names, axis_types=kinds)
+    return jax.make_mesh(shape, names, axis_types=kinds, devices=devices)
+
+
+def axes_of(
+    devices: int, fsdp: int
+) -> tuple[tuple[str, ...], tuple[int, ...], tuple[AxisType, ...]]:
+    """The names, sizes and kinds of a mesh's axes.
+
+    Args:
+        devices: of the mesh, a multiple of `fsdp`.
+        fsdp: number of devices that share one copy of the weights.
+    """
+    inner = math.gcd(fsdp, MOST_A_DIMENSION)
+    if fsdp <= MOST_A_DIMENSION or inner == 1:
+        return BATCH_AXES, (devices // fsdp, fsdp), (AxisType.Auto,) * 2
+    sizes = (devices // fsdp, inner, fsdp // inner)
+    return (*BATCH_AXES, REST), sizes, (AxisType.Auto,) * 3
 
 
 def _over_slices(fsdp: int, devices: Sequence[Any], slices: int) -> np.ndarray:
@@ -100,7 +124,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Axis 0 is split over all devices."""
-    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+    return NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
 
 def global_batch(rows: Array) -> Array:
@@ -126,7 +150,7 @@ def indices_in_batch(count: int) -> Array:
 def _mapped_axes() -> tuple[str, ...]:
     """The batch's axes of the mesh that an enclosing `shard_map` maps over."""
     mapped = jax.sharding.get_abstract_mesh().manual_axes
-    return tuple(axis for axis in BATCH_AXES if axis in mapped)
+    return tuple(axis for axis in (*BATCH_AXES, REST) if axis in mapped)
 
 
 def weight_sharding(mesh: Mesh, weights: Mapping[str, Shaped]) -> dict[str, NamedSharding]:
@@ -135,11 +159,24 @@ def weight_sharding(mesh: Mesh, weights: Mapping[str, Shaped]) -> dict[str, Name
 
 
 def _spec(mesh: Mesh, path: str, shape: tuple[int, ...]) -> PartitionSpec:
-    fsdp = mesh.shape["fsdp"]
-    if math.prod(shape) <= SMALL:
+    parts = {name: mesh.shape[name] for name in ("fsdp", REST) if mesh.shape.get(name, 1) > 1}
+    if not parts or math.prod(shape) <= SMALL:
         return PartitionSpec()
-    axes = next(axes for pattern, axes in RULES if re.fullmatch(pattern, path))
-    for axis in axes:
-        if fsdp > 1 and axis < len(shape) and shape[axis] % fsdp == 0:
-            return PartitionSpec(*(["fsdp" if i == axis else None for i in range(len(shape))]))
-    return PartitionSpec()
+    dimensions = next(found for pattern, found in RULES if re.fullmatch(pattern, path))
+    left, split = list(shape), [()] * len(shape)
+
+    def divide(names: tuple[str, ...]) -> bool:
+        count = math.prod(parts[name] for name in names)
+        for i in (i for i in dimensions if i < len(shape) and left[i] % count == 0):
+            left[i] //= count
+            split[i] += names
+            return True
+        return False
+
+    # One dimension by all devices, or each axis its own; the second may find none.
+    if not divide(tuple(parts)):
+        for name in parts if len(parts) > 1 else ():
+            divide((name,))
+    if not any(split):
+        return PartitionSpec()
+    return PartitionSpec(*(names if len(names) > 1 else next(iter(names), None) for names in split))

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
-from jax.sharding import AbstractMesh, AxisType, Mesh
+from jax.sharding import AbstractMesh, Mesh
 
 from glide_jax.errors import UserError
-from glide_jax.parallel.mesh import BATCH_AXES, Shaped, weight_sharding
+from glide_jax.parallel.mesh import Shaped, axes_of, weight_sharding
 from glide_jax.training.state import TrainState, state_sharding
 
 GIB = 2**30
@@ -63,8 +63,8 @@ def state_bytes(
 
 def abstract_mesh(devices: int, fsdp: int) -> AbstractMesh:
     """A mesh of devices that need not be here."""
-    sizes = (devices // fsdp, fsdp)
-    return AbstractMesh(sizes, BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+    names, sizes, kinds = axes_of(devices, fsdp)
+    return AbstractMesh(sizes, names, axis_types=kinds)
 
 
 def least_fsdp(

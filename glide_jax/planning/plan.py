@@ -128,7 +128,15 @@ def plan(job: Job, rebuild: Rebuild, topology: Topology, *, estimate: bool, log:
         log(line)
     mesh_state = state_bytes(state, abstract_mesh(chips, training.fsdp), job.base_shapes)
     images = images_at_once(job.training, chips)
-    if chip.platform == "tpu" and not estimate:
+    by_compiler = chip.platform == "tpu" and not estimate
+    if not by_compiler and (least := least_bytes(state, chips)) > limit:
+        # Compiling the activations, which takes minutes, could only add to it.
+        log(
+            f"  nothing on {topology.name} fits it: without activations it takes at least "
+            f"{least / GIB:.3g} GiB of a chip; take more chips, or larger ones"
+        )
+        return False
+    if by_compiler:
         devices = compiling.tpu_devices(topology)
         log(
             f"  compiling the step for {topology.layout}: a full-size model takes a core "
@@ -193,6 +201,16 @@ def gathered(job: Job, fsdp: int) -> int:
     """Bytes of all weights, an adapter's base among them, where devices share them; else 0."""
     sizes = [s.size * s.dtype.itemsize for s in job.loss_shapes.values()]
     return sum(sizes) if fsdp > 1 else 0
+
+
+def least_bytes(state: Any, chips: int) -> int:
+    """The bytes of a chip without activations, with the `training.fsdp` that needs the fewest."""
+    needs = (
+        state_bytes(state, abstract_mesh(chips, fsdp)).least + gathered(state, fsdp)
+        for fsdp in range(1, chips + 1)
+        if chips % fsdp == 0
+    )
+    return min(needs)
 
 
 def fitting(

@@ -149,7 +149,7 @@ def _over_microbatches(gradients: Gradients, microbatches: int, mesh: Mesh) -> G
         # Each device splits its own share, so that no image moves between devices.
         local = x.reshape(mesh.size, microbatches, -1, *x.shape[1:])
         stacked = local.swapaxes(0, 1).reshape(microbatches, -1, *x.shape[1:])
-        spec = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
+        spec = NamedSharding(mesh, PartitionSpec(None, mesh.axis_names))
         return jax.lax.with_sharding_constraint(stacked, spec)
 
     def joined(x: Array) -> Array:

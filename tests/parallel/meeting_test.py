@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from glide_jax.errors import UserError
+from glide_jax.errors import NotMet, UserError
 from glide_jax.parallel import meeting
 from glide_jax.parallel.cluster import Place
 from glide_jax.parallel.meeting import facts_of, meet
@@ -90,7 +90,7 @@ def test_numbers_that_contradict_each_other_are_said(address):
 
 def test_a_first_process_that_never_comes_is_one_line(address, monkeypatch):
     monkeypatch.setattr(meeting, "REACH_S", 0.2)
-    with pytest.raises(UserError, match=f"can't reach the first one at {address} within 0 s"):
+    with pytest.raises(NotMet, match=f"can't reach the first one at {address} within 0 s"):
         meet(Place(address, 2, 1, None), {}, lambda line: None)
 
 
@@ -98,7 +98,7 @@ def test_others_that_never_come_are_named(address, monkeypatch):
     monkeypatch.setattr(meeting, "GATHER_S", 0.4)
     monkeypatch.setattr(meeting, "_EVERY_S", 0.1)
     shown = []
-    with pytest.raises(UserError, match=r"2 of 3 processes did not come .* number 1, 2; start all"):
+    with pytest.raises(NotMet, match=r"2 of 3 processes did not come .* number 1, 2; start all"):
         meet(Place(address, 3, 0, None), {}, shown.append)
     assert shown[0] == "waiting for 2 of 3 processes: number 1, 2"
 

@@ -126,6 +126,19 @@ def test_a_plan_ends_in_what_fits(monkeypatch):
     assert lines[-1].endswith("nothing on toy-8: take more chips, or larger ones")
 
 
+def test_what_fits_nothing_is_answered_before_anything_is_compiled(monkeypatch):
+    """Sharded, the state fits; with all weights gathered it does not, whatever the activations."""
+    monkeypatch.setattr(plan, "cost_lines", lambda job, topology: [])
+    monkeypatch.setattr(plan, "_measure", lambda job, log: pytest.fail("it compiles"))
+    state, lines = abstract_state(job()), []
+    least = state_bytes(state, abstract_mesh(8, 8)).least
+    assert least < 1.1 * least < plan.least_bytes(state, 8)
+    room = box(1.1 * least / 2**30)
+    experiment = tiny.experiment("stages.base.training.fsdp=8")
+    plan.plan_stages(experiment, room, None, estimate=False, log=lines.append)
+    assert "nothing on toy-8 fits it: without activations it takes at least" in lines[-1]
+
+
 def test_a_stage_that_is_not_there():
     with pytest.raises(UserError, match="unknown stage 'bse'"):
         plan.plan_stages(tiny.experiment(), box(1.0), "bse", estimate=True, log=print)

@@ -107,6 +107,15 @@ def test_devices_and_microbatches_do_not_change_the_step(data, fsdp, size):
     assert_same(run(mesh_of(1, 1), tiny.experiment()), run(mesh_of(data, fsdp), microbatches))
 
 
+@pytest.mark.parametrize("size", [0, 1])
+def test_weights_on_two_axes_do_not_change_the_step(size, monkeypatch):
+    monkeypatch.setattr(mesh, "MOST_A_DIMENSION", 2)
+    three_axes = mesh.make_mesh(4)
+    assert three_axes.axis_names == ("data", "fsdp", "fsdp_rest")
+    microbatches = tiny.experiment(f"stages.base.training.microbatch_size={size}")
+    assert_same(run(mesh_of(1, 1), tiny.experiment()), run(three_axes, microbatches))
+
+
 @pytest.mark.parametrize("devices", [(8, 1), (4, 1), (2, 4)], ids=str)
 def test_text_pretraining_takes_the_same_step_on_any_devices(devices):
     """Its loss has variances over the batch; here a device has one caption or two."""
