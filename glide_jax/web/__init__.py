@@ -6,8 +6,8 @@ is its own. Starlette with uvicorn is five small packages, replies in 0.3 ms, an
 us.
 
 `access` decides who may use a page, `serving` listens, `application` puts routes behind both,
-`assets` and `bodies` are what goes out and comes in; a module for each page has its routes, and
-`pages/` its files.
+`assets` and `bodies` are what goes out and comes in; `judge` and `serve/` have the routes of a
+page each, and `pages/` its files.
 """
 
 import importlib.util

@@ -35,6 +35,8 @@ MAX_UNFINISHED = 8
 MAX_UNFINISHED_OF_ALL = 256
 
 _MAX_FOLLOWED = 16
+_MAX_UPLOADING = 8
+"""At once, the others wait: so many times MAX_UPLOAD_BYTES of memory."""
 _HEARTBEAT_S = 5.0
 _BETWEEN_EVENTS_S = 0.05
 _IMMUTABLE = {"cache-control": "private, max-age=86400, immutable"}
@@ -94,6 +96,7 @@ class _Serving:
             },
             "max_upload_bytes": MAX_UPLOAD_BYTES,
         }
+        self._uploading = asyncio.Semaphore(_MAX_UPLOADING)
         self._decoding = asyncio.Semaphore(1)  # one photo's memory at a time
 
     async def openapi(self, request: Request) -> Response:
@@ -111,7 +114,8 @@ class _Serving:
                 415, "Send the image itself, with a content type such as image/png."
             )
         client = checked([CLIENT], dict(request.query_params))["client"]
-        data = await read_body(request, MAX_UPLOAD_BYTES)
+        async with self._uploading:
+            data = await read_body(request, MAX_UPLOAD_BYTES)
         async with self._decoding:
             pixels = await run_in_threadpool(read_upload, data)
             png = await run_in_threadpool(encode_png, pixels)
@@ -129,17 +133,22 @@ class _Serving:
         given = await read_json(request)
         task = checked([self._task], {k: v for k, v in given.items() if k == "task"})["task"]
         values = checked(self._tables[task], given)
+        self._check_room(values["client"])
+        job = await run_in_threadpool(job_of, self._pipeline, self._worker.images, values)
+        with self._worker.lock:
+            self._check_room(values["client"])  # others may have come meanwhile
+            self._worker.submit(job)
+        return JSONResponse(self._shown(job), 202)
+
+    def _check_room(self, client: str) -> None:
         with self._worker.lock:
             unfinished = self._worker.unfinished()
-            own = sum(job.client == values["client"] for job in unfinished)
+        own = sum(job.client == client for job in unfinished)
         if own >= MAX_UNFINISHED:
             sentence = f"You have {own} requests that wait already: let one end, or cancel it."
             raise HTTPException(429, sentence)
         if len(unfinished) >= MAX_UNFINISHED_OF_ALL:
             raise HTTPException(503, "Too many requests wait here now: try again in a minute.")
-        job = await run_in_threadpool(job_of, self._pipeline, self._worker.images, values)
-        self._worker.submit(job)
-        return JSONResponse(self._shown(job), 202)
 
     async def job(self, request: Request) -> Response:
         return JSONResponse(self._shown(self._find(request)))

@@ -13,14 +13,10 @@ MAX_UPLOAD_PIXELS = 50_000_000
 MAX_SIDE = 1024
 """Pixels that an upload is reduced to: what is left of it is reduced to a model's size anyway."""
 
-_NOT_READ = {
-    b"ftypheic": "HEIC",
-    b"ftypheix": "HEIC",
-    b"ftypmif1": "HEIC",
-    b"ftypheim": "HEIC",
-    b"ftyphevc": "HEIC",
-    b"ftypavif": "AVIF",
-}
+_BRANDS = dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC")
+_BRANDS |= {b"avif": "AVIF", b"avis": "AVIF"}
+"""Brand of an ISO base media file (ISO/IEC 14496-12) → its format."""
+
 _INSTEAD = "save it as PNG, JPEG or WebP"
 
 
@@ -38,7 +34,7 @@ def read_upload(data: bytes) -> np.ndarray:
     """
     if not data:
         raise UserError("no image was sent: the body is empty")
-    if kind := _NOT_READ.get(data[4:12]):
+    if data[4:8] == b"ftyp" and (kind := _BRANDS.get(data[8:12])):
         raise UserError(f"{kind} files are not read here: {_INSTEAD}")
     if b"<svg" in data[:2048].lower():
         raise UserError(f"SVG files have no pixels and are not read here: {_INSTEAD}")

@@ -133,9 +133,10 @@ class Worker:
         start = time.monotonic()
         try:
             outputs = self._sampled(turns, rows)
+            pngs = [encoded_png(output.arrays[0], output.provenance[0]) for output in outputs]
             with self.lock:
-                for turn, output in zip(turns, outputs, strict=True):
-                    self._keep(turn, output)
+                for turn, output, png in zip(turns, outputs, pngs, strict=True):
+                    self._keep(turn, output, png)
         except _Stopped:
             pass
         except Exception as error:
@@ -194,14 +195,13 @@ class Worker:
                     job.images[place].step += 1
                     job.version += 1
 
-    def _keep(self, turn: Turn, output: PipelineOutput) -> None:
+    def _keep(self, turn: Turn, output: PipelineOutput, png: bytes) -> None:
         job, (made,) = turn.job, output.provenance
         if job.has_ended:
             return
-        pixels = output.arrays[0]
-        png = encoded_png(pixels, made)
+        height, width = output.arrays.shape[1:3]
         image = job.images[turn.place]
-        image.name = self.images.add(KeptImage(job.client, png, *pixels.shape[1::-1]))
+        image.name = self.images.add(KeptImage(job.client, png, width, height))
         image.provenance = dataclasses.asdict(made)
         job.version += 1
         if all(other.name for other in job.images):

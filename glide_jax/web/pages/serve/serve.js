@@ -100,7 +100,7 @@ async function openFile(file) {
     canvas.width = Math.max(1, Math.round(bitmap.width * scale));
     canvas.height = Math.max(1, Math.round(bitmap.height * scale));
     canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+    blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
   }
   const { id, width, height } = await api.upload(blob);
   await open({ id, size: Math.max(width, height), request: null, provenance: null });
@@ -150,9 +150,13 @@ function vary(entry) {
   return guarded(() => send(request));
 }
 
-function same(entry) {
+async function same(entry) {
   form.fill({ ...entry.request, seed: entry.provenance.seed });
   byId("controls").scrollIntoView({ block: "start" });
+  const id = entry.request.image;
+  if (!id) return;
+  const known = [...history, ...shown].find((other) => other.id === id);
+  await guarded(() => open(known || { id, size: entry.size, request: null, provenance: null }));
 }
 
 async function cancel() {
