@@ -19,7 +19,7 @@ from glide_jax.evaluation.images.image_set import image_set_of
 from glide_jax.evaluation.prompt_sets.from_data import prompts_of_split
 from glide_jax.sampling.pipeline import Pipeline
 
-CLIP_SCALES = (0.5, 1.0, 2.0, 4.0)
+CLIP_SCALES = (0.02, 0.05, 0.1, 0.2)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -129,7 +129,7 @@ def plan(job: Job, rebuild: Rebuild, topology: Topology, *, estimate: bool, log:
     mesh_state = state_bytes(state, abstract_mesh(chips, training.fsdp), job.base_shapes)
     images = images_at_once(job.training, chips)
     by_compiler = chip.platform == "tpu" and not estimate
-    if not by_compiler and (least := least_bytes(state, chips)) > limit:
+    if not by_compiler and (least := least_bytes(job, chips)) > limit:
         # Compiling the activations, which takes minutes, could only add to it.
         log(
             f"  nothing on {topology.name} fits it: without activations it takes at least "
@@ -203,10 +203,11 @@ def gathered(job: Job, fsdp: int) -> int:
     return sum(sizes) if fsdp > 1 else 0
 
 
-def least_bytes(state: Any, chips: int) -> int:
+def least_bytes(job: Job, chips: int) -> int:
     """The bytes of a chip without activations, with the `training.fsdp` that needs the fewest."""
+    state, base = abstract_state(job), job.base_shapes
     needs = (
-        state_bytes(state, abstract_mesh(chips, fsdp)).least + gathered(state, fsdp)
+        state_bytes(state, abstract_mesh(chips, fsdp), base).least + gathered(job, fsdp)
         for fsdp in range(1, chips + 1)
         if chips % fsdp == 0
     )

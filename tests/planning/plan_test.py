@@ -130,9 +130,9 @@ def test_what_fits_nothing_is_answered_before_anything_is_compiled(monkeypatch):
     """Sharded, the state fits; with all weights gathered it does not, whatever the activations."""
     monkeypatch.setattr(plan, "cost_lines", lambda job, topology: [])
     monkeypatch.setattr(plan, "_measure", lambda job, log: pytest.fail("it compiles"))
-    state, lines = abstract_state(job()), []
-    least = state_bytes(state, abstract_mesh(8, 8)).least
-    assert least < 1.1 * least < plan.least_bytes(state, 8)
+    planned, lines = job(), []
+    least = state_bytes(abstract_state(planned), abstract_mesh(8, 8)).least
+    assert least < 1.1 * least < plan.least_bytes(planned, 8)
     room = box(1.1 * least / 2**30)
     experiment = tiny.experiment("stages.base.training.fsdp=8")
     plan.plan_stages(experiment, room, None, estimate=False, log=lines.append)
