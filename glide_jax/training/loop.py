@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from glide_jax.checkpoints import CHECKPOINTS, Checkpoint, Checkpoints, find_che
 from glide_jax.data.pipeline import Batches, batches
 from glide_jax.errors import Interrupted, UserError
 from glide_jax.parallel.mesh import batch_sharding, make_mesh, replicated
+from glide_jax.training.fetching import Fetcher
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, check_batch
 from glide_jax.training.monitoring.metrics import Metrics
@@ -61,6 +63,7 @@ class _Services:
     """What a run reads from, writes to and reacts to."""
 
     data: Batches
+    fetcher: Fetcher
     checkpoints: Checkpoints
     reports: Reports
     profile: Profile
@@ -119,12 +122,15 @@ def train(
         step = int(state.step)
         with (
             _open_batches(job, data_state) as data,
+            Fetcher(data, interrupt.is_requested) as fetcher,
             Metrics(job.directory, step + 1, job.experiment.monitoring.sinks) as metrics,
             Progress(job.name, step, config.num_steps, config.batch_size) as progress,
             Profile(job.directory, job.experiment.monitoring.profile_steps) as profile,
         ):
             reports = Reports(config, job.mfu, checkpoints, metrics, progress)
-            services = _Services(data, checkpoints, reports, profile, interrupt, grids, evaluations)
+            services = _Services(
+                data, fetcher, checkpoints, reports, profile, interrupt, grids, evaluations
+            )
             state = _run(job, mesh, state, services)
     return state.ema_params
 
@@ -231,7 +237,11 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, services: _Servic
         _sample_grid(state, step - 1, services)
         _evaluate(state, step - 1, services)
         with reports.progress.waiting():
-            rows = next(services.data)
+            rows = services.fetcher.next()
+        if rows is None:
+            reports.write()
+            services.checkpoints.save(step - 1, state, services.data.state())
+            _stop(job, step - 1, services)
         batch = {
             name: jax.make_array_from_process_local_data(sharding, values)
             for name, values in rows.items()
@@ -255,13 +265,18 @@ def _run(job: Job, mesh: jax.sharding.Mesh, state: TrainState, services: _Servic
             reports.write()
             services.checkpoints.save(step, state, services.data.state())
         if stops:
-            services.checkpoints.wait()
-            raise Interrupted(
-                f"stopped after step {step} of {config.num_steps} of {job.name}, saved in "
-                f"{services.checkpoints.directory}; the same command continues from there"
-            )
+            _stop(job, step, services)
     _evaluate(state, config.num_steps, services)
     return state
+
+
+def _stop(job: Job, step: int, services: _Services) -> NoReturn:
+    """Raise Interrupted once everything is saved."""
+    services.checkpoints.wait()
+    raise Interrupted(
+        f"stopped after step {step} of {job.training.num_steps} of {job.name}, saved in "
+        f"{services.checkpoints.directory}; the same command continues from there"
+    )
 
 
 def _sample_grid(state: TrainState, step: int, services: _Services) -> None:
