@@ -31,6 +31,10 @@ class BrokenImage(UserError):
     """An image can't be read; the message names it."""
 
 
+class Unavailable(BrokenImage):
+    """An image can't be read now: what holds it doesn't answer, and may later."""
+
+
 def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode an image file, rotated as its EXIF says, transparent parts on white.
 

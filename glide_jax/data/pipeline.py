@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -33,11 +34,19 @@ CACHE_BYTES = 2**29
 MAX_BROKEN_IN_A_ROW = 100
 """If this many consecutive images can't be read, the run stops: it is not a matter of a few."""
 
+MAX_UNAVAILABLE = 64
+"""If so many images of places far from each other can't be read now, no shard is there: wait."""
+
+WAIT_LINE_S = 60.0
+"""While no image can be read, a line says so as often."""
+
 _BATCHES_AHEAD = 2
+_PAUSE_S = 1.0
 _log = logging.getLogger(__name__)
 Batch = dict[str, np.ndarray]
 Square = tuple[np.ndarray, Annotation, bool]
-"""(uint8[s s 3], its captions and label, whether it is the replacement of a broken image)."""
+"""(uint8[s s 3], its captions and label, whether it is the replacement of an image that can't be
+read)."""
 
 
 def batches(
@@ -91,7 +100,8 @@ def batches(
     )
     count = batch_size // process_count
     share = functools.partial(_share, rows, batch_size, process_index * count, count)
-    return Batches(grain.MapDataset.range(sys.maxsize).map(share), workers, start_step)
+    dataset = grain.MapDataset.range(sys.maxsize).map(share)
+    return Batches(dataset, workers, start_step, squares.closing)
 
 
 class Batches(Iterator[Batch]):
@@ -103,11 +113,19 @@ class Batches(Iterator[Batch]):
         dataset: step → the process's batch of that step, images as uint8.
         workers: as for `batches`.
         start_step: the step of the first batch.
+        closing: is set to end a thread of this process that waits for images.
     """
 
-    def __init__(self, dataset: grain.MapDataset, workers: int, start_step: int):
+    def __init__(
+        self,
+        dataset: grain.MapDataset,
+        workers: int,
+        start_step: int,
+        closing: threading.Event,
+    ):
         self._dataset = dataset
         self._workers = workers
+        self._closing = closing
         self._open(start_step)
 
     def __next__(self) -> Batch:
@@ -127,6 +145,7 @@ class Batches(Iterator[Batch]):
 
     def close(self) -> None:
         """Stop the threads and processes that read ahead."""
+        self._closing.set()
         self._iterator.close()
 
     def __enter__(self) -> "Batches":
@@ -142,6 +161,7 @@ class Batches(Iterator[Batch]):
 
     def _open(self, step: int) -> None:
         self._step = step
+        self._closing.clear()
         read = grain.ReadOptions(num_threads=1, prefetch_buffer_size=_BATCHES_AHEAD)
         dataset = self._dataset[step:].to_iter_dataset(read)
         if self._workers:
@@ -171,38 +191,66 @@ class _Squares:
         self._annotations: list[Annotation | None] = [None] * n
         self._replacement = np.zeros(n, np.bool_)
         self._broken: set[int] = set()
+        self._next_line = 0.0
+        self.closing = threading.Event()
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Square:
         if not self._annotations:
-            return self._read(index)
+            return self._found(index)[0]
         annotation = self._annotations[index]
         if annotation is None:
-            self._pixels[index], annotation, self._replacement[index] = self._read(index)
+            (pixels, annotation, replaces), may_stay = self._found(index)
+            if not may_stay:
+                return pixels, annotation, replaces
+            self._pixels[index], self._replacement[index] = pixels, replaces
             self._annotations[index] = annotation  # last, as it marks the other two as valid
         return self._pixels[index], annotation, bool(self._replacement[index])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Squares, self._arguments
 
-    def _read(self, index: int) -> Square:
-        """Read an image; if it is broken, the next one that can be read replaces it."""
-        first = None
-        for ahead in range(min(len(self), MAX_BROKEN_IN_A_ROW)):
-            at = (index + ahead) % len(self)
+    def _found(self, index: int) -> tuple[Square, bool]:
+        """An image, and whether it is this one's for good.
+
+        If it is broken, the next one that can be read replaces it. If it can't be read now, one far
+        away does, which is in another shard; if none can, it waits until one can.
+        """
+        first, broken, unavailable, at = None, 0, 0, index
+        most = min(len(self), MAX_BROKEN_IN_A_ROW)
+        # The golden section of all images: no two jumps come near each other.
+        jump = max(1, round(0.618034 * len(self)))
+        while True:
             try:
                 example = self._source[at]
                 pixels = images.square(example.image, self._size)
-                return pixels, (example.captions, example.label), ahead > 0
+                square = pixels, (example.captions, example.label), at != index
+                return square, not unavailable
+            except images.Unavailable as error:
+                unavailable += 1
+                at = (at + jump) % len(self)
+                if unavailable % min(len(self), MAX_UNAVAILABLE) == 0:
+                    self._wait(error)
+                    at = index
             except images.BrokenImage as error:
-                first = first or error
+                first, broken = first or error, broken + 1
                 self._warn(at, error)
-        raise UserError(
-            f"{min(len(self), MAX_BROKEN_IN_A_ROW)} consecutive images can't be read; "
-            f"the first: {first}"
-        )
+                if broken == most:
+                    raise UserError(
+                        f"{most} consecutive images can't be read; the first: {first}"
+                    ) from error
+                at = (at + 1) % len(self)
+
+    def _wait(self, error: images.Unavailable) -> None:
+        """Wait a little; say now and then that no image can be read."""
+        if self.closing.wait(_PAUSE_S):
+            raise UserError("stopped while no image could be read")
+        now = time.monotonic()
+        if now >= self._next_line:
+            self._next_line = now + WAIT_LINE_S
+            _log.warning("no image can be read, waiting until one can: %s", error)
 
     def _warn(self, index: int, error: images.BrokenImage) -> None:
         """Warn at the 1st, 2nd, 4th, 8th … broken image."""

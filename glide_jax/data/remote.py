@@ -2,9 +2,11 @@
 
 import logging
 import os
+import queue
+import threading
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import fsspec
@@ -17,6 +19,9 @@ from glide_jax.errors import UserError, a_few, one_line
 
 RETRY_PAUSES_S = (0.5, 2.0, 8.0)
 """Pauses before the retries of a failed read."""
+
+READ_S = 30.0
+"""How long the bytes of an image may take."""
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _log = logging.getLogger(__name__)
@@ -101,7 +106,7 @@ def _matches(system: Any, plain: str) -> list[str]:
     return [name for name in shards if not name.rpartition("/")[2].startswith(".")]
 
 
-def read_range(path: str, start: int, size: int, name: str) -> bytes:
+def read_range(path: str, start: int, size: int, name: str, *, retries: bool = True) -> bytes:
     """Read bytes `start` to `start + size` of a shard.
 
     Args:
@@ -109,31 +114,68 @@ def read_range(path: str, start: int, size: int, name: str) -> bytes:
         start: the offset of the first byte.
         size: in bytes.
         name: of the image, for errors.
+        retries: whether it is tried again where it fails.
 
     Raises:
-        BrokenImage: they can't be read, even after retries.
+        Unavailable: they can't be read, even after retries.
+        BrokenImage: there are no such bytes.
     """
     system, plain = file_system(path)
-    data = with_retries(lambda: system.cat_file(plain, start=start, end=start + size), name)
+
+    def read() -> bytes:
+        return system.cat_file(plain, start=start, end=start + size)
+
+    remote = "://" in path and not path.startswith("file://")
+    pauses = RETRY_PAUSES_S if retries else ()
+    data = with_retries((lambda: _in_time(read)) if remote else read, name, pauses)
     if len(data) != size:
         raise images.BrokenImage(f"cannot read the image {name}: the shard is cut off")
     return data
 
 
-def with_retries(read: Callable[[], Any], name: str) -> Any:
+def _in_time(read: Callable[[], bytes]) -> bytes:
+    """Return read(). Raises TimeoutError where it takes longer than READ_S, and leaves it alone."""
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((read(), None))
+        except BaseException as error:
+            answers.put((None, error))
+
+    # File systems have timeouts of their own, of five minutes and more, or none.
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        data, error = answers.get(timeout=READ_S)
+    except queue.Empty:
+        raise TimeoutError(f"no answer in {READ_S:g} s") from None
+    if error is not None:
+        raise error
+    return data
+
+
+def with_retries(read: Callable[[], Any], name: str, pauses: Sequence[float] | None = None) -> Any:
     """Return read(), called again after a pause while it fails.
 
+    Args:
+        read: what fails.
+        name: of what is read, for errors.
+        pauses: before each retry, in seconds; None: RETRY_PAUSES_S.
+
     Raises:
-        BrokenImage: it fails for good; the message names `name`.
+        Unavailable: it fails for good; the message names `name`.
+        BrokenImage: it does not exist, or what reads it is not installed.
     """
-    for pause in (*RETRY_PAUSES_S, None):
+    for pause in (*(RETRY_PAUSES_S if pauses is None else pauses), None):
         try:
             return read()
         except FileNotFoundError as error:
             raise images.BrokenImage(f"cannot read {name}: it does not exist") from error
         except Exception as error:  # file systems raise errors of many types
-            if pause is None or isinstance(error, ImportError):
+            if isinstance(error, ImportError):
                 raise images.BrokenImage(f"cannot read {name}: {reason_of(error)}") from error
+            if pause is None:
+                raise images.Unavailable(f"cannot read {name}: {reason_of(error)}") from error
             time.sleep(pause)
 
 

@@ -26,6 +26,7 @@ from typing import Any
 from glide_jax.data import images
 from glide_jax.data.fields import Fields, split_fields
 from glide_jax.data.filenames import printable
+from glide_jax.data.outages import Outages
 from glide_jax.data.remote import read_range
 from glide_jax.data.shards import CAPTION_LINE, index_of
 from glide_jax.data.source import Example, checked_index, fingerprint_of
@@ -82,6 +83,7 @@ class WebDataset:
         tests = held_out(index.names)
         summary += f"; {describe_split(tests)}"
         _log.log(logging.WARNING if index.skipped else logging.INFO, "%s", summary)
+        self._outages = Outages(len(index.shards))
         self._index, self._rows = index, split_indices(tests, split, summary)
 
     @property
@@ -116,9 +118,22 @@ class WebDataset:
         shard, start, size = (int(x) for x in self._index.where[row])
         path = self._index.shards[shard]
         name = printable(f"{self._index.names[row]} of {path}")
-        data = read_range(path, start, size, name)
+        data = self._read(path, start, size, name)
         label = self._index.labels[row]
         return Example(images.decode(data, name), captions, facts={}, label=label)
+
+    def _read(self, shard: str, start: int, size: int, name: str) -> bytes:
+        """The bytes of an image; Unavailable: its shard can't be read now."""
+        if self._outages.is_left_alone(shard):
+            raise images.Unavailable(f"cannot read {name}: its shard failed, and is tried later")
+        try:
+            retries = self._outages.has_retries(shard)
+            data = read_range(shard, start, size, name, retries=retries)
+        except images.Unavailable as error:
+            self._outages.failed(shard, str(error))
+            raise
+        self._outages.worked(shard)
+        return data
 
     def captions(self, i: int) -> tuple[str, ...]:
         """Return the captions of image i without reading it."""

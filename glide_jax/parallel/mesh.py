@@ -163,7 +163,8 @@ def _spec(mesh: Mesh, path: str, shape: tuple[int, ...]) -> PartitionSpec:
     if not parts or math.prod(shape) <= SMALL:
         return PartitionSpec()
     dimensions = next(found for pattern, found in RULES if re.fullmatch(pattern, path))
-    left, split = list(shape), [()] * len(shape)
+    left = list(shape)
+    split: list[tuple[str, ...]] = [()] * len(shape)
 
     def divide(names: tuple[str, ...]) -> bool:
         count = math.prod(parts[name] for name in names)

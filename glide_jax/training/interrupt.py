@@ -22,6 +22,10 @@ class Interrupt:
         self._steps = 0
         self._before: dict[int, object] = {}
 
+    def is_requested(self) -> bool:
+        """Whether this process may stop by itself: it is alone, and was asked to."""
+        return self._requested and jax.process_count() == 1
+
     def after_step(self) -> bool:
         """Whether to stop after this step. Every process must call it after every step."""
         if jax.process_count() == 1:

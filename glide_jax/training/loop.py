@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from glide_jax.parallel.mesh import (
     replicated,
     weight_sharding,
 )
+from glide_jax.training.fetching import Fetcher
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, check_batch
 from glide_jax.training.monitoring.metrics import Metrics
@@ -69,6 +71,7 @@ class _Services:
     """What a run reads from, writes to and reacts to."""
 
     data: Batches
+    fetcher: Fetcher
     checkpoints: Checkpoints
     reports: Reports
     profile: Profile
@@ -131,6 +134,7 @@ def train(
         step = int(state.step)
         with (
             _open_batches(job, data_state) as data,
+            Fetcher(data, interrupt.is_requested) as fetcher,
             Metrics(job.directory, step + 1, job.experiment.monitoring.sinks) as metrics,
             Progress(job.name, step, config.num_steps, config.batch_size) as progress,
             Profile(job.directory, job.experiment.monitoring.profile_steps) as profile,
@@ -138,7 +142,15 @@ def train(
             reports = Reports(config, job.mfu, checkpoints, metrics, progress)
             weights = weights_of(job, base)
             services = _Services(
-                data, checkpoints, reports, profile, interrupt, grids, evaluations, weights
+                data,
+                fetcher,
+                checkpoints,
+                reports,
+                profile,
+                interrupt,
+                grids,
+                evaluations,
+                weights,
             )
             state = _run(job, mesh, state, base, services)
     if fingerprint is not None:
@@ -311,7 +323,11 @@ def _run(
         _sample_grid(state, step - 1, services)
         _evaluate(state, step - 1, services)
         with reports.progress.waiting():
-            rows = next(services.data)
+            rows = services.fetcher.next()
+        if rows is None:
+            reports.write()
+            services.checkpoints.save(step - 1, state, services.data.state())
+            _stop(job, step - 1, services)
         batch = {
             name: jax.make_array_from_process_local_data(sharding, values)
             for name, values in rows.items()
@@ -336,13 +352,18 @@ def _run(
             reports.metrics.flush()
             services.checkpoints.save(step, state, services.data.state())
         if stops:
-            services.checkpoints.wait()
-            raise Interrupted(
-                f"stopped after step {step} of {config.num_steps} of {job.name}, saved in "
-                f"{services.checkpoints.directory}; the same command continues from there"
-            )
+            _stop(job, step, services)
     _evaluate(state, config.num_steps, services)
     return state
+
+
+def _stop(job: Job, step: int, services: _Services) -> NoReturn:
+    """Raise Interrupted once everything is saved."""
+    services.checkpoints.wait()
+    raise Interrupted(
+        f"stopped after step {step} of {job.training.num_steps} of {job.name}, saved in "
+        f"{services.checkpoints.directory}; the same command continues from there"
+    )
 
 
 def _sample_grid(state: TrainState, step: int, services: _Services) -> None:

@@ -1,7 +1,10 @@
+import contextlib
 import multiprocessing
 import os
 import pickle
 import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -208,6 +211,65 @@ def test_where_no_image_can_be_read_the_run_stops(take):
 
     with pytest.raises(UserError, match=r"8 consecutive images.*the first: .*\.png: gone"):
         take(AllBroken(8), 1)
+
+
+class _Away(_Numbered):
+    """Images whose numbers are `away` can't be read now; of a set that may change."""
+
+    def __init__(self, count, away):
+        super().__init__(count)
+        self.away = away
+
+    def __getitem__(self, i):
+        if i in self.away:
+            raise images.Unavailable(f"cannot read the image {i}.png: no answer")
+        return super().__getitem__(i)
+
+
+def _levels(batches):
+    return {round(float((x + 1) * 127.5)) for batch in batches for x in batch["image"][:, 0, 0, 0]}
+
+
+def test_images_that_are_away_are_replaced_until_they_are_back(tokenizer):
+    source = _Away(64, away=set(range(32)))
+    with _open(source, tokenizer) as batches:
+        some = [next(batches) for _ in range(16)]
+        assert _levels(some) <= set(range(32, 64))
+        replaced = sum(int(batch["replacement"].sum()) for batch in some)
+        assert 0 < replaced < sum(len(batch["replacement"]) for batch in some)
+        source.away.clear()
+        assert _levels(next(batches) for _ in range(32)) == set(range(64)), "none was kept"
+
+
+def test_where_all_are_away_it_waits_and_says_so(tokenizer, monkeypatch, caplog):
+    monkeypatch.setattr(pipeline, "_PAUSE_S", 0.01)
+    source = _Away(8, away=set(range(8)))
+    with _open(source, tokenizer) as batches:
+        timer = threading.Timer(0.5, source.away.clear)
+        timer.start()
+        assert len(_levels([next(batches)])) > 1
+        timer.join()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("no image can be read, waiting until one can: cannot read the image")
+
+
+def test_what_waits_for_images_ends_when_it_is_closed(tokenizer, monkeypatch):
+    monkeypatch.setattr(pipeline, "_PAUSE_S", 0.05)
+    before = set(threading.enumerate())
+    batches = _open(_Away(8, away=set(range(8))), tokenizer)
+
+    def take():
+        with contextlib.suppress(Exception):
+            next(batches)
+
+    taker = threading.Thread(target=take, daemon=True)
+    taker.start()
+    time.sleep(0.3)
+    batches.close()
+    deadline = time.monotonic() + 10
+    while any(thread is not taker for thread in set(threading.enumerate()) - before):
+        assert time.monotonic() < deadline, "a thread still waits"
+        time.sleep(0.05)
 
 
 def test_interrupts_are_the_parents_business(tokenizer):

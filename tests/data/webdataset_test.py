@@ -3,6 +3,7 @@ import http.server
 import re
 import tarfile
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -33,6 +34,14 @@ def shards(tmp_path):
         ]
         write_shard(folder / f"{shard:05}.tar", some, 3 * shard)
     return folder
+
+
+def test_a_server_that_never_answers_is_known_in_time(monkeypatch):
+    monkeypatch.setattr(remote, "READ_S", 0.1)
+    never = threading.Event()
+    with pytest.raises(TimeoutError, match=r"no answer in 0\.1 s"):
+        remote._in_time(never.wait)
+    never.set()
 
 
 def opened(path, name="webdataset", split="train"):
@@ -286,3 +295,37 @@ def test_a_cache_folder_that_can_not_be_written_is_one_line(shards, tmp_path, mo
     with pytest.raises(UserError, match=r"can't write the index .*GLIDE_JAX_CACHE") as caught:
         opened(shards)
     assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_fails_is_left_alone_and_comes_back(shards, monkeypatch, caplog):
+    """The second shard answers 503 for a while: the first one's images are read all the same."""
+    failing, asked = set(), []
+
+    class Failing(Ranges):
+        def do_GET(self):
+            asked.append(self.path)
+            if self.path in failing:
+                self.send_error(503)
+            else:
+                super().do_GET()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        server.folder = shards
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        source = opened(f"http://127.0.0.1:{server.server_port}/{{00000..00001}}.tar")
+        assert levels(source) == list(range(6))
+        failing.add("/00001.tar")
+        asked.clear()
+        for i in (3, 4, 5):
+            with pytest.raises(images.Unavailable, match=r"00001\.tar"):
+                source[i]
+        assert len(asked) == 2, "one read and its retry, then it is left alone"
+        assert int(source[0].image[0, 0, 0]) == 0
+        failing.clear()
+        source._outages._clock = lambda: time.monotonic() + 1000
+        assert int(source[4].image[0, 0, 0]) == 4
+        server.shutdown()
+    said = [record.getMessage() for record in caplog.records]
+    assert "1 of 2 shards can't be read" in said[-2]
+    assert "can be read again" in said[-1]
+    assert "in which 3 images were replaced; 0 of 2" in said[-1]
