@@ -1,7 +1,9 @@
 """A stage's program: what is in its loop, and what makes another program of it."""
 
 import dataclasses
+import gc
 import itertools
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ from jaxprs import jaxprs_in_params
 from sampling import pipeline_toys
 
 from glide_jax.models.cpu import convolution
+from glide_jax.sampling import program
 from glide_jax.sampling.guidance import GuidanceInputs, transforms_of
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.program import CHUNK, SampleArguments, StaticArguments
@@ -248,3 +251,17 @@ def test_another_mask_compiles_nothing(counted):
         assert (output.arrays[0][~kept] != IMAGE[~kept]).any()
         assert traces() == (before or traces())
         before = traces()
+
+
+def test_programs_that_were_not_used_for_longest_are_forgotten(monkeypatch):
+    monkeypatch.setattr(program, "MAX_PROGRAMS", 2)
+    stage = pipeline_toys.stages()[0]
+    cache = program.program_cache(stage.model, stage.config.diffusion)
+    first, second = cache(static("1")), cache(static("2"))
+    assert cache(static("1")) is first
+    gone = weakref.ref(second)
+    del second
+    cache(static("3"))
+    gc.collect()
+    assert gone() is None
+    assert cache(static("1")) is first

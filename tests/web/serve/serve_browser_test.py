@@ -226,6 +226,8 @@ def test_the_frame_is_dragged_beyond_the_image(faces):
     old, new = faces.pixels(before), faces.pixels(current(tab))
     moved = next(k for k in range(1, 16) if np.array_equal(new[:, : 16 - k], old[:, k:]))
     assert 6 <= moved <= 10
+    pressed = tab.locator("[data-tool][aria-pressed=true]")
+    assert pressed.all_text_contents() == ["Brush"]  # the result is there to be painted on
     assert faces.complaints == []
 
 

@@ -335,11 +335,11 @@ function onTask(task) {
   showStage();
 }
 
-function useTool(tool) {
+function showTools() {
+  byId("undo").disabled = !editor.undone?.length;
   for (const button of document.querySelectorAll("[data-tool]")) {
-    button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
+    button.setAttribute("aria-pressed", String(button.dataset.tool === editor.tool));
   }
-  editor.use(tool);
 }
 
 function onKey(event) {
@@ -353,9 +353,9 @@ function onKey(event) {
   const key = event.key.toLowerCase();
   if ((event.ctrlKey || event.metaKey) && key === "z") editor.undo();
   else if (event.ctrlKey || event.metaKey || event.altKey) return;
-  else if (key === "b") useTool("brush");
-  else if (key === "e") useTool("eraser");
-  else if (key === "f") useTool("frame");
+  else if (key === "b") editor.use("brush");
+  else if (key === "e") editor.use("eraser");
+  else if (key === "f") editor.use("frame");
   else if (key === "i") editor.invert();
   else if (key === "[" || key === "]") {
     const size = byId("brush-size");
@@ -386,7 +386,7 @@ function wire() {
     if (file) guarded(async () => editor.load(await bitmapOf(file)));
   });
   for (const button of document.querySelectorAll("[data-tool]")) {
-    button.addEventListener("click", () => useTool(button.dataset.tool));
+    button.addEventListener("click", () => editor.use(button.dataset.tool));
   }
   byId("brush-size").addEventListener("input", (event) => (editor.brush = Number(event.target.value)));
   byId("undo").addEventListener("click", () => editor.undo());
@@ -410,9 +410,7 @@ async function start() {
   const sizes = info.stages.map((stage) => `${stage.image_size}×${stage.image_size}`).join(" → ");
   byId("model").textContent = `${info.name} · ${sizes}`;
   document.title = `${info.name} · glide_jax`;
-  editor = new Editor(byId("canvas"), byId("canvas-help"), () => {
-    byId("undo").disabled = !editor.undone?.length;
-  });
+  editor = new Editor(byId("canvas"), byId("canvas-help"), showTools);
   byId("canvas").setAttribute("aria-label", "The image");
   form = new Form(info, onTask);
   gallery = new Gallery({
