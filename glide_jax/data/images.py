@@ -35,19 +35,19 @@ class Unavailable(BrokenImage):
     """An image can't be read now: what holds it doesn't answer, and may later."""
 
 
-def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode(data: bytes, name: str, max_pixels: int | None = None) -> np.ndarray:
     """Decode an image file, rotated as its EXIF says, transparent parts on white.
 
     Args:
         data: the file's bytes, in one of FORMATS; of an animation, the first frame is decoded.
         name: of the image, for errors.
-        max_pixels: of the image; a larger one is refused before it is decoded.
+        max_pixels: a larger image is refused before it is decoded; None: MAX_PIXELS.
 
     Returns:
         uint8[h w 3], RGB.
 
     Raises:
-        BrokenImage: not an image, damaged, cut off, or larger than max_pixels.
+        BrokenImage: not an image, damaged, cut off, or too large.
     """
     pixels = io.BytesIO(_without_text(data))
     return np.asarray(_guarded(lambda: _rgb(_open(pixels, max_pixels), "white"), name))
@@ -165,10 +165,11 @@ def _guarded(read, name: str):
         raise BrokenImage(f"cannot read the image {name}: {reason}") from error
 
 
-def _open(file, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def _open(file, max_pixels: int | None = None) -> Image.Image:
     image = Image.open(file, formats=FORMATS)
-    if image.width * image.height > max_pixels:
-        raise ValueError(f"{image.width}×{image.height} is more than {max_pixels} pixels")
+    most = MAX_PIXELS if max_pixels is None else max_pixels
+    if image.width * image.height > most:
+        raise ValueError(f"{image.width}×{image.height} is more than {most} pixels")
     return image
 
 

@@ -13,8 +13,9 @@ MAX_UPLOAD_PIXELS = 50_000_000
 MAX_SIDE = 1024
 """Pixels that an upload is reduced to: what is left of it is reduced to a model's size anyway."""
 
-_BRANDS = dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC")
-_BRANDS |= {b"avif": "AVIF", b"avis": "AVIF"}
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+_BRANDS: dict[bytes, str] = dict.fromkeys(_HEIC, "HEIC")
+_BRANDS |= dict.fromkeys((b"avif", b"avis"), "AVIF")
 """Brand of an ISO base media file (ISO/IEC 14496-12) → its format."""
 
 _INSTEAD = "save it as PNG, JPEG or WebP"
