@@ -4,7 +4,7 @@
 
 A bucket can't rename, so that a marker says what a folder's name says on a disk. Process I of N
 writes its own after everything else that it has of the step, and a step is complete when those of
-all N processes are there: nobody waits for another.
+all N processes are there.
 """
 
 import re

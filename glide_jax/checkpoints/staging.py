@@ -5,7 +5,9 @@ chunks of the arrays that it holds, of which no two processes have the same, see
 """
 
 import asyncio
+import errno
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,27 @@ from etils import epath
 
 from glide_jax.checkpoints.layout import by_path, names_in
 from glide_jax.checkpoints.markers import marked_steps, marker_name, step_of
-from glide_jax.storage import Scratch, remove_tree, upload
+from glide_jax.storage import BucketError, Scratch, remove_tree, upload
+
+_OTHERS_S = 900.0
+"""How long another process may take longer to write its part of a checkpoint."""
+
+_POLL_S = 0.5
+
+
+def _own_handler() -> ocp.PyTreeCheckpointHandler:
+    """Writes what this process has of a state into a folder that no other process sees."""
+    # Of several processes each is its own first one: the others would wait for its folders.
+    first = None if jax.process_count() > 1 else 0
+    arrays = ocp.type_handlers.ArrayHandler(primary_host=first, replica_id=0)
+    return ocp.PyTreeCheckpointHandler(
+        use_compression=False,
+        # A folder an array: what is wanted of a state can be fetched without the rest, and the
+        # processes have no index to merge.
+        use_ocdbt=False,
+        multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=first),
+        type_handler_registry=ocp.type_handlers.create_type_handler_registry((jax.Array, arrays)),
+    )
 
 
 class InBucket:
@@ -59,9 +81,7 @@ class InBucket:
         self.scratch = scratch = Scratch()
         folder = epath.Path(scratch.folder) / str(step)
         folder.mkdir()
-        # A folder an array: what is wanted of a state can be fetched without the rest, and the
-        # processes have no index to merge.
-        handler = ocp.PyTreeCheckpointHandler(use_compression=False, use_ocdbt=False)
+        handler = _own_handler()
         args = ocp.args.PyTreeSave(by_path(state))
         written = asyncio.run(handler.async_save(folder / "state", args=args)) or []
 
@@ -77,6 +97,7 @@ class InBucket:
             upload(scratch.folder, self.directory, last=[marker])
             scratch.close()
             self.scratch = None
+            self._wait_for_others(step)
             if self._process == 0:
                 self._delete_old()
 
@@ -111,6 +132,16 @@ class InBucket:
 
         self._thread = threading.Thread(target=run, name="checkpoint")
         self._thread.start()
+
+    def _wait_for_others(self, step: int) -> None:
+        """Wait until the step is complete, so that all processes find the same newest one."""
+        ends = time.monotonic() + _OTHERS_S
+        while self._count > 1 and step not in marked_steps(names_in(self.directory)):
+            if time.monotonic() > ends:
+                raise BucketError(
+                    errno.ETIMEDOUT, f"other processes have not written theirs in {_OTHERS_S:g} s"
+                )
+            time.sleep(_POLL_S)
 
     def _delete_old(self) -> None:
         names = names_in(self.directory)

@@ -5,7 +5,6 @@ weights is the same for any, and each of them compiles it.
 """
 
 import sys
-from pathlib import Path
 
 import tiny
 
@@ -14,6 +13,7 @@ from glide_jax.commands.train import train
 from glide_jax.entry import status_of
 from glide_jax.parallel import mesh
 from glide_jax.parallel.processes import join
+from glide_jax.storage import storage_path
 from glide_jax.training import jobs
 
 
@@ -25,7 +25,7 @@ def main(coordinator, count, process, workdir, *overrides):
     mesh.SMALL = 500  # so that small weights are split as well
     experiment = tiny.experiment("data.source=swatches", *overrides)
     jobs.model_of = lambda stage, **text: tiny.convolutional(experiment)
-    train(experiment, Path(workdir))
+    train(experiment, storage_path(workdir))
 
 
 if __name__ == "__main__":
