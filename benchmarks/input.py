@@ -5,8 +5,10 @@
 
 The sources: the config's own, a folder and tar shards, the latter two of 512×384 JPEGs made for the
 benchmark. Every image is read, decoded and cropped and its caption tokenized each time, as in a
-data set that is larger than memory. A device of --tflops at --mfu consumes a certain number of
-images per second with the config's first stage; each device needs enough workers for that.
+data set that is larger than memory. Without workers the images a second of a core's time are shown
+too, which others who use the machine don't change. A device of --tflops at --mfu consumes a certain
+number of images per second with the config's first stage; each device needs enough workers for
+that.
 """
 
 import argparse
@@ -61,17 +63,21 @@ def main(argv: Sequence[str]) -> None:
         }
         pipeline.CACHE_BYTES = 0
         for name, workers in itertools.product(sources, map(int, arguments.workers.split(","))):
-            speed = measure(job, sources[name], workers, arguments.seconds)
+            speed, a_core = measure(job, sources[name], workers, arguments.seconds)
             a_worker = speed / max(workers, 1)
+            cores = "" if workers else f", {a_core:,.0f} a second of a core's time"
             print(
-                f"{name}, {workers or 'no'} workers: {speed:,.0f} images/s, {a_worker:,.0f} a "
-                f"worker; {np.ceil(need / a_worker):.0f} workers feed the device",
+                f"{name}, {workers or 'no'} workers: {speed:,.0f} images/s{cores}, {a_worker:,.0f} "
+                f"a worker; {np.ceil(need / a_worker):.0f} workers feed the device",
                 flush=True,
             )
 
 
-def measure(job: Job, source: data.Source, workers: int, seconds: float) -> float:
-    """Images a second of batches from a source."""
+def measure(job: Job, source: data.Source, workers: int, seconds: float) -> tuple[float, float]:
+    """Images of batches from a source, a second, and a second of this process's CPU time.
+
+    The latter says what a core does also on a machine that others use; workers are not in it.
+    """
     batches = pipeline.batches(
         source,
         job.conditioning,
@@ -88,11 +94,11 @@ def measure(job: Job, source: data.Source, workers: int, seconds: float) -> floa
         # What the workers read ahead while they started does not count in their speed.
         for _ in range(4 * max(workers, 1)):
             next(batches)
-        begun, count = time.perf_counter(), 0
+        begun, cpu, count = time.perf_counter(), time.process_time(), 0
         while (took := time.perf_counter() - begun) < seconds:
             next(batches)
             count += BATCH
-    return count / took
+    return count / took, count / (time.process_time() - cpu)
 
 
 def make_images(folder: Path, shards: Path) -> None:

@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/accelerator.py`: each has `run(out, smoke=…)`, which yields results."""
