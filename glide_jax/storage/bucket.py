@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import fsspec
-
 from glide_jax.errors import UserError, one_line
 
 SCHEMES = {"gs": "gcsfs", "s3": "s3fs"}
@@ -74,6 +72,8 @@ def open_bucket(scheme: str, name: str) -> Any:
 
 
 def _file_system(scheme: str) -> Any:
+    import fsspec  # late: most paths are no bucket's
+
     # Without a cache: another process may have written what a listing kept here lacks.
     if scheme == "s3":
         return fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=_S3_TIMEOUTS)
