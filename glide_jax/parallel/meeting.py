@@ -21,7 +21,7 @@ from glide_jax import __version__
 from glide_jax.errors import NotMet, UserError, a_few
 from glide_jax.parallel.cluster import Place
 
-REACH_S = 45.0
+REACH_S = 40.0
 """How long the first process may take until it can be reached, and the port until it is free."""
 
 GATHER_S = 300.0

@@ -19,6 +19,7 @@ from glide_jax.errors import UserError
 from glide_jax.models.classifier import Classifier
 from glide_jax.models.clip import Clip, direction, similarity
 from glide_jax.models.labels import class_labels
+from glide_jax.parallel.collectives import on_host
 from glide_jax.sampling.guidance import LogProbability
 from glide_jax.sampling.request import Settings, Subject
 from glide_jax.text.reader import CaptionReader
@@ -89,11 +90,11 @@ def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
 
     def text_features(captions):
         count = len(captions)
-        return np.asarray(direction(features_of(_filled(list(captions)))))[:count]
+        return on_host(direction(features_of(_filled(list(captions)))))[:count]
 
     def image_features(images):
         seen = to_float(np.stack([square(pixels, size) for pixels in _filled(list(images))]))
-        return np.asarray(encode_clean(params, seen))[: len(images)]
+        return on_host(encode_clean(params, seen))[: len(images)]
 
     def score(captions, images):
         return (text_features(captions) * image_features(images)).sum(-1)
