@@ -13,9 +13,10 @@ this config names. Without a prior, where nothing need be kept: `--config.data.p
 weights instead of an adapter: `--config.stages.base.training.adapter=none`, with
 `--config.stages.base.training.learning_rate=5e-6`.
 
-Hardware: one GPU of 16 GB (docs/training.md). Time: 1,000 steps; the first lines of a run estimate
-it. Expected: nobody has run it at this size; configs/finetune_quickstart.py is the same for a small
-model, with what it learns and forgets. The released model was trained without images of people.
+Hardware: one GPU of 16 GB: about 6 GiB by XLA's analysis for a CPU (docs/training.md). Time: 1,000
+steps; the first lines of a run estimate it. Expected: nobody has run it at this size;
+configs/finetune_quickstart.py is the same for a small model, with what it learns and forgets. The
+released model was trained without images of people.
 
 Where the figures come from.
 LoRA (Hu et al. 2021, arXiv 2106.09685): adapters of attention's weights; a rank of 4 to 64 does as

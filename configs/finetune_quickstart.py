@@ -5,9 +5,9 @@
     glide-jax sample "a blue florp" --checkpoint runs/quickstart \\
         --adapter runs/hearts/base/adapter.safetensors
 
-Hardware: two CPU cores, 2 GiB of memory. Time: about two minutes of one core's time. It starts from
-runs/quickstart, trained by configs/quickstart.py. Expected: hearts in colours and on grounds that
-the 20 images don't show, and the shapes as they were: docs/training.md has the figures.
+Hardware: two CPU cores, 2 GiB of memory. Time: about a minute of one core's time. It starts from
+runs/quickstart, trained by configs/quickstart.py. Expected: hearts in the colours of
+the images, roughly so in others, and the shapes almost as they were: docs/training.md has figures.
 
 Half of each batch are images of `shapes`, so that the model keeps them. Without:
 `--config.data.prior=none`. Your own images: `--config.data.path=FOLDER`.
