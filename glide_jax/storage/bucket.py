@@ -80,7 +80,13 @@ def _file_system(scheme: str) -> Any:
     # Not fsspec's "gs", which asks another API over gRPC what kind of bucket it is.
     from gcsfs.core import GCSFileSystem  # pyright: ignore[reportMissingImports]
 
+    # It logs with a traceback what it raises as well, and what is raised is reported here.
+    logging.getLogger("gcsfs").addFilter(_has_no_traceback)
     return GCSFileSystem(use_listings_cache=False)
+
+
+def _has_no_traceback(record: logging.LogRecord) -> bool:
+    return not record.exc_info
 
 
 def _list_one(system: Any, name: str) -> None:

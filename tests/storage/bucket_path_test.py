@@ -9,6 +9,7 @@ import object_store
 import pytest
 from refusals import refused
 
+from glide_jax import cli, entry
 from glide_jax.storage import (
     BucketError,
     BucketPath,
@@ -243,3 +244,20 @@ def test_no_answer_is_one_line_before_a_minute_is_over(monkeypatch):
     monkeypatch.setattr(bucket, "_file_system", lambda scheme: None)
     monkeypatch.setattr(bucket, "_list_one", lambda *_: time.sleep(0.5))
     refused(storage_path("gs://bucket/1").exists, "can't open gs://bucket: no answer in 0.05 s")
+
+
+def test_a_command_says_in_one_line_that_no_server_answers(tmp_path, monkeypatch, capfd):
+    """Before JAX starts; nothing is made."""
+    pytest.importorskip("gcsfs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setattr(bucket, "ANSWER_S", 0.5)
+    bucket.open_bucket.cache_clear()
+    bucket.fsspec.get_filesystem_class("gs").clear_instance_cache()
+    words = ["train", "--config=quickstart", "--workdir=gs://bucket/runs/1"]
+    assert cli.main(words) == entry.BAD_INPUT
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert line.startswith("error: can't open gs://bucket: ")
+    assert list(tmp_path.iterdir()) == []
+    bucket.open_bucket.cache_clear()
