@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run, accept_overrides
@@ -34,6 +34,7 @@ def add(parser: Parser) -> Run:
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=storage_path, metavar="DIR", help=what
         )
+    sampling_options.add_adapters(parser)
     parser.add_argument(
         "--batch-size",
         type=int,
@@ -78,7 +79,8 @@ def _run(arguments: argparse.Namespace) -> None:
     host = arguments.network or _LOOPBACK
     # Before minutes of loading: whether the port is free.
     with listen(host, arguments.port) as listener:
-        models = {name: getattr(arguments, name) for name in _MODELS}
+        models: dict[str, Any] = {name: getattr(arguments, name) for name in _MODELS}
+        models["adapters"] = arguments.adapters or ()
         pipeline = sampling_options.load(arguments.checkpoint, arguments.overrides, **models)
         worker = Worker(pipeline, arguments.batch_size)
         _warm_up(pipeline, worker)
