@@ -249,12 +249,13 @@ def test_no_answer_is_one_line_before_a_minute_is_over(monkeypatch):
 def test_a_command_says_in_one_line_that_no_server_answers(tmp_path, monkeypatch, capfd):
     """Before JAX starts; nothing is made."""
     pytest.importorskip("gcsfs")
+    fsspec = pytest.importorskip("fsspec")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setattr(bucket, "ANSWER_S", 0.5)
     bucket.open_bucket.cache_clear()
-    bucket.fsspec.get_filesystem_class("gs").clear_instance_cache()
+    fsspec.get_filesystem_class("gs").clear_instance_cache()
     words = ["train", "--config=quickstart", "--workdir=gs://bucket/runs/1"]
     assert cli.main(words) == entry.BAD_INPUT
     (line,) = capfd.readouterr().err.strip().splitlines()
