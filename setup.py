@@ -79,6 +79,10 @@ EXTRAS = {
         *REMOTE,
         *WEB,
         "datasets>=4,<6",
+        # They run the notebooks, as Jupyter does.
+        "ipykernel>=6.29,<8",
+        "nbclient>=0.10,<0.12",
+        "nbformat>=5.10,<6",
         # Object stores on loopback.
         "gcp-storage-emulator>=2026.7.19",
         "moto[server]>=5.2.5",

@@ -21,12 +21,12 @@ SOURCES = [
     *PAGES,
     *sorted(config_folder().glob("*.py")),
     *sorted((ROOT / "launch").glob("*.sh")),
-    *sorted((ROOT / "launch").glob("*.ipynb")),
+    *sorted((ROOT / "notebooks").glob("*.ipynb")),
     *sorted((ROOT / "benchmarks").glob("*.py")),
 ]
 """Where commands are written down. CHANGELOG.md has old ones too, in their own column."""
 
-FOLDERS = ("glide_jax", "configs", "docs", "launch", "benchmarks", "tests", ".ci")
+FOLDERS = ("glide_jax", "configs", "docs", "launch", "notebooks", "benchmarks", "tests", ".ci")
 
 
 def named(paths):

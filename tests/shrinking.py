@@ -83,6 +83,11 @@ CLIP = {
 
 def shrunk(path: Path, *overrides: str) -> Experiment:
     """The experiment of a config file, small; what it is about stays as it is."""
+    return config.experiment_from(config.load_config(path, [*shrinking(path), *overrides]))
+
+
+def shrinking(path: Path) -> list[str]:
+    """The overrides that shrink a config file."""
     full = config.experiment_from(config.load_config(path))
     changes = dict(SHARED)
     if full.text_pretraining:
@@ -121,8 +126,7 @@ def shrunk(path: Path, *overrides: str) -> Experiment:
                 "evaluation.periodic.num_captions": 2,
                 "evaluation.periodic.best_by": "prompt_truth",
             }
-    small = [f"{key}={value}" for key, value in changes.items()]
-    return config.experiment_from(config.load_config(path, [*small, *overrides]))
+    return [f"{key}={value}" for key, value in changes.items()]
 
 
 def _under(section: str, values: dict) -> dict:

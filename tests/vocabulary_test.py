@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("glide_jax", "docs", "configs", "launch", "benchmarks")
+FOLDERS = ("glide_jax", "docs", "configs", "launch", "notebooks", "benchmarks")
 FILES = ("README.md",)
 SUFFIXES = {".py", ".md", ".sh", ".yaml", ".ipynb"}
 
