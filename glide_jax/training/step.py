@@ -62,6 +62,9 @@ def train_step(
         `quartile_sums` returns it.
     """
     microbatches = num_microbatches(config, mesh.size)
+    by_device = microbatches == 1 and mesh.size > 1 and mesh.shape["fsdp"] == 1
+    shardings, everywhere = state_sharding(mesh, state), replicated(mesh)
+    of_trainable_weights = packing.trainable(shardings.params)
 
     def gradients(params: Params, batch: Batch, key: Array):
         def of_trainable(trainable: Params):
@@ -69,11 +72,15 @@ def train_step(
 
         of_value_and_grad = jax.value_and_grad(of_trainable, has_aux=True)
         (value, aux), grads = of_value_and_grad(packing.trainable(params))
+        if not by_device:
+            # Left to itself, the partitioner of jax 0.7 splits small ones unevenly, and then moves
+            # elements to wrong places when they are packed.
+            grads = jax.lax.with_sharding_constraint(grads, of_trainable_weights)
         return value, aux, packing.pack(grads)
 
     if microbatches > 1:
         mean_gradients = _over_microbatches(gradients, microbatches, mesh)
-    elif mesh.size > 1 and mesh.shape["fsdp"] == 1:
+    elif by_device:
         mean_gradients = _by_device(gradients, mesh)
     else:
         mean_gradients = gradients
@@ -105,7 +112,6 @@ def train_step(
         ema_params = state.ema_params | packing.unpack(ema_params)
         return TrainState(state.step + 1, params, ema_params, opt_state, memory), metrics
 
-    shardings, everywhere = state_sharding(mesh, state), replicated(mesh)
     of_base = () if base is None else (weight_sharding(mesh, base),)
     return jax.jit(
         step,

@@ -160,7 +160,7 @@ def stepped(job, devices, steps=3):
     return state, losses, base
 
 
-@pytest.mark.parametrize(("data_axis", "fsdp", "microbatch"), [(8, 1, 0), (2, 2, 1)], ids=str)
+@pytest.mark.parametrize(("data_axis", "fsdp", "microbatch"), [(2, 4, 0), (2, 2, 1)], ids=str)
 def test_devices_and_microbatches_do_not_change_the_step(
     tmp_path, monkeypatch, data_axis, fsdp, microbatch
 ):
