@@ -105,8 +105,10 @@ EXTRAS = {
     "cuda12": ["jax[cuda12]"],
     # The site, `mkdocs build --strict`. Its bounds are of what it was built with.
     "docs": [
-        # Equations as MathML: no script, no font.
+        # Equations: as MathML, which needs no script, and the font, cut to what they use.
+        "fonttools>=4.68,<5",
         "latex2mathml>=3.81,<4",
+        "ziamath>=0.13,<0.14",
         "mkdocs>=1.6.1,<2",
         "mkdocs-material>=9.8.2,<10",
         "mkdocstrings[python]>=1.0.8,<2",

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _CODE_LINK = re.compile(r"\[`([\w.]+)`\]\((?:\.\./)*(glide_jax/[\w/]+)\.py\)")
 _EQUATION = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+_NESTED_ITEM = re.compile(r"^  (?=- )", re.MULTILINE)  # which Python-Markdown wants at 4 spaces
 _LANGUAGES = {".py": "python", ".sh": "bash", ".yaml": "yaml"}
 
 
@@ -44,6 +45,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the reference, and every file outside docs/ that a page links to, README.md first."""
+    maths_font = runpy.run_path(str(ROOT / "docs/maths_font.py"))
+    files.append(File.generated(config, maths_font["NAME"], content=maths_font["font"]()))
     for _, uri, text in _reference():
         files.append(File.generated(config, uri, content=text))
     waiting = ["README.md", *(f"docs/{file.src_uri}" for file in files.documentation_pages())]
@@ -71,7 +74,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = _site_uri(_resolved(here, match[1]))
         return posixpath.relpath(target, posixpath.dirname(page.file.src_uri)) + (match[2] or "")
 
-    return _LINK.sub(rewritten, _CODE_LINK.sub(_to_reference, markdown))
+    linked = _LINK.sub(rewritten, _CODE_LINK.sub(_to_reference, markdown))
+    # Every other part is fenced code, where an item of a list is none.
+    parts = linked.split("\n```")
+    parts[::2] = [_NESTED_ITEM.sub("    ", part) for part in parts[::2]]
+    return "\n```".join(parts)
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:

@@ -78,18 +78,18 @@ with, whoever published it. This is what their sources say, not advice.
 
 [glide-text2im](https://github.com/openai/glide-text2im) and
 [guided-diffusion](https://github.com/openai/guided-diffusion) are repositories under MIT, which
-have the weights' addresses; no other licence is given for them. Their model cards say what the models are
-for: GLIDE's and its CLIP's are released for research and not recommended for commercial use;
-ADM's are for research only and not to be deployed commercially. GLIDE's were trained without
-images of people.
+have the weights' addresses; no other licence is given for them. Their model cards say what the
+models are for: GLIDE's and its CLIP's are released for research and not recommended for
+commercial use; ADM's are for research only and not to be deployed commercially. GLIDE's were
+trained without images of people.
 
 ### DeepFloyd's
 
-IF's weights are under the DeepFloyd IF License Agreement
-(`LICENSE-MODEL` in [its repository](https://github.com/deep-floyd/IF)): non-commercial
-research only, which covers what you export of them and the images they generate. It has to be
-accepted where they are downloaded. This project has neither an address of theirs nor a file.
-Parameters with "about" are from IF's README, as only the files say these models' sizes.
+IF's weights are under the DeepFloyd IF License Agreement (`LICENSE-MODEL` in [its
+repository](https://github.com/deep-floyd/IF)): non-commercial research only, which covers what
+you export of them and the images they generate. It has to be accepted where they are downloaded.
+This project has neither an address of theirs nor a file. Parameters with "about" are from IF's
+README, as only the files say these models' sizes.
 
 ### Google's, Microsoft's and others'
 
