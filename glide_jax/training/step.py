@@ -64,20 +64,7 @@ def train_step(
     microbatches = num_microbatches(config, mesh.size)
     by_device = microbatches == 1 and mesh.size > 1 and mesh.shape["fsdp"] == 1
     shardings, everywhere = state_sharding(mesh, state), replicated(mesh)
-    of_trainable_weights = packing.trainable(shardings.params)
-
-    def gradients(params: Params, batch: Batch, key: Array):
-        def of_trainable(trainable: Params):
-            return loss(params | trainable, batch, key)
-
-        of_value_and_grad = jax.value_and_grad(of_trainable, has_aux=True)
-        (value, aux), grads = of_value_and_grad(packing.trainable(params))
-        if not by_device:
-            # Left to itself, the partitioner of jax 0.7 splits small ones unevenly, and then moves
-            # elements to wrong places when they are packed.
-            grads = jax.lax.with_sharding_constraint(grads, of_trainable_weights)
-        return value, aux, packing.pack(grads)
-
+    gradients = _gradients(loss, packing, None if by_device else shardings.params)
     if microbatches > 1:
         mean_gradients = _over_microbatches(gradients, microbatches, mesh)
     elif by_device:
@@ -125,6 +112,32 @@ def num_microbatches(config: TrainingConfig, devices: int) -> int:
     """Number of microbatches in a batch. `microbatch_size` counts a device's images; 0: all."""
     per_device = config.batch_size // devices
     return per_device // config.microbatch_size if config.microbatch_size else 1
+
+
+def _gradients(loss: Loss, packing: Packing, shardings: Mapping[str, Any] | None) -> Gradients:
+    """Those of a loss.
+
+    Args:
+        loss: what to minimise.
+        packing: how they are packed.
+        shardings: path → sharding of the weight, and of its gradient; None: all of this is done on
+            each device by itself.
+    """
+
+    def gradients(params: Params, batch: Batch, key: Array):
+        def of_trainable(trainable: Params):
+            return loss(params | trainable, batch, key)
+
+        of_value_and_grad = jax.value_and_grad(of_trainable, has_aux=True)
+        (value, aux), grads = of_value_and_grad(packing.trainable(params))
+        if shardings is not None:
+            # Left to itself, the partitioner of jax 0.7 splits small ones unevenly, and then moves
+            # elements to wrong places when they are packed.
+            placed = {path: shardings[path] for path in grads}
+            grads = jax.lax.with_sharding_constraint(grads, placed)
+        return value, aux, packing.pack(grads)
+
+    return gradients
 
 
 def _by_device(gradients: Gradients, mesh: Mesh) -> Gradients:
