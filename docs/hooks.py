@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _CODE_LINK = re.compile(r"\[`([\w.]+)`\]\((?:\.\./)*(glide_jax/[\w/]+)\.py\)")
 _EQUATION = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+_BADGE = re.compile(r"!\[([^\]]*)\]\(https?:[^)]*\)")
 _NESTED_ITEM = re.compile(r"^  (?=- )", re.MULTILINE)  # which Python-Markdown wants at 4 spaces
 _LANGUAGES = {".py": "python", ".sh": "bash", ".yaml": "yaml"}
 
@@ -74,6 +75,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = _site_uri(_resolved(here, match[1]))
         return posixpath.relpath(target, posixpath.dirname(page.file.src_uri)) + (match[2] or "")
 
+    # An image from elsewhere is its words: the site calls no other.
+    markdown = _BADGE.sub(r"\1", markdown)
     linked = _LINK.sub(rewritten, _CODE_LINK.sub(_to_reference, markdown))
     # Every other part is fenced code, where an item of a list is none.
     parts = linked.split("\n```")

@@ -17,7 +17,7 @@ SMALL = (
     "stages.base.model.channel_mult=1,1,1",
     "stages.base.model.num_res_blocks=1",
     "stages.base.model.text_layers=1",
-    "stages.base.training.batch_size=4",
+    "stages.base.training.batch_size=16",
     "stages.base.training.microbatch_size=0",
     "stages.base.sampling.steps=2",
 )

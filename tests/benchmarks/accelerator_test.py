@@ -1,12 +1,14 @@
 """The acceptance script for accelerators: small, on this CPU; a part that fails or hangs alone."""
 
 import json
+import os
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import xla_flags
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "accelerator.py"
@@ -14,7 +16,9 @@ SCRIPT = ROOT / "benchmarks" / "accelerator.py"
 
 def run(out, *more):
     command = [sys.executable, str(SCRIPT), f"--out={out}", "--smoke", *more]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    one_device = os.environ | {"XLA_FLAGS": xla_flags.quick_cpu(1)}
+    options = {"capture_output": True, "text": True, "cwd": ROOT, "check": False}
+    return subprocess.run(command, env=one_device, **options)
 
 
 @pytest.mark.slow
