@@ -183,13 +183,16 @@ class _Serving:
             with self._worker.changes.subscribed() as changed:
                 while True:
                     changed.clear()
+                    have_ended = True
                     for job in jobs:
                         with self._worker.lock:
                             version = job.version, self._worker.ahead_of(job)
+                            # Of what is sent: one that ends meanwhile is sent once more.
+                            have_ended &= job.has_ended
                         if sent.get(job.id) != version:
                             sent[job.id] = version
                             yield f"data: {json.dumps(self._shown(job))}\n\n"
-                    if all(job.has_ended for job in jobs):
+                    if have_ended:
                         return
                     await asyncio.sleep(_BETWEEN_EVENTS_S)
                     try:
