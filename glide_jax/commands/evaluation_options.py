@@ -38,13 +38,7 @@ FOLDER = "evaluation"
 
 def add_models(parser: Parser) -> None:
     """Add --checkpoint, --text-encoder and --adapter."""
-    parser.add_argument(
-        "--checkpoint",
-        action="append",
-        type=storage_path,
-        metavar="DIR",
-        help="a workdir of training or of import; repeat it for a cascade from several workdirs",
-    )
+    sampling_options.add_checkpoint(parser)
     parser.add_argument(
         "--text-encoder",
         type=storage_path,

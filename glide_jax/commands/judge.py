@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from glide_jax.commands import address_options
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -14,7 +15,6 @@ from glide_jax.local_path import local_path
 from glide_jax.progress_line import Line, clock_face
 
 _PORT = 8765
-_LOOPBACK = "127.0.0.1"
 
 
 def add(parser: Parser) -> Run:
@@ -53,15 +53,7 @@ def add(parser: Parser) -> Run:
         action="store_true",
         help="judge only prompts that every model has an image of; default: others are an error",
     )
-    parser.add_argument(
-        "--port", type=int, default=_PORT, metavar="N", help=f"0: any; default: {_PORT}"
-    )
-    parser.add_argument(
-        "--network",
-        metavar="ADDRESS",
-        help="open the page to other machines at this address of this one (0.0.0.0: all of them); "
-        "they need the token in the address that is printed; default: this machine alone",
-    )
+    address_options.add_address(parser, _PORT)
     parser.add_argument(
         "--results",
         action="store_true",
@@ -108,7 +100,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     from glide_jax.evaluation.judging.comparison import compare
     from glide_jax.evaluation.judging.reading import read_models
     from glide_jax.evaluation.judging.votes import Votes
-    from glide_jax.web.access import access_for, new_token
+    from glide_jax.web.access import LOOPBACK, access_for, new_token
     from glide_jax.web.judge import judge_application
     from glide_jax.web.serving import address_of, listen, serve
 
@@ -118,7 +110,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     finally:
         progress.end()
     comparison = compare(images, questions, skip_unpaired=arguments.skip_unpaired)
-    host = arguments.network or _LOOPBACK
+    host = arguments.network or LOOPBACK
     with listen(host, arguments.port) as listener, Votes(arguments.votes) as votes:
         # The token stays, so that judges may go on after a restart.
         access = access_for(host, votes.secret("token", new_token()))

@@ -72,15 +72,7 @@ def add_captions(parser: Parser) -> None:
 
 def add_models_and_output(parser: Parser) -> None:
     """Add the arguments that say which models sample, and where the images go."""
-    parser.add_argument(
-        "--checkpoint",
-        # One value each time: with nargs="+" it would take a PROMPT that follows for a workdir.
-        action="append",
-        type=storage_path,
-        metavar="DIR",
-        help="a workdir of training or of import; repeat it for a cascade from several workdirs: "
-        "the base model's, then its upsampler's",
-    )
+    add_checkpoint(parser)
     parser.add_argument(
         "--text-encoder",
         type=storage_path,
@@ -103,6 +95,19 @@ def add_models_and_output(parser: Parser) -> None:
         help="write preview.png, the images so far, every N steps",
     )
     accept_overrides(parser, "stages.upsampler.sampling.steps=20")
+
+
+def add_checkpoint(parser: Parser) -> None:
+    """Add --checkpoint."""
+    parser.add_argument(
+        "--checkpoint",
+        # One value each time: with nargs="+" it would take a PROMPT that follows for a workdir.
+        action="append",
+        type=storage_path,
+        metavar="DIR",
+        help="a workdir of training or of import; repeat it for a cascade from several workdirs: "
+        "the base model's, then its upsampler's",
+    )
 
 
 def add_adapters(parser: Parser) -> None:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from glide_jax.commands import sampling_options
+from glide_jax.commands import address_options, sampling_options
 from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -15,21 +15,13 @@ if TYPE_CHECKING:
     from glide_jax.web.serve.worker import Worker
 
 _PORT = 8766
-_LOOPBACK = "127.0.0.1"
 _BATCH_SIZE = 4
 
 
 def add(parser: Parser) -> Run:
     """Serve a page, and an API, to sample in a browser: prompts, painted masks, outpainting, image
     to image, enlarging; what the models can do is what it offers."""
-    parser.add_argument(
-        "--checkpoint",
-        action="append",
-        type=storage_path,
-        metavar="DIR",
-        help="a workdir of training or of import; repeat it for a cascade from several workdirs: "
-        "the base model's, then its upsampler's",
-    )
+    sampling_options.add_checkpoint(parser)
     for name, what in _MODELS.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=storage_path, metavar="DIR", help=what
@@ -43,15 +35,7 @@ def add(parser: Parser) -> Run:
         help="images sampled at once, of all who wait with the same settings; a batch is always "
         f"filled up to it; default: {_BATCH_SIZE}",
     )
-    parser.add_argument(
-        "--port", type=int, default=_PORT, metavar="N", help=f"0: any; default: {_PORT}"
-    )
-    parser.add_argument(
-        "--network",
-        metavar="ADDRESS",
-        help="open the page to other machines at this address of this one (0.0.0.0: all of them); "
-        "they need the token in the address that is printed; default: this machine alone",
-    )
+    address_options.add_address(parser, _PORT)
     accept_overrides(parser, "stages.base.sampling.guidance_scale=5")
     return _run
 
@@ -71,12 +55,12 @@ def _run(arguments: argparse.Namespace) -> None:
     if not 1 <= arguments.batch_size <= 1024:
         raise UserError(f"--batch-size must be from 1 to 1024, not {arguments.batch_size}")
 
-    from glide_jax.web.access import access_for, new_token
+    from glide_jax.web.access import LOOPBACK, access_for, new_token
     from glide_jax.web.serve.application import serve_application
     from glide_jax.web.serve.worker import Worker
     from glide_jax.web.serving import address_of, listen, serve
 
-    host = arguments.network or _LOOPBACK
+    host = arguments.network or LOOPBACK
     # Before minutes of loading: whether the port is free.
     with listen(host, arguments.port) as listener:
         models: dict[str, Any] = {name: getattr(arguments, name) for name in _MODELS}

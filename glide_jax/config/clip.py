@@ -5,6 +5,9 @@ from typing import Literal
 
 from glide_jax.config.checks import DTYPES, at_least, divisible, one_of, own_family, require
 
+LARGEST_LOGIT_SCALE = 100.0
+"""What the scale is held below: above it, training was unstable (Radford et al. 2021, sec. 2.5)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipImageConfig:
@@ -90,6 +93,7 @@ class ClipConfig:
     def __post_init__(self):
         own_family(self)
         at_least(1, self, "embedding_width")
-        good = 0 < self.logit_scale <= 100
-        require(good, self, "logit_scale", "above 0, and 100 at most")
+        good = 0 < self.logit_scale <= LARGEST_LOGIT_SCALE
+        most = f"above 0, and {LARGEST_LOGIT_SCALE:g} at most"
+        require(good, self, "logit_scale", most)
         one_of(DTYPES, self, "dtype")

@@ -18,6 +18,7 @@ from glide_jax.errors import UserError
 from glide_jax.interop import families, files, openai, released
 from glide_jax.interop.families import imagen, imagen_sizes
 from glide_jax.interop.given_options import complete, read_options
+from glide_jax.interop.reference import CLIP_LOGIT_SCALE
 from glide_jax.interop.released import PublicFile
 from glide_jax.interop.released_config import released_experiment, released_tokenizer
 from glide_jax.interop.sidecar import Sidecar, is_sidecar, read_sidecar, sidecar_path
@@ -27,9 +28,6 @@ from glide_jax.models.families import model_of
 
 CLIP = ("clip_image", "clip_text")
 """The families of the two files that are one model."""
-
-CLIP_LOGIT_SCALE = 100.0
-"""Of the published CLIP, whose files don't hold it."""
 
 _SHOWN = 40
 """Up to so many wrong keys are listed; a file with more holds another model."""

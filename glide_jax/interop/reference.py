@@ -29,7 +29,8 @@ _CLASSES = {
 }
 """Family → how to get another number of classes from its reference, which has no option for it."""
 
-_CLIP_LOGIT_SCALE = 100.0
+CLIP_LOGIT_SCALE = 100.0
+"""Of the published CLIP, whose files don't hold it: a line of its config.yaml."""
 
 
 def reference_options(
@@ -69,9 +70,9 @@ def _differences(model: Any, stage: StageConfig, family: str) -> Iterator[str]:
             f"num_classes is {classes}, the reference's {guided_diffusion.NUM_CLASSES}: "
             f"{_CLASSES[family].format(classes)}"
         )
-    if isinstance(stage.model, ClipConfig) and stage.model.logit_scale != _CLIP_LOGIT_SCALE:
+    if isinstance(stage.model, ClipConfig) and stage.model.logit_scale != CLIP_LOGIT_SCALE:
         yield (
-            f"logit_scale is {stage.model.logit_scale:.6g}, the reference's {_CLIP_LOGIT_SCALE:g}: "
+            f"logit_scale is {stage.model.logit_scale:.6g}, the reference's {CLIP_LOGIT_SCALE:g}: "
             "no weight but a line of its config.yaml"
         )
     if isinstance(stage, DenoiserStageConfig) and isinstance(stage.model, GlideConfig):

@@ -19,6 +19,7 @@ import numpy as np
 from flax import nnx
 
 from glide_jax.config import ClipConfig, ClipImageConfig, ClipTextConfig
+from glide_jax.config.clip import LARGEST_LOGIT_SCALE
 from glide_jax.models import layers
 from glide_jax.models.clip_layers import Transformer
 from glide_jax.models.pure import Pure
@@ -28,9 +29,6 @@ _IMAGE, _TEXT = "image.", "text."
 
 LOGIT_SCALE = "logit_scale"
 """The path of the scale's logarithm, which is what is learned (Radford et al. 2021, sec. 2.5)."""
-
-LARGEST_LOGIT_SCALE = 100.0
-"""What the scale is held below: above it, training was unstable (Radford et al. 2021, sec. 2.5)."""
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ or scale is another argument of the compiled program, and compiles nothing.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import jax
@@ -23,7 +24,7 @@ from glide_jax.parallel.collectives import on_host
 from glide_jax.sampling.guidance import LogProbability
 from glide_jax.sampling.request import Settings, Subject
 from glide_jax.text.reader import CaptionReader
-from glide_jax.types import Params
+from glide_jax.types import Array, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +52,14 @@ class ClipGuide(Guide):
         score: (n captions, images: uint8[n s s 3] of any size) → f32[n], cosines.
         text_features: n captions → f32[n e], of length 1.
         image_features: uint8[n s s 3] of any size → f32[n e], of length 1.
+        noised_features: (x_t: f32[n s s 3] of `image_size`, t: i32[n]) → f32[n e], of length 1.
     """
 
     logit_scale: float
     score: Callable[[Sequence[str], np.ndarray], np.ndarray]
     text_features: Callable[[Sequence[str]], np.ndarray]
     image_features: Callable[[np.ndarray], np.ndarray]
+    noised_features: Callable[[Array, Array], Array]
 
 
 G = TypeVar("G", bound=Guide)
@@ -77,9 +80,8 @@ def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
         return scale * similarity(features, model.encode_image(params, x_t, t))
 
     @jax.jit
-    def encode_clean(params, images):
-        clean = jnp.zeros(len(images), jnp.int32)
-        return direction(model.encode_image(params, images, clean))
+    def encode(params, x_t, t):
+        return direction(model.encode_image(params, x_t, t))
 
     def features_of(captions):
         arrays = reader.read(captions).arrays
@@ -94,7 +96,8 @@ def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
 
     def image_features(images):
         seen = to_float(np.stack([square(pixels, size) for pixels in _filled(list(images))]))
-        return on_host(encode_clean(params, seen))[: len(images)]
+        clean = jnp.zeros(len(seen), jnp.int32)
+        return on_host(encode(params, seen, clean))[: len(images)]
 
     def score(captions, images):
         return (text_features(captions) * image_features(images)).sum(-1)
@@ -107,6 +110,7 @@ def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
         score=score,
         text_features=text_features,
         image_features=image_features,
+        noised_features=partial(encode, params),
     )
 
 

@@ -2,7 +2,6 @@
 
 import fnmatch
 import io
-import os
 import posixpath
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -187,6 +186,6 @@ class BucketPath(type(Path())):
 
     def replace(self, target: Any) -> Any:
         """A bucket can't rename: raises NotImplementedError."""
-        raise NotImplementedError(f"{self} can't be renamed to {os.fspath(target)}")
+        raise NotImplementedError(f"{self} can't be renamed to {target}")
 
     rename = replace

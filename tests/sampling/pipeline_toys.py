@@ -84,4 +84,5 @@ def clip_guide(size, log_probability=None, score=None, text_features=None, image
         score=score or (lambda captions, images: None),
         text_features=text_features or (lambda captions: None),
         image_features=image_features or (lambda images: None),
+        noised_features=lambda x_t, t: None,
     )

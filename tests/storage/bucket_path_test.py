@@ -5,7 +5,6 @@ import pickle
 import time
 from pathlib import Path
 
-import object_store
 import pytest
 from refusals import refused
 
@@ -22,19 +21,6 @@ from glide_jax.storage import (
     upload,
 )
 from glide_jax.writing import DiskError, atomic_path
-
-
-@pytest.fixture(scope="module", params=object_store.STORES)
-def running(request):
-    with object_store.STORES[request.param]() as store:
-        yield store
-
-
-@pytest.fixture
-def store(running, monkeypatch):
-    """A store that works, with an empty bucket."""
-    with object_store.used(running, monkeypatch):
-        yield running
 
 
 @pytest.fixture

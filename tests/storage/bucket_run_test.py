@@ -5,7 +5,6 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-import object_store
 import pytest
 import tiny
 from refusals import refused
@@ -22,18 +21,6 @@ EVERY_2 = (
     "stages.base.training.log_every_steps=1",
     "stages.base.training.keep_checkpoints=2",
 )
-
-
-@pytest.fixture(scope="module", params=object_store.STORES)
-def running(request):
-    with object_store.STORES[request.param]() as store:
-        yield store
-
-
-@pytest.fixture
-def store(running, monkeypatch):
-    with object_store.used(running, monkeypatch):
-        yield running
 
 
 def no_images(params, step):

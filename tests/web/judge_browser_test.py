@@ -7,7 +7,7 @@ import time
 
 import pytest
 from evaluation.judging.judging_toys import sample
-from web.browser_toys import CHROMIUM, FLAGS
+from web.browser_toys import CHROMIUM
 from web.web_toys import LOCAL, serving
 
 from glide_jax.evaluation.judging.comparison import compare
@@ -16,7 +16,7 @@ from glide_jax.evaluation.judging.reading import read_models
 from glide_jax.evaluation.judging.votes import Votes
 from glide_jax.web.judge import judge_application
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is missing")
+pytest.importorskip("playwright.sync_api", reason="the package playwright is missing")
 
 
 pytestmark = [
@@ -33,14 +33,6 @@ PHONE = {
     "is_mobile": True,
     "has_touch": True,
 }
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 class Judging:

@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from web.browser_toys import CHROMIUM, FLAGS
+from web.browser_toys import CHROMIUM
 from web.serve.serving_toys import gated, page
 
 from glide_jax.web.serve import jobs
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is missing")
+pytest.importorskip("playwright.sync_api", reason="the package playwright is missing")
 
 pytestmark = [
     pytest.mark.slow,
@@ -20,14 +20,6 @@ pytestmark = [
 ]
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 PROMPT = 'a <b>red</b> "square" & <img src=x onerror=alert(1)> 猫'
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 class Faces:
