@@ -1,16 +1,18 @@
 """Features of 64×64 images by the FID's Inception on a CPU, beside PyTorch's same network.
 
-    python benchmarks/inception.py [--images=256] [--batch=8] [--repeats=3] [--memory=64,512]
+    python benchmarks/inception.py [--images=256] [--batch=8] [--turn=64] [--memory=64,512]
 
-Both compute the same images in the same batches, resize included, in turn; the weights are random.
-PyTorch's is written out below as public implementations have it: convolution, batch normalisation,
-ReLU. It prints images per second of wall-clock time and of CPU time, the ratios (above 1 we are
-faster), how far the features are apart, and the peak memory of a process that collects the features
-of each number of images given to --memory, which must be flat.
+Both compute the same images in the same batches, resize included, in turns of so many images: the
+machine's drift meets both alike. The weights are random. PyTorch's is written out below as public
+implementations have it: convolution, batch normalisation, ReLU. It prints images per second of
+wall-clock time and of CPU time, the ratios (above 1 we are faster), over all and by turns, how far
+the features are apart, and the peak memory of a process that collects the features of each number
+of images given to --memory, which must be flat.
 """
 
 import argparse
 import functools
+import itertools
 import os
 import resource
 import subprocess
@@ -24,7 +26,7 @@ from typing import Any
 import jax
 import numpy as np
 import safetensors.numpy
-from sampling_suite.timing import in_turn, table
+from sampling_suite.timing import Took, once, table
 
 from glide_jax.evaluation.features import inception as inception_net
 from glide_jax.evaluation.features import load_feature_net
@@ -39,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=256, metavar="N")
     parser.add_argument("--batch", type=int, default=8, metavar="N")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N")
+    parser.add_argument("--turn", type=int, default=64, metavar="N")
     parser.add_argument("--memory", default="64,512", metavar="N,…")
     parser.add_argument("--collect", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--weights", help=argparse.SUPPRESS)
@@ -50,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "inception.safetensors"
         safetensors.numpy.save_file(random_state_dict(), weights)
-        compare(weights, arguments.images, arguments.batch, arguments.repeats)
+        compare(weights, arguments.images, arguments.batch, arguments.turn)
         for count in filter(None, arguments.memory.split(",")):
             own = [sys.executable, __file__, f"--collect={count}", f"--weights={weights}"]
             subprocess.run(own, check=True)
@@ -80,37 +82,45 @@ def batches(count: int, batch: int) -> Iterator[np.ndarray]:
         yield small.repeat(SIZE // 8, 1).repeat(SIZE // 8, 2)
 
 
-def compare(weights: Path, count: int, batch: int, repeats: int) -> None:
+def compare(weights: Path, count: int, batch: int, turn: int) -> None:
     """Print the table of times."""
     import torch
 
     net = load_feature_net("inception", weights, resize="pytorch")
-    theirs = PyTorchInception(safetensors.numpy.load_file(weights))
-    images = list(batches(count, batch))
-    ours, reference = (f(images[0])["pool"] for f in (net, theirs))
+    nets = {
+        "PyTorch": PyTorchInception(safetensors.numpy.load_file(weights)),
+        "ours": net,
+    }
+    images = next(batches(count, batch))
+    reference, ours = (f(images)["pool"] for f in nets.values())
     apart = np.abs(ours - reference).max() / np.abs(reference).max()
-    took = in_turn(
-        {
-            "PyTorch": lambda: [theirs(x) for x in images],
-            "ours": lambda: [net(x) for x in images],
-        },
-        repeats,
+    took: dict[str, list[Took]] = {name: [] for name in nets}
+    stream = batches(count, batch)
+    while images := list(itertools.islice(stream, turn // batch)):
+        for name, f in nets.items():
+            took[name].append(once(lambda f=f, images=images: [f(x) for x in images]))
+    wall, cpu = (
+        {name: sum(getattr(one, kind) for one in each) for name, each in took.items()}
+        for kind in ("wall", "cpu")
     )
     rows = [
         (
             name,
-            count / each.wall,
-            count / each.cpu,
-            took["PyTorch"].wall / each.wall,
-            took["PyTorch"].cpu / each.cpu,
+            count / wall[name],
+            count / cpu[name],
+            wall["PyTorch"] / wall[name],
+            cpu["PyTorch"] / cpu[name],
         )
-        for name, each in took.items()
+        for name in nets
     ]
     print(
-        f"{os.cpu_count()} cores, {count} images in batches of {batch}, medians of {repeats}; "
+        f"{os.cpu_count()} cores, {count} images in batches of {batch}, in turns of {turn}; "
         f"JAX {jax.__version__}, PyTorch {torch.__version__}; features differ by {apart:.1e}"
     )
     print(table(("", "images / s", "images / s of CPU time", "ratio", "ratio of CPU time"), rows))
+    pairs = zip(took["PyTorch"], took["ours"], strict=True)
+    low, middle, high = np.quantile([a.wall / b.wall for a, b in pairs], (0.05, 0.5, 0.95))
+    print(f"ratio of a turn: median {middle:.3g}, 90 % from {low:.3g} to {high:.3g}", flush=True)
 
 
 def peak(count: int, weights: Path) -> None:
