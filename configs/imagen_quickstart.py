@@ -7,9 +7,9 @@ The first command gets the weights of MiniLM, a small language model (84 MB). Th
 captions once, pretrains the layers that read MiniLM's output, and trains three models one after the
 other.
 
-Hardware: two CPU cores, 4 GiB of memory. Time: about 27 minutes alone, by the speeds of its parts;
-42 beside other work. Expected: of 256 captions of `test` at guidance 3, all right in 87 %, of
-`compositional` in 84 %; docs/imagen.md says more, beside configs/quickstart.py.
+Hardware: two CPU cores, 4 GiB of memory. Time: 27 minutes. Expected: of 256 captions of `test` at
+guidance 3, all right in 89 %, of `compositional` in 82 %; docs/imagen.md says more, beside
+configs/quickstart.py.
 
 Where the figures come from: this project. Widths, numbers of steps and batches are the quickstart's
 where the models are alike.
