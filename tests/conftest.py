@@ -1,8 +1,10 @@
 """What every test runs under: eight virtual CPU devices and strict broadcasting."""
 
+import copy
 import logging
 import os
 import subprocess
+import threading
 
 import xla_flags
 
@@ -12,19 +14,36 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {xla_flags.quick_c
 
 import jax
 import pytest
+from jax._src import lru_cache
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_configure(config):
-    """Keep what XLA compiles in pytest's own cache: the second run takes half the time.
-
-    A folder a worker: JAX doesn't write there in one go, and the other would read half of it.
-    """
+    """Keep what XLA compiles in pytest's own cache: the second run takes half the time."""
     if hasattr(config, "cache"):
-        folder = f"xla-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
-        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir(folder)))
+        write_whole_cache_files()
+        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("xla")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def write_whole_cache_files():
+    """Let JAX write each file of its cache in one go, so that all workers can share the folder.
+
+    Without its own limit of the cache's size it takes no locks, and the other worker would read
+    half a file.
+    """
+    put = lru_cache.LRUCache.put
+
+    def put_whole(self, key, value):
+        aside = copy.copy(self)
+        aside.path = self.path / f"of-{os.getpid()}-{threading.get_ident()}"
+        aside.path.mkdir(exist_ok=True)
+        put(aside, key, value)
+        for file in aside.path.iterdir():
+            file.replace(self.path / file.name)
+
+    lru_cache.LRUCache.put = put_whole
 
 
 def pytest_collection_modifyitems(items):

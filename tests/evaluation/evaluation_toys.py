@@ -54,6 +54,7 @@ def net(name="inception", outputs=("pool", "spatial", "logits")):
         "f" * 64,
         widths,
         4,
+        2,
         lambda pixels: pixels,
         lambda pixels: pixels,
         features,

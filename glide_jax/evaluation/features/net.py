@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -18,6 +19,10 @@ ROWS = 64
 
 CPU_ROWS = 8
 """On a CPU more are no faster, and take more memory."""
+
+AT_ONCE = 2
+"""Batches that one device computes at once, each in a thread: pools and small convolutions of one
+leave a CPU's cores idle, and a GPU computes one while another is copied."""
 
 OWN_METRICS = {"fid": "frechet", "sfid": "spatial frechet", "kid": "mmd", "is": "class score"}
 """Metric whose name says Inception → what it is called of another net."""
@@ -44,9 +49,11 @@ class FeatureNet:
     fingerprint: str
     outputs: Mapping[str, int]
     rows: int
+    _at_once: int = dataclasses.field(repr=False)
     _place: Callable[[np.ndarray], Array] = dataclasses.field(repr=False)
     _resized: Callable[[Array], Array] = dataclasses.field(repr=False)
     _features: Callable[[Array], dict[str, Array]] = dataclasses.field(repr=False)
+    _compiled_for: set[tuple[int, ...]] = dataclasses.field(default_factory=set, repr=False)
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The features of images of one size.
@@ -64,20 +71,24 @@ class FeatureNet:
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
             raise ValueError(f"images are {images.dtype}{list(images.shape)}, not uint8[b h w 3]")
-        pending: list[dict[str, Array]] = []
-        done: list[dict[str, np.ndarray]] = []
-        for start in range(0, len(images), self.rows):
-            rows = images[start : start + self.rows]
-            filled = np.concatenate([rows, np.repeat(rows[-1:], self.rows - len(rows), axis=0)])
-            pending.append(self._features(self._resized(self._place(filled))))
-            if len(pending) > 1:  # the next batch is computed while one is copied
-                done.append(_on_host(pending.pop(0)))
-        done += map(_on_host, pending)
+        starts = range(0, len(images), self.rows)
+        # The first of its size alone: two threads would both compile the programs.
+        alone = 0 if images.shape[1:] in self._compiled_for else 1
+        done = [self._of_batch(images, start) for start in starts[:alone]]
+        self._compiled_for.add(images.shape[1:])
+        with ThreadPoolExecutor(self._at_once) as threads:
+            done += threads.map(lambda start: self._of_batch(images, start), starts[alone:])
         empty = {name: np.zeros((0, width), np.float32) for name, width in self.outputs.items()}
         return {
             name: np.concatenate([none, *[batch[name] for batch in done]])[: len(images)]
             for name, none in empty.items()
         }
+
+    def _of_batch(self, images: np.ndarray, start: int) -> dict[str, np.ndarray]:
+        rows = images[start : start + self.rows]
+        filled = np.concatenate([rows, np.repeat(rows[-1:], self.rows - len(rows), axis=0)])
+        features = self._features(self._resized(self._place(filled)))
+        return {name: np.asarray(array) for name, array in features.items()}
 
     def metric_name(self, metric: str) -> str:
         """What people are shown for a metric of this net: only the Inception's is a FID.
@@ -137,11 +148,10 @@ def feature_net(
         fingerprint,
         widths,
         rows * len(devices),
+        # Two threads could start programs in another order on each of several devices, which then
+        # wait for each other.
+        AT_ONCE if len(devices) == 1 else 1,
         lambda images: on_devices(images, batch),
         resize_program,
         lambda x: program(params, x),
     )
-
-
-def _on_host(features: Mapping[str, Array]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(array) for name, array in features.items()}
