@@ -3,8 +3,9 @@
     python -m glide_jax.main --config=configs/distill.py --workdir=runs/distill
     glide-jax sample "a red star above a blue square" --checkpoint runs/distill --guidance-scale 3
 
-Hardware: two CPU cores, 2 GiB of memory. Time: TIME. It starts from runs/quickstart, trained
-by configs/quickstart.py. Expected: EXPECTED
+Hardware: two CPU cores, 3 GiB of memory. Time: not measured; the first lines of a run estimate it.
+It starts from runs/quickstart, trained by configs/quickstart.py. Expected: not measured yet;
+`python benchmarks/few_steps.py runs/quickstart runs/distill` prints it.
 
 Where the figures come from.
 Meng et al. 2023 (arXiv 2210.03142), sec. 3: guidance first, then the steps.

@@ -110,6 +110,8 @@ def shrinking(path: Path) -> list[str]:
             changes |= _under(f"{section}.sampling", SAMPLING)
             if distillation := stage.training.distillation:
                 last = distillation.rounds[-1]
+                # It begins as its teacher, which more would take it away from.
+                changes[f"{section}.training.learning_rate"] = 1e-4
                 changes[f"{section}.sampling.steps"] = f"trailing{last}"
                 rounds = (*(one for one in distillation.rounds if one == GUIDANCE), last)
                 changes[f"{section}.training.distillation.rounds"] = rounds
