@@ -37,6 +37,7 @@ def get_config():
         image_size=64,
         low_res_size=0,
         aug_level_conditioning=False,
+        guidance_range=(),
         channels=192,
         channel_mult=(1, 2, 3, 4),
         num_res_blocks=3,

@@ -84,6 +84,7 @@ def model():
         image_size=64,
         low_res_size=0,
         aug_level_conditioning=False,
+        guidance_range=(),
         inpaint=False,
         channels=192,
         channel_mult=(1, 2, 3, 4),

@@ -55,6 +55,7 @@ def model():
         image_size=64,
         low_res_size=0,
         aug_level_conditioning=False,
+        guidance_range=(),
         channels=512,
         channel_mult=(1, 2, 3, 4),
         num_res_blocks=(3, 3, 3, 3),

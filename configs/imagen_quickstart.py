@@ -42,6 +42,7 @@ def get_config():
         layout="adm",
         low_res_size=0,
         aug_level_conditioning=False,
+        guidance_range=(),
         self_attention_resolutions=(8, 4, 2),
         skip_scale="none",
     )

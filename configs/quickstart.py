@@ -101,6 +101,7 @@ def model(**sizes):
     return dict(
         family="glide",
         aug_level_conditioning=False,
+        guidance_range=(),
         inpaint=False,
         head_channels=32,
         dropout=0.0,

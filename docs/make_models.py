@@ -158,7 +158,9 @@ def config_rows(name: str) -> Iterator[str]:
     """A row for each model of a config."""
     experiment = config.experiment_from(config.load_config(name))
     command = f"`glide-jax train --config={name} --workdir=runs/{name}`"
-    for job in planned_jobs(experiment).in_order:
+    jobs = planned_jobs(experiment)
+    # Of a model that is distilled in rounds one row: they differ by their teachers alone.
+    for job in (*filter(None, [jobs.text_pretraining]), *jobs.stages):
         count = _count(job.model)
         state = state_bytes(abstract_state(job), abstract_mesh(1, 1), job.base_shapes)
         sampled = "" if job.name == config.TEXT_PRETRAINING else _gib(count * 4)

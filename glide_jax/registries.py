@@ -50,6 +50,7 @@ _REGISTERED = (
     _Registered("stages.*.diffusion.schedule", "schedule", BETAS),
     _Registered("stages.*.diffusion.timesteps", "sampling of timesteps", TIMESTEPS),
     _Registered("stages.*.diffusion.prediction", "prediction", PREDICTIONS),
+    _Registered("stages.*.training.distillation.teacher_prediction", "prediction", PREDICTIONS),
     _Registered("stages.*.diffusion.weighting", "weighting", WEIGHTINGS),
     _Registered("stages.*.sampling.sampler", "sampler", SAMPLERS),
     _Registered("stages.*.sampling.inpaint_sampler", "sampler", SAMPLERS),

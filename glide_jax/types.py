@@ -28,6 +28,7 @@ class Condition:
             augmentation): its standard deviation, on the scale of [-1, 1], or the time of the
             noising process, from 0 to 1, see `diffusion.augmentation`; upsamplers with
             `aug_level_conditioning` need it, the others ignore it.
+        guidance_scale: f32[b] in `guidance_range`; models that have one.
         inpaint_image: f32[b h w c] in [-1, 1], the image whose known pixels are kept.
         inpaint_mask: f32[b h w 1], 1 where the pixel is KEPT, 0 where it is sampled.
         label: i32[b] in [0, num_classes), the class; class-conditional models only.
@@ -38,6 +39,7 @@ class Condition:
     text_embedding: Array | None = None
     low_res: Array | None = None
     aug_level: Array | None = None
+    guidance_scale: Array | None = None
     inpaint_image: Array | None = None
     inpaint_mask: Array | None = None
     label: Array | None = None

@@ -33,8 +33,10 @@ def trained(tmp_path_factory):
 
     def train(name):
         if name not in done:
-            stage, begins = begins_from(name)
-            start = (f"stages.{stage}.training.init_from={train(begins)[0]}",) if begins else ()
+            start = [
+                f"stages.{stage}.training.init_from={train(begins)[0]}"
+                for stage, begins in begins_from(name).items()
+            ]
             experiment = shrunk(CONFIGS[name], *start)
             workdir = tmp_path_factory.mktemp(name)
             run_training(experiment, workdir)
@@ -46,13 +48,16 @@ def trained(tmp_path_factory):
 
 
 def begins_from(name):
-    """A config's first stage, and the config that trains what it starts from; "": none.
+    """A config's stages that start from others, and the config that trains those.
 
-    The workdir that it starts from has that config's name.
+    The workdir that one starts from has that config's name.
     """
     stages = config.experiment_from(config.load_config(CONFIGS[name])).stages
-    first, stage = next(iter(stages.items()))
-    return first, Path(stage.training.init_from).name
+    return {
+        stage: Path(own.training.init_from).name
+        for stage, own in stages.items()
+        if own.training.init_from
+    }
 
 
 def quarters(workdir, stage):
@@ -74,9 +79,12 @@ def test_a_config_trains_and_samples(trained, name):
         steps = training.num_steps
         assert tiny.metrics(workdir / stage)[-1]["step"] == steps
         before, after = quarters(workdir, stage)
-        if begins := begins_from(name)[1]:  # it has learned most of it already
+        begins = begins_from(name).get(stage)
+        is_student = bool(getattr(training, "distillation", None))
+        if begins and not is_student:  # it has learned most of it already
             before, _ = quarters(trained(begins)[0], stage)
-        assert after < 0.9 * before, stage
+        # A student begins as its teacher: it can't get much nearer in so few steps.
+        assert after < (1.5 if is_student else 0.9) * before, stage
     periodic = experiment.evaluation and experiment.evaluation.periodic
     for stage in set(periodic.stages) & trainings.keys() if periodic else ():
         rows = [row for row in tiny.metrics(workdir / stage) if "evaluation/prompt_truth" in row]

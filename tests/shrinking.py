@@ -6,6 +6,7 @@ import toy_encoder
 
 from glide_jax import config
 from glide_jax.config import (
+    GUIDANCE,
     ClipConfig,
     DenoiserStageConfig,
     Experiment,
@@ -107,6 +108,13 @@ def shrinking(path: Path) -> list[str]:
             if stage.training.crop_size:
                 changes[f"{section}.training.crop_size"] = size // 2
             changes |= _under(f"{section}.sampling", SAMPLING)
+            if distillation := stage.training.distillation:
+                last = distillation.rounds[-1]
+                # It begins as its teacher, which more would take it away from.
+                changes[f"{section}.training.learning_rate"] = 1e-4
+                changes[f"{section}.sampling.steps"] = f"trailing{last}"
+                rounds = (*(one for one in distillation.rounds if one == GUIDANCE), last)
+                changes[f"{section}.training.distillation.rounds"] = rounds
     if full.text:
         is_frozen = isinstance(full.text, FrozenTextConfig)
         changes |= FROZEN_TEXT_SECTION if is_frozen else TEXT_SECTION

@@ -94,7 +94,7 @@ class Checkpoint:
 
     @property
     def base(self) -> str | None:
-        """The fingerprint of the weights that its adapter changes; None: it holds no adapter.
+        """The fingerprint of its adapter's base, or of its teacher; None: it has neither.
 
         Raises:
             UserError: the file is damaged.

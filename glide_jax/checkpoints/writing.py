@@ -31,12 +31,12 @@ class Checkpoints:
         experiment: stored in each checkpoint.
         tokenizer: its `to_dict`, stored in each; that of the checkpoints there, if there are any.
         data_set: what is trained on, stored in each; None: nothing is.
-        base: the fingerprint of the weights that an adapter changes, stored in each; None: the
-            checkpoints hold no adapter.
+        base: the fingerprint of the weights that an adapter changes, or of a teacher's, stored in
+            each; None: there are none.
 
     Raises:
         UserError: the directory can't be written to, or holds checkpoints of another experiment,
-            of other data or of an adapter of another base.
+            of other data, or of an adapter or a student of other weights.
         ValueError: the tokenizer is not that of the checkpoints there.
     """
 
@@ -59,8 +59,8 @@ class Checkpoints:
             raise ValueError(f"{found.path} has another tokenizer: continue with that one")
         if found and found.base != base:
             raise UserError(
-                f"{found.path} holds an adapter of other weights than training.init_from has now: "
-                "set it to the workdir, and the step, that the adapter was begun with"
+                f"{found.path} was begun with other weights than training.init_from has now: set "
+                "it to the workdir, and the step, that the adapter, or the student, was begun with"
             )
         self._meta = {
             "version": __version__,

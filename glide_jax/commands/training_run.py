@@ -33,9 +33,10 @@ from glide_jax.sampling.program import make_steps
 from glide_jax.sampling.stages import Stage, make_stage
 from glide_jax.training import loop
 from glide_jax.training.caption_reader import sampling_reader
+from glide_jax.training.distilling import rounds_left
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, Jobs
-from glide_jax.training.jobs import check_batches, make_jobs, pretrain_text
+from glide_jax.training.jobs import check_batches, make_jobs, pretrain_text, ready
 from glide_jax.types import Params
 
 _KIB_IN_A_GIB = 2**20
@@ -62,6 +63,9 @@ def run(experiment: Experiment, workdir: Path) -> None:
     stages: list[Stage] = []
     with Interrupt() as interrupt:
         for job in pretrain_text(jobs, interrupt):
+            rounds = rounds_left(job)
+            for before in rounds[:-1]:
+                _train_stage(before, stages, interrupt)
             stages += _train_stage(job, stages, interrupt)
     why_not = _samples_nothing(experiment)
     metrics = {} if why_not else _sample_and_score(stages, experiment, workdir)
@@ -117,7 +121,7 @@ def _train_stage(job: Job, before: list[Stage], interrupt: Interrupt) -> list[St
     Returns:
         The trained stage; []: it is a guide, which generates no images.
     """
-    stage_config = job.stage
+    job, stage_config = ready(job), job.stage
     if not isinstance(stage_config, DenoiserStageConfig):
         loop.train(job, interrupt, None)
         return []
@@ -216,7 +220,7 @@ def _with_cost(job: Job) -> Job:
     estimate = cost.estimate(job)
     steps = job.training.num_steps
     print(
-        f"{job.name}: {estimate}; {steps:,} steps of {job.training.batch_size} images at "
+        f"{job.title}: {estimate}; {steps:,} steps of {job.training.batch_size} images at "
         f"about {cost.duration(estimate.seconds_per_step)} take "
         f"{cost.duration(estimate.seconds_per_step * steps)} here",
         flush=True,

@@ -22,11 +22,11 @@ from glide_jax.config.comparing import (
 from glide_jax.config.experiment import TEXT_PRETRAINING, Experiment, TextPretrainingConfig
 from glide_jax.config.families import FAMILIES, ModelConfig
 from glide_jax.config.files import config_folder, experiment_from, find_config, load_config
+from glide_jax.config.fine_tuning import GUIDANCE, AdapterConfig, DistillationConfig
 from glide_jax.config.imagen import ImagenConfig
 from glide_jax.config.overrides import OVERRIDE, split_overrides, with_overrides
 from glide_jax.config.reading import from_dict, to_dict
 from glide_jax.config.sections import (
-    AdapterConfig,
     DataConfig,
     DenoiserTrainingConfig,
     DiffusionConfig,
@@ -53,6 +53,7 @@ from glide_jax.config.unets import (
 __all__ = [
     "DTYPES",
     "FAMILIES",
+    "GUIDANCE",
     "MAY_CHANGE",
     "MAY_CHANGE_BEFORE",
     "MAY_CHANGE_WITH_FINGERPRINT",
@@ -69,6 +70,7 @@ __all__ = [
     "DenoiserStageConfig",
     "DenoiserTrainingConfig",
     "DiffusionConfig",
+    "DistillationConfig",
     "EvaluationConfig",
     "Experiment",
     "FrozenTextConfig",

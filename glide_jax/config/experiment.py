@@ -22,7 +22,7 @@ TEXT_PRETRAINING = "text_pretraining"
 """The section of text-encoder pretraining, and its folder in a workdir."""
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TAKEN = (TEXT_PRETRAINING, "samples", "evaluation", "best")
+_TAKEN = (TEXT_PRETRAINING, "samples", "evaluation", "best", "rounds")
 """Folders of a workdir that belong to no stage."""
 
 
@@ -148,7 +148,7 @@ class Experiment:
                 "vocab_size and length"
             )
         self._check_text_kind(readers)
-        self._check_adapters()
+        self._check_pretraining()
         if not readers:
             family = self.first_stage.model.family
             for name in ("text", "prompts"):
@@ -161,15 +161,15 @@ class Experiment:
                 "that it would train; glide and imagen have"
             )
 
-    def _check_adapters(self):
-        """Text-encoder pretraining changes weights that an adapter leaves as they are."""
+    def _check_pretraining(self):
+        """The text encoder of what adapters and distillation start from is trained already."""
         for name, stage in self.stages.items():
-            adapts = isinstance(stage, DenoiserStageConfig) and stage.training.adapter
-            if adapts and self.text_pretraining:
-                raise UserError(
-                    f"text_pretraining must be left out: stages.{name}.training.adapter changes "
-                    "a model whose text encoder is trained already"
-                )
+            for key in ("adapter", "distillation"):
+                if getattr(stage.training, key, None) and self.text_pretraining:
+                    raise UserError(
+                        f"text_pretraining must be left out: stages.{name}.training.{key} starts "
+                        "from a model whose text encoder is trained already"
+                    )
 
     def _check_text_kind(self, readers: list[str]):
         """Every stage must read what `text` makes of a caption."""

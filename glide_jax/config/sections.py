@@ -7,7 +7,7 @@ the `NoiseConfig` of every stage, and `TrainingConfig` grows into that of a guid
 import dataclasses
 
 from glide_jax.config.checks import DTYPES, at_least, between, is_local, is_path, one_of, require
-from glide_jax.errors import UserError
+from glide_jax.config.fine_tuning import AdapterConfig, DistillationConfig, check_init_from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,8 +134,8 @@ class DiffusionConfig(NoiseConfig):
             `diffusion.gaussian.PREDICTIONS`.
         learn_variance: whether the model also predicts the variance of p(x_{t-1} | x_t).
         weighting: the weight of each noise level's error: `uniform` (L_simple), `min_snr`
-            (Min-SNR-5), `clipped_snr` (the same, at least 1) or `p2`; a name in
-            `diffusion.losses.WEIGHTINGS`.
+            (Min-SNR-5), `clipped_snr` (the same, at least 1), `truncated_snr` (SNR, at least 1) or
+            `p2`; a name in `diffusion.losses.WEIGHTINGS`.
         vlb_weight: weight of L_vlb beside L_simple (Improved DDPM, λ of eq. 16).
     """
 
@@ -201,27 +201,6 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class AdapterConfig:
-    """A low-rank adapter, trained in place of the weights (LoRA, Hu et al. 2021).
-
-    Attributes:
-        rank: r of ΔW = α/r · A B, see `models.lora`.
-        alpha: α of the same.
-        weights: which kernels it changes: `attention`, `dense` and `convolutions` of the U-Net,
-            `text` of what reads captions; names in `models.lora.GROUPS`.
-    """
-
-    rank: int
-    alpha: float
-    weights: tuple[str, ...]
-
-    def __post_init__(self):
-        at_least(1, self, "rank")
-        require(self.alpha > 0, self, "alpha", "above 0")
-        require(bool(self.weights), self, "weights", "one group of weights or more")
-
-
-@dataclasses.dataclass(frozen=True)
 class GuideTrainingConfig(TrainingConfig):
     """How a guide is trained, and what a denoiser's training has in common with it.
 
@@ -251,6 +230,7 @@ class DenoiserTrainingConfig(GuideTrainingConfig):
         sample_every_steps: steps between two sample grids.
         adapter: what is trained in place of the weights of `init_from`, which stay as they are;
             None: the weights.
+        distillation: whose student the model is; None: it learns from the data alone.
     """
 
     caption_dropout: float
@@ -258,13 +238,11 @@ class DenoiserTrainingConfig(GuideTrainingConfig):
     crop_size: int
     sample_every_steps: int
     adapter: AdapterConfig | None
+    distillation: DistillationConfig | None
 
     def __post_init__(self):
         super().__post_init__()
-        if self.adapter is not None and not self.init_from:
-            raise UserError(
-                "init_from must be a workdir: training.adapter changes the weights that are there"
-            )
+        check_init_from(self.init_from, self.adapter, self.distillation)
         between(0, 1, self, "caption_dropout")
         at_least(0, self, "max_aug_level", "crop_size")
         at_least(1, self, "sample_every_steps")

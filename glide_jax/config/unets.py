@@ -152,10 +152,14 @@ class DenoiserConfig(UNetConfig):
         low_res_size: pixels a side of the image that an upsampler enlarges; 0: no upsampler.
         aug_level_conditioning: whether an upsampler is conditioned on `aug_level`, the standard
             deviation of the noise on that image.
+        guidance_range: the least and the largest guidance scale that the model is conditioned on:
+            one evaluation is then a guided one (Meng et al. 2023, sec. 3.1); (): it is not
+            conditioned on any, and guidance takes two.
     """
 
     low_res_size: int
     aug_level_conditioning: bool
+    guidance_range: tuple[float, ...]
 
     def __post_init__(self):
         super().__post_init__()
@@ -168,6 +172,11 @@ class DenoiserConfig(UNetConfig):
         )
         what = "False where low_res_size is 0"
         require(low > 0 or not self.aug_level_conditioning, self, "aug_level_conditioning", what)
+        scales = self.guidance_range
+        rising = not scales or (len(scales) == 2 and 0 <= scales[0] < scales[1])
+        require(rising, self, "guidance_range", "(), or two rising scales, such as (1.0, 6.0)")
+        what = "(): guidance leads away from the null caption, and the model reads none"
+        require(not scales or self.reads_captions, self, "guidance_range", what)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -73,6 +73,22 @@ def clipped_snr(prediction: str, log_snr: Array, gamma: float = 5.0) -> Array:
     return weight * jnp.exp(-log_snr) * _eps_error(prediction, log_snr)
 
 
+def truncated_snr(prediction: str, log_snr: Array) -> Array:
+    """max(SNR, 1) times x_0's squared error: the larger of x_0's and eps' (Salimans & Ho 2022).
+
+    Of eps' own error it is max(1, 1 / SNR), which near pure noise is beyond any use: a model that
+    predicts eps says nothing of x_0 there (their sec. 4).
+
+    Args:
+        prediction: a name in PREDICTIONS.
+        log_snr: f32[b].
+
+    Returns:
+        f32[b].
+    """
+    return jnp.maximum(1.0, jnp.exp(-log_snr)) * _eps_error(prediction, log_snr)
+
+
 def p2(prediction: str, log_snr: Array, k: float = 1.0, gamma: float = 1.0) -> Array:
     """1 / (k + SNR)^γ times eps' squared error (P2, Choi et al. 2022, with k = γ = 1).
 
@@ -101,6 +117,7 @@ WEIGHTINGS: dict[str, Weighting] = {
     "uniform": uniform,
     "min_snr": min_snr,
     "clipped_snr": clipped_snr,
+    "truncated_snr": truncated_snr,
     "p2": p2,
 }
 """Weighting name → function."""

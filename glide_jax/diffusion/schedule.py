@@ -105,6 +105,10 @@ The `super` ones are for upsamplers. IF's own `fast27` is `10,10,3,2,2`; ours is
 """
 
 
+TRAILING = "trailing"
+"""How a respacing begins that distilled models are trained at, see kept_timesteps."""
+
+
 def kept_timesteps(spec: str, betas: np.ndarray) -> np.ndarray:
     """The steps of the original schedule that a respacing keeps.
 
@@ -113,7 +117,9 @@ def kept_timesteps(spec: str, betas: np.ndarray) -> np.ndarray:
             sections, the least noisy first, with that many steps of each. "fast27": GLIDE's 27
             steps for fast upsampling, the same but for the noisiest. A name in SECTIONS, such as
             "smart50": those sections. "ddim25": 25 steps with an integer stride, from 0 (Song et
-            al. 2021). "logsnr20": 20 steps at equal distances in log_snr, rounded to steps that
+            al. 2021). "trailing4": 4 steps at equal distances, of which the last is kept and the
+            first is as far from x_0 as from the next (Lin et al. 2023, sec. 3.3): every second of
+            "trailing8". "logsnr20": 20 steps at equal distances in log_snr, rounded to steps that
             exist, both ends kept (Lu et al. 2022, DPM-Solver). "": all.
         betas: f64[T] in (0, 1), of the original schedule.
 
@@ -128,6 +134,8 @@ def kept_timesteps(spec: str, betas: np.ndarray) -> np.ndarray:
         return np.arange(num_steps)
     if spec.startswith("ddim"):
         return _strided(spec, num_steps)
+    if spec.startswith(TRAILING):
+        return _trailing(spec, num_steps)
     if spec.startswith("logsnr"):
         return _even_in_log_snr(spec, betas)
     if spec == "fast27":
@@ -145,7 +153,7 @@ def _counts(spec: str, numbers: str, num_steps: int) -> list[int]:
         raise UserError(
             f"respacing {spec!r} is not understood; give a number of steps ('100'), a number for "
             f"each section ('10,10,3,2,2'), 'fast27', {', '.join(SECTIONS)}, or a number after "
-            "'ddim' ('ddim25') or 'logsnr' ('logsnr20')"
+            "'ddim' ('ddim25'), 'trailing' ('trailing4') or 'logsnr' ('logsnr20')"
         )
     counts = [int(part) for part in parts]
     if min(counts) == 0 or sum(counts) > num_steps:
@@ -176,6 +184,12 @@ def _strided(spec: str, num_steps: int) -> np.ndarray:
         f"respacing {spec!r}: no integer stride over {num_steps} steps keeps {wanted}; "
         f"take the nearest: {', '.join(f'ddim{count}' for count in sorted(nearest))}"
     )
+
+
+def _trailing(spec: str, num_steps: int) -> np.ndarray:
+    count = _single_count(spec, spec.removeprefix(TRAILING), num_steps)
+    # Integers alone: whatever they are rounded to, halving the count keeps every second.
+    return np.arange(1, count + 1) * num_steps // count - 1
 
 
 def _even_in_log_snr(spec: str, betas: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from glide_jax.types import Array
 
@@ -47,6 +48,23 @@ def uniform(num_steps: int) -> Timesteps:
         del memory
         t = jax.vmap(lambda key: jax.random.randint(key, (), 0, num_steps))(keys)
         return t, jnp.ones(len(keys))
+
+    return Timesteps(num_steps, {}, sample, lambda memory, t, losses: memory)
+
+
+def among(kept: np.ndarray, num_steps: int) -> Timesteps:
+    """The uniform distribution over some of the steps, every weight 1; without memory.
+
+    Args:
+        kept: i64[S] in [0, T), see `schedule.kept_timesteps`.
+        num_steps: T.
+    """
+    steps = jnp.asarray(kept, jnp.int32)
+
+    def sample(memory: Any, keys: Array) -> tuple[Array, Array]:
+        del memory
+        place = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(kept)))(keys)
+        return steps[place], jnp.ones(len(keys))
 
     return Timesteps(num_steps, {}, sample, lambda memory, t, losses: memory)
 

@@ -62,6 +62,8 @@ UNET = (
     # No published model has these; exported files hold them under our own names.
     ("aug_level_embedding.level_in", "aug_level_embedding.level_in", "linear"),
     ("aug_level_embedding.level_out", "aug_level_embedding.level_out", "linear"),
+    ("guidance_embedding.level_in", "guidance_embedding.level_in", "linear"),
+    ("guidance_embedding.level_out", "guidance_embedding.level_out", "linear"),
 )
 """The rows of every U-Net."""
 

@@ -9,9 +9,9 @@ from glide_jax.models.model import (
     ConditionalUNet,
     Encoded,
     Model,
-    aug_level_embedding,
     enlarged,
     from_module,
+    level_embedding,
     out_channels,
 )
 from glide_jax.models.unet import UNet
@@ -28,12 +28,14 @@ class Adm(ConditionalUNet):
             self.label_embedding = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), shape))
         channels_in = IMAGE_CHANNELS * (2 if config.low_res_size else 1)
         self.unet = UNet(config, channels_in, channels_out, rngs)
-        self.aug_level_embedding = aug_level_embedding(config, rngs)
+        needed = config.aug_level_conditioning
+        self.aug_level_embedding = level_embedding(config, rngs, needed=needed)
+        self.guidance_embedding = level_embedding(config, rngs, needed=bool(config.guidance_range))
 
     def encode(self, condition: Condition) -> Encoded:
         """Encode a condition. Raises ValueError if it lacks what the model needs."""
         pooled = self._embedded(condition.label) if self.config.num_classes else None
-        pooled = self._with_aug_level(pooled, condition)
+        pooled = self._with_levels(pooled, condition)
         extra = enlarged(condition.low_res, self.config) if self.config.low_res_size else None
         return Encoded(pooled, tokens=None, keys_values=None, extra_channels=extra)
 

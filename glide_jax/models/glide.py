@@ -9,9 +9,9 @@ from glide_jax.models.model import (
     ConditionalUNet,
     Encoded,
     Model,
-    aug_level_embedding,
     enlarged,
     from_module,
+    level_embedding,
     out_channels,
 )
 from glide_jax.models.text_transformer import TextTransformer
@@ -37,14 +37,16 @@ class Glide(ConditionalUNet):
         self.config = config
         self.text = TextTransformer(config, text_shape, 4 * config.channels, dtype, rngs)
         self.unet = UNet(config, channels_in, channels_out, rngs, text_width=config.text_width)
-        self.aug_level_embedding = aug_level_embedding(config, rngs)
+        needed = config.aug_level_conditioning
+        self.aug_level_embedding = level_embedding(config, rngs, needed=needed)
+        self.guidance_embedding = level_embedding(config, rngs, needed=bool(config.guidance_range))
 
     def encode(self, condition: Condition) -> Encoded:
         """Encode a condition. Raises ValueError if it lacks what the model needs."""
         pooled, tokens, _ = self.text(condition)
         keys_values = self.unet.text_keys_values(tokens)
         extra = self._extra_channels(condition, len(pooled))
-        return Encoded(self._with_aug_level(pooled, condition), tokens, keys_values, extra)
+        return Encoded(self._with_levels(pooled, condition), tokens, keys_values, extra)
 
     def _extra_channels(self, condition: Condition, batch: int) -> Array | None:
         size, channels = self.config.image_size, []

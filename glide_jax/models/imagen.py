@@ -17,8 +17,8 @@ from glide_jax.models.model import (
     ConditionalUNet,
     Encoded,
     Model,
-    aug_level_embedding,
     from_module,
+    level_embedding,
     out_channels,
 )
 from glide_jax.models.unet import UNet
@@ -33,7 +33,9 @@ class Imagen(ConditionalUNet):
         self.text = ImagenText(config, rngs)
         channels_in = IMAGE_CHANNELS * (2 if config.low_res_size else 1)
         self.unet = UNet(config, channels_in, channels_out, rngs)
-        self.aug_level_embedding = aug_level_embedding(config, rngs)
+        needed = config.aug_level_conditioning
+        self.aug_level_embedding = level_embedding(config, rngs, needed=needed)
+        self.guidance_embedding = level_embedding(config, rngs, needed=bool(config.guidance_range))
 
     def encode(self, condition: Condition) -> Encoded:
         """Encode a condition. Raises ValueError if it lacks what the model needs."""
@@ -42,7 +44,7 @@ class Imagen(ConditionalUNet):
         if config.low_res_size and condition.low_res is None:
             raise ValueError("an upsampler needs low_res")
         return Encoded(
-            pooled=self._with_aug_level(pooled, condition),
+            pooled=self._with_levels(pooled, condition),
             tokens=tokens,
             keys_values=self.unet.text_keys_values(tokens),
             extra_channels=condition.low_res if config.low_res_size else None,

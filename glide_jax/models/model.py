@@ -20,6 +20,9 @@ from glide_jax.types import Array, Condition, Params
 
 IMAGE_CHANNELS = 3
 
+_SCALE_TIMESTEPS = 100
+"""Guidance scales from 0 to 10 cover the range of a thousand timesteps."""
+
 
 class Encoded(NamedTuple):
     """A Condition, encoded: all that is the same at every step, computed before the loop.
@@ -88,16 +91,22 @@ class ConditionalUNet(Conditional):
     """A U-Net and the encoders of its condition; each model family is a subclass."""
 
     unet: UNet
-    aug_level_embedding: "AugLevelEmbedding | None"
+    aug_level_embedding: "LevelEmbedding | None"
+    guidance_embedding: "LevelEmbedding | None"
 
-    def _with_aug_level(self, pooled: Array | None, condition: Condition) -> Array | None:
-        """`pooled` plus the embedded aug_level, if the model is conditioned on it."""
-        if self.aug_level_embedding is None:
-            return pooled
-        if condition.aug_level is None:
-            raise ValueError("this upsampler needs aug_level")
-        level = self.aug_level_embedding(self._aug_timestep(condition.aug_level))
-        return level if pooled is None else pooled + level
+    def _with_levels(self, pooled: Array | None, condition: Condition) -> Array | None:
+        """`pooled` plus the embedded aug_level and guidance_scale, where it depends on them."""
+        if self.aug_level_embedding is not None:
+            if condition.aug_level is None:
+                raise ValueError("this upsampler needs aug_level")
+            level = self.aug_level_embedding(self._aug_timestep(condition.aug_level))
+            pooled = level if pooled is None else pooled + level
+        if self.guidance_embedding is not None:
+            if condition.guidance_scale is None:
+                raise ValueError("this model needs guidance_scale")
+            scale = self.guidance_embedding(_SCALE_TIMESTEPS * condition.guidance_scale)
+            pooled = scale if pooled is None else pooled + scale
+        return pooled
 
     def _aug_timestep(self, level: Array) -> Array:
         """The level as a timestep: levels from 0 to 1 cover the range of a thousand."""
@@ -117,8 +126,11 @@ class ConditionalUNet(Conditional):
         return self.unet(x_t, emb, text, keys, text_mask=mask)
 
 
-class AugLevelEmbedding(nnx.Module):
-    """The noise level of a low-res image, embedded like a timestep (Saharia et al. 2022, app. B).
+class LevelEmbedding(nnx.Module):
+    """A number for each image, embedded like a timestep.
+
+    The noise level of a low-res image (Saharia et al. 2022, app. B), or the guidance scale (Meng et
+    al. 2023, sec. 3.1).
 
     The last layer starts at zero, so that an untrained embedding has no effect.
     """
@@ -131,16 +143,16 @@ class AugLevelEmbedding(nnx.Module):
         self.level_out = layers.linear(width, width, float32, rngs, zero=True)
 
     def __call__(self, timestep: Array) -> Array:
-        """timestep: f32[b], the level as one, from 0 to about 1000 → f32[b emb_width]."""
+        """timestep: f32[b], the number as one, from 0 to about 1000 → f32[b emb_width]."""
         h = self.level_in(layers.timestep_embedding(timestep, self.channels))
         return self.level_out(self.design.activate(h))
 
 
-def aug_level_embedding(config: DenoiserConfig, rngs: nnx.Rngs) -> AugLevelEmbedding | None:
-    """The embedding that `aug_level_conditioning` asks for; None without it."""
-    if not config.aug_level_conditioning:
-        return None
-    return AugLevelEmbedding(config.channels, design_of(config), rngs)
+def level_embedding(
+    config: DenoiserConfig, rngs: nnx.Rngs, *, needed: bool
+) -> LevelEmbedding | None:
+    """The embedding of one of the numbers that a model is conditioned on; None: it isn't."""
+    return LevelEmbedding(config.channels, design_of(config), rngs) if needed else None
 
 
 def out_channels(*, learn_variance: bool) -> int:

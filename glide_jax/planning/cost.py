@@ -8,7 +8,9 @@ import jax.numpy as jnp
 
 from glide_jax.planning.flops import product_flops
 from glide_jax.planning.lowering import on_accelerator
+from glide_jax.training.batch import Batch
 from glide_jax.training.job import Job
+from glide_jax.types import Array, Params
 
 BACKWARD_FACTOR = 3
 """Operations of a train step over those of the forward pass: each product has two gradients."""
@@ -63,7 +65,7 @@ class Cost:
 def estimate(job: Job) -> Cost:
     """Count the operations of a job's step and time the devices' matrix product; takes seconds."""
     parameters = sum(s.size for s in job.model.shapes.values())
-    per_step = BACKWARD_FACTOR * forward_flops(job) * job.training.batch_size
+    per_step = step_flops(job) * job.training.batch_size
     speed = matmul_flops_per_second(job.model.config.dtype) * jax.device_count()
     trained = sum(s.size for s in job.trained.shapes.values())
     copies = 5  # weights, EMA, two moments, gradients; float32 each
@@ -74,6 +76,20 @@ def estimate(job: Job) -> Cost:
         per_step / (speed * EXPECTED_UTILISATION),
         4 * (trained * copies + sum(s.size for s in job.base_shapes.values())) / 2**30,
     )
+
+
+def step_flops(job: Job) -> float:
+    """Operations of a train step for one image, with its gradients, which a teacher has none of."""
+    if job.teacher is None:
+        return BACKWARD_FACTOR * forward_flops(job)
+
+    def gradients(params: Params, teacher: Params, batch: Batch, key: Array):
+        return jax.grad(lambda own: job.loss(own | teacher, batch, key)[0])(params)
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    images = on_accelerator(job.step_shapes(1))
+    traced = jax.jit(gradients).trace(job.trained.shapes, job.base_shapes, images, key)
+    return product_flops(traced.jaxpr)
 
 
 def forward_flops(job: Job) -> float:

@@ -11,11 +11,10 @@ from glide_jax.parallel.mesh import check_fsdp, make_mesh
 from glide_jax.planning import compiling
 from glide_jax.planning.compiling import Compiled, Linear
 from glide_jax.planning.cost import (
-    BACKWARD_FACTOR,
     EXPECTED_UTILISATION,
     duration,
-    forward_flops,
     quantity,
+    step_flops,
 )
 from glide_jax.planning.jobs import planned_jobs
 from glide_jax.planning.lowering import abstract_state, lowered_gradients, lowered_step
@@ -182,7 +181,7 @@ def state_lines(state: Any, chips: int, base: Mapping[str, Any]) -> list[str]:
 def cost_lines(job: Job, topology: Topology) -> list[str]:
     """The operations of a step, and how long they take at a share of the chips' peak."""
     batch, steps = job.training.batch_size, job.training.num_steps
-    step = BACKWARD_FACTOR * forward_flops(job) * batch
+    step = step_flops(job) * batch
     peak = topology.chip.flops_per_second * topology.chips
     seconds = step / (peak * EXPECTED_UTILISATION)
     return [

@@ -206,13 +206,14 @@ def _arguments(
     sampling = settings.sampling
     subjects = [request.subjects[i] for i in slots]
     low_res = None if request.low_res is None else request.low_res[slots]
+    scales = [settings.guidance_scales[i] for i in slots]
     # Of all the images: every batch of one request runs the same program.
-    guided = any(scale != 1 for scale in settings.guidance_scales)
+    guided = any(scale != 1 for scale in settings.guidance_scales) and not stage.guidance_range
     known = edit.known and KnownPixels(*map(jnp.asarray, edit.known))
     transforms = transforms_of(
         GuidanceInputs(
             sampling=sampling,
-            scales=jnp.float32([settings.guidance_scales[i] for i in slots]) if guided else None,
+            scales=jnp.float32(scales) if guided else None,
             known=known if static.resamples is None else None,
             log_probabilities=guides(subjects),
         )
@@ -220,7 +221,7 @@ def _arguments(
     return SampleArguments(
         seed_key=_seed_keys([request.seeds[i] for i in slots], request.first_stage),
         indices=jnp.asarray([request.indices[i] for i in slots], jnp.int32),
-        condition=condition_of(stage, subjects, low_res),
+        condition=condition_of(stage, subjects, low_res, scales),
         null_condition=null_condition_of(stage, subjects) if guided else None,
         guidance=transforms,
         eta=jnp.float32(sampling.eta),

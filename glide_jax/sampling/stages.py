@@ -60,6 +60,11 @@ class Stage:
         return getattr(self.model.config, "inpaint", False)
 
     @property
+    def guidance_range(self) -> tuple[float, ...]:
+        """The guidance scales that its one evaluation knows; (): guidance takes two."""
+        return getattr(self.model.config, "guidance_range", ())
+
+    @property
     def inpaint_sampling(self) -> SamplingConfig:
         """How it is sampled to inpaint."""
         sampling = self.config.sampling
@@ -136,8 +141,41 @@ def truncated_prompts(stage: Stage, prompts: Sequence[str]) -> list[str]:
     return [prompt for prompt, is_cut in zip(prompts, cut, strict=True) if is_cut]
 
 
+def check_guidance(
+    stage: Stage, sampling: SamplingConfig, scales: Sequence[float], subjects: Sequence[Subject]
+) -> None:
+    """Check what is asked of a model that is conditioned on the guidance scale.
+
+    Args:
+        stage: of any kind; of a model that isn't, everything may be asked.
+        sampling: its settings.
+        scales: the guidance scale of each image.
+        subjects: of the images.
+
+    Raises:
+        UserError: it was not distilled for a scale, or for guidance of this kind.
+    """
+    if not stage.guidance_range:
+        return
+    low, high = stage.guidance_range
+    distilled = f"{stage.name} is distilled: guidance is in its weights"
+    for scale in scales:
+        if not low <= scale <= high:
+            raise UserError(
+                f"{distilled}, for scales from {low:g} to {high:g}; guidance_scale={scale:g} needs "
+                "its teacher"
+            )
+    if any(subject.negative_prompt for subject in subjects):
+        raise UserError(f"{distilled}, away from nothing in particular: leave negative_prompt out")
+    if tuple(sampling.guidance_interval) != (0, 1):
+        raise UserError(f"{distilled}, at every noise level: leave guidance_interval at (0, 1)")
+
+
 def condition_of(
-    stage: Stage, subjects: Sequence[Subject], low_res: np.ndarray | None
+    stage: Stage,
+    subjects: Sequence[Subject],
+    low_res: np.ndarray | None,
+    scales: Sequence[float],
 ) -> Condition:
     """The condition of these images.
 
@@ -145,6 +183,7 @@ def condition_of(
         stage: of any family.
         subjects: b of them.
         low_res: uint8[b h w 3], for an upsampler.
+        scales: b guidance scales; only a model that is conditioned on them reads them.
 
     Raises:
         UserError: the model needs a class, and there is none, or none of that number; or it has no
@@ -162,6 +201,8 @@ def condition_of(
     if low_res is not None:
         pixels = jnp.asarray(low_res, jnp.float32) / 127.5 - 1
         condition = dataclasses.replace(condition, low_res=pixels)
+    if stage.guidance_range:
+        condition = dataclasses.replace(condition, guidance_scale=jnp.float32(list(scales)))
     return condition
 
 

@@ -28,7 +28,7 @@ from glide_jax.sampling.images import (
     shrunk_mask,
 )
 from glide_jax.sampling.request import SampleRequest, StageEdit, Subject
-from glide_jax.sampling.stages import Stage
+from glide_jax.sampling.stages import Stage, check_guidance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _request(
 ) -> SampleRequest:
     """Every subject num_images times."""
     repeated = requests.repeated(wanted.subjects, wanted.num_images)
-    return SampleRequest(
+    request = SampleRequest(
         task=task,
         subjects=repeated,
         indices=tuple(range(len(repeated))),
@@ -148,6 +148,12 @@ def _request(
         ),
         first_stage=first_stage,
     )
+    settings = request.settings
+    check_guidance(stages[first_stage], settings.sampling, settings.guidance_scales, repeated)
+    for stage in stages[first_stage + 1 :]:
+        own = stage.config.sampling
+        check_guidance(stage, own, [own.guidance_scale], repeated)
+    return request
 
 
 def _path_of(image: ImageLike | None) -> str | None:

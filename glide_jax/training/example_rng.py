@@ -17,7 +17,7 @@ class ExampleRng:
 
     _NAMES = (
         *("t", "noise", "caption", "aug_level", "augmentation_noise", "dropout"),
-        *("box_height", "box_width", "box_top", "box_left"),
+        *("box_height", "box_width", "box_top", "box_left", "guidance_scale"),
     )
 
     def __init__(self, key: Array, index: Array):

@@ -1,5 +1,6 @@
 """Initial weights: a stage that starts from the checkpoint of another workdir."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ from glide_jax.config import MAY_CHANGE_BEFORE, Experiment, GlideConfig, conflic
 from glide_jax.errors import UserError, a_few, unknown_name
 from glide_jax.models.glide import with_inpainting
 from glide_jax.models.lora import adapted_paths
+from glide_jax.models.model import Model
 from glide_jax.text.reader import CaptionReader
+from glide_jax.training.rounds import Round
 from glide_jax.types import Params
 
 
@@ -66,6 +69,46 @@ def adapter_base(
     _check_shapes(checkpoint, checkpoint.shapes("ema_params"), model)
     print(f"{name}: an adapter of the weights of {checkpoint.path}")
     return checkpoint
+
+
+def initial_teacher(
+    name: str, experiment: Experiment, taught: Round, model: Model, reader: CaptionReader | None
+) -> Checkpoint:
+    """The checkpoint whose EMA weights teach a round of distillation: that of its `init_from`.
+
+    Args:
+        name, experiment, reader: see `initial_params`.
+        taught: the round.
+        model: the teacher's.
+
+    Raises:
+        UserError: as `initial_params`.
+    """
+    checkpoint = initial_checkpoint(name, taught.stage)
+    assert checkpoint is not None, "the config is checked"
+    stages = experiment.stages | {name: taught.teacher}
+    _check_fits(checkpoint, name, dataclasses.replace(experiment, stages=stages), reader, ())
+    _check_shapes(checkpoint, checkpoint.shapes("ema_params"), model)
+    return checkpoint
+
+
+def student_params(teacher: Checkpoint, model: Model) -> Params:
+    """A teacher's EMA weights as a student starts from them.
+
+    Its embedding of the guidance scale is new. The output layer of a teacher that learns the
+    variance is cut to the image's channels.
+
+    Args:
+        teacher: of `initial_teacher`.
+        model: the student's.
+
+    Returns:
+        Arrays in host memory, for those weights of the student that the teacher has.
+    """
+    restored = teacher.restore({"ema_params": teacher.shapes("ema_params")})["ema_params"]
+    shapes = {path: model.shapes[path].shape for path in restored if path in model.shapes}
+    on_host: Any = {path: np.asarray(restored[path])[..., : s[-1]] for path, s in shapes.items()}
+    return on_host
 
 
 def _check_fits(

@@ -14,9 +14,12 @@ from glide_jax.data.source import Source
 from glide_jax.diffusion.timesteps import Timesteps
 from glide_jax.errors import UserError
 from glide_jax.models.lora import Lora
+from glide_jax.models.model import Model
 from glide_jax.text.reader import CaptionReader
 from glide_jax.training.batch import BatchShapes, pipeline_shapes, step_shapes
+from glide_jax.training.objectives.distilled import as_teacher
 from glide_jax.training.objectives.loss import Loss
+from glide_jax.training.rounds import Round
 from glide_jax.training.step import num_microbatches
 from glide_jax.types import Params
 
@@ -48,8 +51,11 @@ class Job:
         initial_params: weights by path to start from; all others are random.
         mfu: computes the utilisation that is reported; None: none is.
         adapter: what is trained in place of the model's weights; None: they are.
-        base: holds the weights that the adapter changes; None: there is no adapter, or the job is
-            not going to be trained here.
+        teacher: whose student the model is; None: it learns from the data alone.
+        base: holds the weights that the adapter changes, or the teacher's; None: there are none, or
+            the job is not going to be trained here.
+        round: of distillation; None: there is none.
+        earlier: the rounds before it, in their order.
     """
 
     name: str
@@ -70,7 +76,15 @@ class Job:
     initial_params: Params = dataclasses.field(default_factory=dict)
     mfu: Mfu | None = None
     adapter: Lora | None = None
+    teacher: Model | None = None
     base: Checkpoint | None = None
+    round: Round | None = None
+    earlier: tuple["Job", ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What people read it as."""
+        return f"{self.name}, round {self.round.name}" if self.round else self.name
 
     @property
     def trained(self) -> Any:
@@ -79,7 +93,9 @@ class Job:
 
     @property
     def base_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """The weights that the loss reads beside those of the state: the base of an adapter."""
+        """The weights that the loss reads beside the state's: an adapter's base, the teacher's."""
+        if self.teacher:
+            return as_teacher(self.teacher.shapes)
         return dict(self.model.shapes) if self.adapter else {}
 
     @property
@@ -117,13 +133,17 @@ class Jobs:
 
     @property
     def in_order(self) -> tuple[Job, ...]:
-        """All jobs in the order in which they are trained."""
-        return (*([self.text_pretraining] if self.text_pretraining else []), *self.stages)
+        """All jobs, the rounds of distillation each, in the order in which they are trained."""
+        stages = [job for stage in self.stages for job in (*stage.earlier, stage)]
+        return (*([self.text_pretraining] if self.text_pretraining else []), *stages)
 
     def map(self, change: Callable[[Job], Job]) -> "Jobs":
         """The same jobs, each changed, in the order in which they are trained."""
         pretraining = self.text_pretraining and change(self.text_pretraining)
-        return Jobs(pretraining, tuple(change(job) for job in self.stages))
+        earlier = [tuple(map(change, job.earlier)) for job in self.stages]
+        pairs = zip(self.stages, earlier, strict=True)
+        stages = (dataclasses.replace(change(job), earlier=before) for job, before in pairs)
+        return Jobs(pretraining, tuple(stages))
 
 
 def check_batch(

@@ -25,6 +25,7 @@ from glide_jax.models.families import model_of
 from glide_jax.models.lora import lora_of
 from glide_jax.text.reader import CaptionReader
 from glide_jax.training.caption_reader import make_reader
+from glide_jax.training.distilling import distilled, rounds_left, with_teacher
 from glide_jax.training.initialization import adapter_base, initial_params
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, Jobs, check_batch
@@ -32,6 +33,7 @@ from glide_jax.training.loop import train
 from glide_jax.training.objectives import OBJECTIVES, conditioning_of
 from glide_jax.training.objectives.adapted import adapted_loss
 from glide_jax.training.objectives.text_pretraining import text_pretraining_loss
+from glide_jax.training.rounds import check_distillation, rounds_of
 
 
 def check_batches(experiment: Experiment, devices: int) -> None:
@@ -65,7 +67,7 @@ def make_jobs(experiment: Experiment, workdir: Path) -> Jobs:
     jobs = build_jobs(experiment, source, reader, workdir)
     for job in jobs.in_order:
         refuse_other_data(job.directory / CHECKPOINTS, experiment, job.data_set)
-    return dataclasses.replace(jobs, stages=tuple(map(_with_initial_params, jobs.stages)))
+    return dataclasses.replace(jobs, stages=tuple(map(_with_first_weights, jobs.stages)))
 
 
 def _source_of(settings: DataConfig) -> Source:
@@ -127,7 +129,7 @@ def pretrain_text(jobs: Jobs, interrupt: Interrupt) -> tuple[Job, ...]:
     return tuple(dataclasses.replace(job, frozen_params=frozen_in(job)) for job in jobs.stages)
 
 
-def _stage_job(
+def _job(
     name: str,
     stage: StageConfig,
     experiment: Experiment,
@@ -136,8 +138,8 @@ def _stage_job(
     reader: CaptionReader | None,
     workdir: Path,
 ) -> Job:
-    vocab_size = reader.vocab_size if reader else 0
-    model = model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
+    check_distillation(f"stages.{name}", stage)
+    model = _model(stage, experiment, reader)
     objective = OBJECTIVES[stage.model.family]
     loss, settings = objective.loss(model, stage, reader), getattr(stage.training, "adapter", None)
     adapter = lora_of(model.shapes, settings) if settings else None
@@ -158,6 +160,30 @@ def _stage_job(
         directory=workdir / name,
         adapter=adapter,
     )
+
+
+def _model(stage: StageConfig, experiment: Experiment, reader: CaptionReader | None) -> Any:
+    vocab_size = reader.vocab_size if reader else 0
+    return model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length)
+
+
+def _stage_job(
+    name: str,
+    stage: StageConfig,
+    experiment: Experiment,
+    source: Source,
+    data_set: DataSet,
+    reader: CaptionReader | None,
+    workdir: Path,
+) -> Job:
+    if not getattr(stage.training, "distillation", None):
+        return _job(name, stage, experiment, source, data_set, reader, workdir)
+    jobs = []
+    for taught in rounds_of(name, experiment, workdir):
+        shared = source, data_set, reader, taught.workdir
+        job = _job(name, taught.stage, taught.experiment, *shared)
+        jobs.append(distilled(job, taught, _model(taught.teacher, experiment, reader)))
+    return dataclasses.replace(jobs[-1], earlier=tuple(jobs[:-1]))
 
 
 def _pretraining_job(
@@ -195,11 +221,35 @@ def _pretraining_job(
     )
 
 
-def _with_initial_params(job: Job) -> Job:
+def _with_first_weights(job: Job) -> Job:
+    """The job, and its earlier rounds; what is there before the run starts is found now."""
+    if not job.earlier:
+        return with_weights(job)
+    if len(rounds_left(job)) > len(job.earlier):
+        first, *others = job.earlier
+        return dataclasses.replace(job, earlier=(with_weights(first), *others))
+    return job
+
+
+def ready(job: Job) -> Job:
+    """The job, a later round of distillation with its teacher, which is there by now.
+
+    Raises:
+        UserError: see `with_weights`.
+    """
+    return with_weights(job) if job.teacher and job.base is None else job
+
+
+def with_weights(job: Job) -> Job:
     """The job with the weights of its `training.init_from`.
 
-    Of a job that has a checkpoint already only an adapter still needs them.
+    Of a job that has a checkpoint already only an adapter and a student still need them.
+
+    Raises:
+        UserError: they are not there, or of a different model.
     """
+    if job.teacher is not None:
+        return with_teacher(job)
     start = job.name, job.experiment, job.model, job.reader
     if job.adapter is not None:
         return dataclasses.replace(job, base=adapter_base(*start))

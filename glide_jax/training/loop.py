@@ -30,6 +30,7 @@ from glide_jax.training.monitoring.metrics import Metrics
 from glide_jax.training.monitoring.profiling import Profile
 from glide_jax.training.monitoring.progress import Progress
 from glide_jax.training.monitoring.reporting import Reports
+from glide_jax.training.objectives.distilled import as_teacher, of_teacher
 from glide_jax.training.optimizer import make_optimizer
 from glide_jax.training.packing import Packing
 from glide_jax.training.state import TrainState, fresh_state, state_sharding
@@ -118,7 +119,7 @@ def train(
     mesh = make_mesh(config.fsdp)
     check_batch(job.section, config, mesh.size, compares_examples=job.compares_examples)
     base = read_base(job, mesh)
-    fingerprint = None if base is None else weights_fingerprint(base)
+    fingerprint = None if base is None else weights_fingerprint(of_teacher(base) or base)
     with (
         _naming_last_checkpoint(job.directory),
         Checkpoints(
@@ -136,7 +137,7 @@ def train(
             _open_batches(job, data_state) as data,
             Fetcher(data, interrupt.is_requested) as fetcher,
             Metrics(job.directory, step + 1, job.experiment.monitoring.sinks) as metrics,
-            Progress(job.name, step, config.num_steps, config.batch_size) as progress,
+            Progress(job.title, step, config.num_steps, config.batch_size) as progress,
             Profile(job.directory, job.experiment.monitoring.profile_steps) as profile,
         ):
             reports = Reports(config, job.mfu, checkpoints, metrics, progress)
@@ -153,13 +154,13 @@ def train(
                 weights,
             )
             state = _run(job, mesh, state, base, services)
-    if fingerprint is not None:
+    if fingerprint is not None and job.adapter is not None:
         _write_adapter(job, state, fingerprint)
     return weights(state.ema_params)
 
 
 def read_base(job: Job, mesh: jax.sharding.Mesh) -> Params | None:
-    """The weights that a job's adapter changes, sharded over the mesh as any are; None: none are.
+    """A teacher's weights, or those that an adapter changes, sharded as any are; None: neither's.
 
     They stay in the dtype that they are stored in.
 
@@ -174,7 +175,8 @@ def read_base(job: Job, mesh: jax.sharding.Mesh) -> Params | None:
         path: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=shardings[path])
         for path, s in shapes.items()
     }
-    return job.base.weights("ema_params", wanted)
+    weights = job.base.weights("ema_params", wanted)
+    return as_teacher(weights) if job.teacher else weights
 
 
 def weights_of(job: Job, base: Params | None) -> Callable[[Params], Params]:
@@ -239,11 +241,11 @@ def _initial_state(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | N
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
     )
     if not checkpoint.is_of_a_run:
-        print(f"{job.name}: starting from the weights of {checkpoint.path}")
+        print(f"{job.title}: starting from the weights of {checkpoint.path}")
         params = checkpoint.weights("ema_params", placed.ema_params)
         start = jax.jit(lambda stored: from_params(cast(stored)), out_shardings=shardings)
         return start(params), None
-    print(f"{job.name}: continuing from step {checkpoint.step} of {checkpoint.path.parent}")
+    print(f"{job.title}: continuing from step {checkpoint.step} of {checkpoint.path.parent}")
     return checkpoint.restore(placed), checkpoint.data_state
 
 
@@ -262,7 +264,8 @@ def step_of(
         job: what to train.
         mesh: of devices here or elsewhere.
         state: an example of the state, arrays or shapes.
-        base: of the weights that an adapter changes, arrays or shapes; None: there is no adapter.
+        base: of the weights that an adapter changes, or a teacher's, arrays or shapes; None: there
+            are none.
     """
     return train_step(
         job.loss,
@@ -361,7 +364,7 @@ def _stop(job: Job, step: int, services: _Services) -> NoReturn:
     """Raise Interrupted once everything is saved."""
     services.checkpoints.wait()
     raise Interrupted(
-        f"stopped after step {step} of {job.training.num_steps} of {job.name}, saved in "
+        f"stopped after step {step} of {job.training.num_steps} of {job.title}, saved in "
         f"{services.checkpoints.directory}; the same command continues from there"
     )
 

@@ -21,6 +21,8 @@ def test_a_checkpoint_of_0_2_is_read(tmp_path):
     (meta,) = tmp_path.glob("1/meta/metadata")
     values = json.loads(meta.read_text())
     del values["config"]["stages"]["base"]["training"]["crop_size"]
+    del values["config"]["stages"]["base"]["training"]["distillation"]
+    del values["config"]["stages"]["base"]["model"]["guidance_range"]
     del values["config"]["stages"]["base"]["sampling"]["threshold_cap"]
     del values["config"]["evaluation"]["periodic"]
     meta.write_text(json.dumps(values))

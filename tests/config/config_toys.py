@@ -33,11 +33,13 @@ ADM = UNET | {
     "num_classes": 10,
     "low_res_size": 0,
     "aug_level_conditioning": False,
+    "guidance_range": (),
 }
 IMAGEN = UNET | {
     "family": "imagen",
     "low_res_size": 0,
     "aug_level_conditioning": False,
+    "guidance_range": (),
     "layout": "adm",
     "activation": "silu",
     "embedding_activation": "block",

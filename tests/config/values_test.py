@@ -120,6 +120,12 @@ def test_sampling_settings_have_their_types():
         ("adm", "low_res_size=16", "low_res_size must be 0 or a proper divi"),
         ("adm", "head_channels=24", "head_channels must be a divisor of lev"),
         ("adm", "aug_level_conditioning=true", "aug_level_conditioning must be False where low"),
+        (
+            "adm",
+            "guidance_range=1,4",
+            "guidance_range must be (): guidance leads away from the null",
+        ),
+        ("imagen", "guidance_range=4,1", "guidance_range must be (), or two rising scales"),
         ("imagen", "layout=plain", "layout must be one of adm, efficient, not 'plain'"),
         ("imagen", "skip_scale=all", "skip_scale must be one of none, residual, residual_an"),
         ("imagen", "pool_heads=5", "encoder_width must be divisible by pool_heads, 5, not 24"),

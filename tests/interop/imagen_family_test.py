@@ -141,7 +141,7 @@ def test_what_the_reference_has_no_argument_for_is_refused(changes):
         openai.options(model)
 
 
-@pytest.mark.parametrize("changes", [{}, EFFICIENT])
+@pytest.mark.parametrize("changes", [{"guidance_range": (1.0, 4.0)}, EFFICIENT])
 def test_what_the_reference_can_t_build_goes_out_and_in_all_the_same(changes):
     config = dataclasses.replace(CONFIG, low_res_size=4, aug_level_conditioning=True, **changes)
     model = build_imagen(config, learn_variance=False)
@@ -159,6 +159,10 @@ def test_diffusers_has_names_for_imagen_s_models_alone():
     plain = build_imagen(config, learn_variance=True)
     with pytest.raises(UserError, match="resblock_updown=True alone"):
         openai.reference_shapes(plain, namings.DIFFUSERS)
+    config = dataclasses.replace(tiny("if_stage1")[2].config, guidance_range=(1.0, 4.0))
+    distilled = build_imagen(config, learn_variance=True)
+    with pytest.raises(UserError, match="none for the embedding of a guidance scale"):
+        openai.reference_shapes(distilled, namings.DIFFUSERS)
 
 
 def test_diffusers_config_says_what_the_reference_s_arguments_say():

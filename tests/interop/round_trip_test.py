@@ -90,6 +90,16 @@ def test_what_was_trained_goes_out_and_comes_back_bit_for_bit(tmp_path, format_,
     assert tokenizer == TOKENIZER.to_dict()
 
 
+def test_a_model_conditioned_on_the_guidance_scale_keeps_its_embedding(tmp_path):
+    distilled = config.with_overrides(EXPERIMENT, ["stages.base.model.guidance_range=1,4"])
+    sets = trained(tmp_path / "run", distilled)
+    done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors", ema=True)
+    assert "guidance_range=(1.0, 4.0)" in done.unlike[0]
+    assert "guidance_embedding.level_in.weight" in files.read(done.files[0])
+    assert import_checkpoint(done.files, [], tmp_path / "back") == distilled
+    same(weights(tmp_path / "back"), sets["base"]["ema_params"])
+
+
 def test_a_cascade_goes_out_by_stages_and_comes_back_as_one(tmp_path):
     sets = trained(tmp_path / "run", CASCADE)
     outs = [tmp_path / "base.safetensors", tmp_path / "up.safetensors"]

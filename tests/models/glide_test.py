@@ -132,3 +132,28 @@ def test_timestep_embedding_tells_neighbours_apart():
     assert embedded.shape == (1000, 64)
     np.testing.assert_allclose(embedded[0], [1] * 32 + [0] * 32, atol=1e-7)
     assert jnp.abs(embedded[1:] - embedded[:-1]).max(1).min() > 0.5
+
+
+def test_the_guidance_scale_is_each_image_s_own_and_has_no_effect_before_training():
+    model, params = build(guidance_range=(1.0, 6.0))
+    x_t, t, condition = inputs(3)
+    scales = jnp.array([1.0, 3.0, 1.0])
+    one, other = (
+        run(model, params, x_t, t, dataclasses.replace(condition, guidance_scale=scale))
+        for scale in (jnp.ones(3), scales)
+    )
+    assert (one != other).any((1, 2, 3)).tolist() == [False, True, False]
+    with pytest.raises(ValueError, match="needs guidance_scale"):
+        run(model, params, x_t, t, condition)
+    fresh = model.init(jax.random.key(0))
+    assert not fresh["guidance_embedding.level_out.kernel"].any()
+    plain = {path for path in fresh if not path.startswith("guidance_embedding.")}
+    assert (
+        plain
+        == glide(
+            dataclasses.replace(model.config, guidance_range=()),
+            vocab_size=VOCAB,
+            text_length=LENGTH,
+            learn_variance=False,
+        ).shapes.keys()
+    )

@@ -7,6 +7,7 @@ CONFIG = ImagenConfig(
     image_size=8,
     low_res_size=0,
     aug_level_conditioning=False,
+    guidance_range=(),
     channels=16,
     channel_mult=(1, 2),
     num_res_blocks=1,

@@ -134,7 +134,7 @@ def test_a_run_that_was_stopped_equals_one_that_was_not(tmp_path):
 
 def test_a_run_does_not_go_on_with_another_base(tmp_path):
     loop.train(job_of(tmp_path, "run", "stages.base.training.num_steps=3"), Interrupt(), None)
-    with pytest.raises(UserError, match=r"an adapter of other weights than training\.init_from"):
+    with pytest.raises(UserError, match=r"begun with other weights than training\.init_from"):
         loop.train(job_of(tmp_path, "run", seed=4), Interrupt(), None)
 
 

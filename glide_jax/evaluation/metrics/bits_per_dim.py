@@ -218,7 +218,10 @@ def _compiled(stage: Stage, schedule: Schedule) -> Chunk:
 def _condition(
     stage: Stage, images: Images, slots: Sequence[int], x_0: Array, keys: Array
 ) -> Condition:
-    condition = condition_of(stage, [images.subjects[slot] for slot in slots], None)
+    subjects = [images.subjects[slot] for slot in slots]
+    # Of a model that is conditioned on the guidance scale, the bound of the unguided one.
+    scale = max((1.0, *stage.guidance_range[:1]))
+    condition = condition_of(stage, subjects, None, [scale] * len(slots))
     if stage.low_res_size:
         low_res, level = augmented(
             mean_blocks(x_0, stage.low_res_size),

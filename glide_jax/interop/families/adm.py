@@ -66,6 +66,7 @@ def options(model: Model) -> dict[str, Any]:
     config = typing.cast(AdmConfig, model.config)
     reference.require_norm_groups(config)
     reference.require_no_aug_level(config)
+    reference.require_no_guidance_range(config)
     return _own_options(config) | {
         "num_channels": config.channels,
         "num_res_blocks": config.num_res_blocks,
@@ -113,6 +114,7 @@ def _config(options: Mapping[str, Any], num_classes: int) -> AdmConfig:
         image_size=size,
         low_res_size=options["small_size"] if upsampler else 0,
         aug_level_conditioning=False,
+        guidance_range=(),
         channels=options["num_channels"],
         channel_mult=mult,
         num_res_blocks=options["num_res_blocks"],

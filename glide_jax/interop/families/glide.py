@@ -113,6 +113,7 @@ def options(model: Model) -> dict[str, Any]:
     """
     config = typing.cast(GlideConfig, model.config)
     reference.require_no_aug_level(config)
+    reference.require_no_guidance_range(config)
     return {
         "image_size": config.image_size,
         "num_channels": config.channels,
@@ -146,6 +147,7 @@ def _config(options: Mapping[str, Any]) -> GlideConfig:
         image_size=size,
         low_res_size=size // _UPSAMPLING if options["super_res"] else 0,
         aug_level_conditioning=False,
+        guidance_range=(),
         inpaint=options["inpaint"],
         channels=options["num_channels"],
         channel_mult=mult,

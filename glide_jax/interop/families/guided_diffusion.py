@@ -88,6 +88,11 @@ def require_no_aug_level(config: DenoiserConfig) -> None:
     require(not config.aug_level_conditioning, "aug_level_conditioning=True")
 
 
+def require_no_guidance_range(config: DenoiserConfig) -> None:
+    """Raises UserError for a model that is conditioned on the guidance scale."""
+    require(not config.guidance_range, f"guidance_range={config.guidance_range}")
+
+
 def require_channel_mult(config: UNetConfig, own: Own) -> None:
     """Raises UserError unless channel_mult is the reference's default for the size."""
     size, mult = config.image_size, config.channel_mult

@@ -120,6 +120,7 @@ def require_stage(state_dict: Mapping[str, Any], options: Mapping[str, Any]) -> 
 def _require_expressible(config: ImagenConfig) -> None:
     """Raises UserError for what the reference has no argument for."""
     reference.require_norm_groups(config)
+    reference.require_no_guidance_range(config)
     reference.require(config.layout == "adm", f"layout={config.layout}")
     reference.require(not config.text_layers, f"text_layers={config.text_layers}")
     for key in ("text_norm", "text_mask", "skip_scale", "enlargement"):
@@ -159,6 +160,7 @@ def _config(options: Mapping[str, Any]) -> ImagenConfig:
         image_size=size,
         low_res_size=size // _UPSAMPLING if upsampler else 0,
         aug_level_conditioning=upsampler,
+        guidance_range=(),
         channels=options["model_channels"],
         channel_mult=mult,
         num_res_blocks=blocks if isinstance(blocks, int) else tuple(blocks),

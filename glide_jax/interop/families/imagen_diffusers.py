@@ -65,6 +65,11 @@ def blocks(config: ImagenConfig) -> dict[str, str]:
     Raises:
         UserError: Diffusers has no names for such a layout.
     """
+    if config.guidance_range:
+        raise UserError(
+            "Diffusers has no names for this model: it has none for the embedding of a guidance "
+            "scale; leave --names out"
+        )
     if config.layout != "adm" or not config.resblock_updown:
         raise UserError(
             "Diffusers has no names for this model: it has them for layout=adm with "

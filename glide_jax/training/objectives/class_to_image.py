@@ -16,9 +16,10 @@ def class_to_image_loss(model: Model, stage: DenoiserStageConfig) -> Loss:
         model: the model to train; without classes its batches hold no `label`.
         stage: its noising process; the variance is learned where `diffusion.vlb_weight` > 0.
     """
+    return denoising_loss(model, stage, class_condition)
 
-    def condition_of(batch: Batch, rng: ExampleRng) -> Condition:
-        del rng  # the class is never dropped: a classifier guides these models
-        return Condition(label=batch.get("label"))
 
-    return denoising_loss(model, stage, condition_of)
+def class_condition(batch: Batch, rng: ExampleRng) -> Condition:
+    """The class, which is never dropped: a classifier guides these models."""
+    del rng
+    return Condition(label=batch.get("label"))

@@ -42,9 +42,7 @@ def denoising_loss(model: Model, stage: DenoiserStageConfig, condition_of: Condi
         rng = ExampleRng(key, batch["index"])
         x_0 = batch["image"]
         noise = rng.normal("noise", x_0.shape[1:])
-        condition = condition_of(batch, rng)
-        if model.config.low_res_size:
-            condition = _with_low_res(condition, x_0, rng, model, stage.training.max_aug_level)
+        condition = full_condition(model, stage, condition_of, batch, rng)
         encoded = model.encode(params, condition)
         dropout_keys = rng.keys("dropout")
 
@@ -65,6 +63,26 @@ def denoising_loss(model: Model, stage: DenoiserStageConfig, condition_of: Condi
         return means.pop("hybrid"), LossAux(means, terms["hybrid"])
 
     return loss
+
+
+def full_condition(
+    model: Model,
+    stage: DenoiserStageConfig,
+    condition_of: ConditionFn,
+    batch: Batch,
+    rng: ExampleRng,
+) -> Condition:
+    """What a model is conditioned on in training, an upsampler's low-res image too.
+
+    Args:
+        model, stage, condition_of: see `denoising_loss`.
+        batch: of images.
+        rng: their random numbers.
+    """
+    condition = condition_of(batch, rng)
+    if not model.config.low_res_size:
+        return condition
+    return _with_low_res(condition, batch["image"], rng, model, stage.training.max_aug_level)
 
 
 def noising(stage: StageConfig) -> Callable[[Batch, ExampleRng], Array]:

@@ -13,11 +13,12 @@ from glide_jax.data.conditioning import (
 )
 from glide_jax.data.source import Source
 from glide_jax.text.reader import CaptionReader
-from glide_jax.training.objectives.class_to_image import class_to_image_loss
+from glide_jax.training.objectives.class_to_image import class_condition, class_to_image_loss
+from glide_jax.training.objectives.denoising import ConditionFn
 from glide_jax.training.objectives.image_to_class import image_to_class_loss
 from glide_jax.training.objectives.image_to_text import image_to_text_loss
 from glide_jax.training.objectives.loss import Loss
-from glide_jax.training.objectives.text_to_image import text_to_image_loss
+from glide_jax.training.objectives.text_to_image import text_condition, text_to_image_loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +32,23 @@ class Objective:
             knows classes.
         compares_examples: whether an image's loss depends on the other images of its batch, so
             that the batch can't be split into microbatches.
+        condition: (stage, reader) → what the model is conditioned on, for distillation; None: the
+            family is none of denoisers.
     """
 
     loss: Callable[[Any, Any, Any], Loss]
     reads_captions: bool = False
     compares_examples: bool = False
+    condition: Callable[[Any, Any], ConditionFn] | None = None
 
 
 OBJECTIVES: dict[str, Objective] = {
-    "glide": Objective(text_to_image_loss, reads_captions=True),
-    "imagen": Objective(text_to_image_loss, reads_captions=True),
-    "adm": Objective(lambda model, stage, reader: class_to_image_loss(model, stage)),
+    "glide": Objective(text_to_image_loss, reads_captions=True, condition=text_condition),
+    "imagen": Objective(text_to_image_loss, reads_captions=True, condition=text_condition),
+    "adm": Objective(
+        lambda model, stage, reader: class_to_image_loss(model, stage),
+        condition=lambda stage, reader: class_condition,
+    ),
     "classifier": Objective(lambda model, stage, reader: image_to_class_loss(model, stage)),
     "clip": Objective(
         lambda model, stage, reader: image_to_text_loss(model, stage),

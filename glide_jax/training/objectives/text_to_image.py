@@ -10,7 +10,7 @@ from glide_jax.models.model import Model
 from glide_jax.text.reader import CaptionReader
 from glide_jax.training.batch import Batch
 from glide_jax.training.example_rng import ExampleRng
-from glide_jax.training.objectives.denoising import denoising_loss
+from glide_jax.training.objectives.denoising import ConditionFn, denoising_loss
 from glide_jax.training.objectives.inpainting_masks import kept_outside_box
 from glide_jax.training.objectives.loss import Loss
 from glide_jax.types import Array, Condition
@@ -29,6 +29,11 @@ def text_to_image_loss(model: Model, stage: DenoiserStageConfig, reader: Caption
         stage: its noising process, and how its conditions are augmented.
         reader: of the captions; it makes the null caption.
     """
+    return denoising_loss(model, stage, text_condition(stage, reader))
+
+
+def text_condition(stage: DenoiserStageConfig, reader: CaptionReader) -> ConditionFn:
+    """What a text-conditional model is conditioned on, see `text_to_image_loss`."""
     null = reader.read([""]).arrays
 
     def condition_of(batch: Batch, rng: ExampleRng) -> Condition:
@@ -41,7 +46,7 @@ def text_to_image_loss(model: Model, stage: DenoiserStageConfig, reader: Caption
             condition = dataclasses.replace(condition, inpaint_image=image, inpaint_mask=kept)
         return condition
 
-    return denoising_loss(model, stage, condition_of)
+    return condition_of
 
 
 def _where(drop: Array, null: np.ndarray, given: Array) -> Array:

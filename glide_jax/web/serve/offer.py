@@ -121,17 +121,20 @@ def _upsample_fields(stages: Sequence[Stage], place: int) -> tuple[Field, ...]:
 def _captions(stage: Stage) -> tuple[Field, ...]:
     if stage.reader is None:
         return ()
+    prompt = Field("prompt", "text", "what the image shows; empty: anything", high=MAX_PROMPT)
+    if stage.guidance_range:
+        return (prompt,)
     away = "guidance leads away from it"
-    return (
-        Field("prompt", "text", "what the image shows; empty: anything", high=MAX_PROMPT),
-        Field("negative_prompt", "text", away, high=MAX_PROMPT),
-    )
+    return prompt, Field("negative_prompt", "text", away, high=MAX_PROMPT)
 
 
 def _settings(stage: Stage, sampling: SamplingConfig) -> tuple[Field, ...]:
     most = stage.config.diffusion.num_steps
     steps = tuple(str(n) for n in _STEPS if n <= most)
     guided = [_scale("guidance_scale", "how strongly the prompt counts; 1: no guidance", sampling)]
+    if stage.guidance_range:
+        low, high = stage.guidance_range
+        guided = [dataclasses.replace(guided[0], low=low, high=high)]
     about = "the quantile of dynamic thresholding; left out: as the config says"
     return (
         *guided * (stage.reader is not None),

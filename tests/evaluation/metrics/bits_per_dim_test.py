@@ -58,7 +58,7 @@ def test_it_is_the_bound_over_every_step(name):
     found = bits_of(stage, images, 7, lambda progress: seen.append(progress.step))
     assert seen[:2] == [25, STEPS]
     schedule = make_schedule(BETAS[stage.config.diffusion.schedule](STEPS))
-    condition = condition_of(stage, images.subjects, None)
+    condition = condition_of(stage, images.subjects, None, [1.0] * len(images.subjects))
     encoded = stage.model.encode(stage.params, condition)
     keys = image_keys(stage_key(7, 0), range(5))
     x_0 = jnp.asarray(to_float(images.pixels))
