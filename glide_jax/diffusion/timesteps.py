@@ -1,7 +1,8 @@
 """Sampling of training timesteps: each image's step of the noising process, and its weight.
 
 A `Timesteps` is two pure functions of a memory, a pytree that holds the steps' losses so far.
-Whatever the distribution, E[weight · loss(t)] is the mean of loss(t) over all t.
+Whatever the distribution, E[weight · loss(t)] is the mean of loss(t) over all t; but `first`, which
+leaves all steps but one out.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,10 @@ HISTORY = 10
 
 UNIFORM_SHARE = 0.001
 """Share of the images whose step is sampled uniformly, so that every step keeps occurring."""
+
+
+FIRST = "first"
+"""The name of `first`: a guide that was trained so has learned no other t."""
 
 
 class Timesteps(NamedTuple):
@@ -47,6 +52,20 @@ def uniform(num_steps: int) -> Timesteps:
         del memory
         t = jax.vmap(lambda key: jax.random.randint(key, (), 0, num_steps))(keys)
         return t, jnp.ones(len(keys))
+
+    return Timesteps(num_steps, {}, sample, lambda memory, t, losses: memory)
+
+
+def first(num_steps: int) -> Timesteps:
+    """t = 0 for every image, where there is hardly any noise: for a CLIP that is not noised.
+
+    Args:
+        num_steps: T.
+    """
+
+    def sample(memory: Any, keys: Array) -> tuple[Array, Array]:
+        del memory
+        return jnp.zeros(len(keys), jnp.int32), jnp.ones(len(keys))
 
     return Timesteps(num_steps, {}, sample, lambda memory, t, losses: memory)
 
@@ -118,5 +137,6 @@ def step_probabilities(memory: Any) -> Array:
 TIMESTEPS: dict[str, Callable[[int], Timesteps]] = {
     "uniform": uniform,
     "loss_second_moment": loss_second_moment,
+    FIRST: first,
 }
 """Name → function from the number of steps to its Timesteps."""

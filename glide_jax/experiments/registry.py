@@ -12,6 +12,7 @@ CLAIMS = {
     "guidance": "guidance",
     "reranking": "reranking",
     "retrieval": "retrieval",
+    "noised_clip": "noised_clip",
     "guidance_interval": "guidance_interval",
     "few_steps": "few_steps",
     "thresholding": "thresholding",

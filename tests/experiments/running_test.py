@@ -5,14 +5,19 @@ import json
 from pathlib import Path
 
 import pytest
+import tiny
 from experiments import experiment_toys
 from PIL import Image
+from shrinking import shrinking
 
+from glide_jax.commands.train import train
+from glide_jax.data.shapes import builder
 from glide_jax.errors import UserError
-from glide_jax.experiments.claim import SHARED, Trained
+from glide_jax.experiments.claim import SHARED, Arm, Trained
+from glide_jax.experiments.measures.sampled import Sampled
 from glide_jax.experiments.plotting import write_plot
 from glide_jax.experiments.registry import find_claim
-from glide_jax.experiments.running import Place, check_trained, train_own
+from glide_jax.experiments.running import Callbacks, Place, check_trained, run_claim, train_own
 from glide_jax.experiments.tables import table
 from glide_jax.experiments.verdict import Difference
 from glide_jax.sampling.pipeline import Pipeline
@@ -117,15 +122,15 @@ def test_own_trainings_are_finished_once(tmp_path):
     claim = dataclasses.replace(small(), trained={**SHARED, "short": own})
     place, trained = Place(tmp_path, tmp_path / "out", "toy"), []
 
-    def train(experiment, workdir):
+    def note(experiment, workdir):
         trained.append((workdir, experiment.seed, experiment.stages["base"].training.num_steps))
         if len(trained) == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_own(claim, place, train)
-    train_own(claim, place, train)
-    train_own(claim, place, train)
+        train_own(claim, place, note)
+    train_own(claim, place, note)
+    train_own(claim, place, note)
     workdir = tmp_path / "out" / "toy" / "trained" / "short"
     assert trained == [(workdir, 3, 7)] * 2, "stopped, continued, and then left as it is"
 
@@ -144,3 +149,30 @@ def test_a_result_is_plotted_and_shown(tmp_path):
     write_plot(tmp_path / "curves.png", claim, curves)
     for name in ("rows", "curves"):
         assert Image.open(Path(tmp_path / f"{name}.png")).width > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_device")
+def test_an_experiment_trains_its_own_workdir_and_samples_from_it(tmp_path, monkeypatch):
+    """By the entry of training itself, shrunk; the second run trains nothing."""
+    for name, value in {"train": 16, "test": 8, "compositional": 8}.items():
+        monkeypatch.setitem(builder.SPLITS, name, value)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
+    path = tiny.CONFIGS / "quickstart.py"
+    changes = (*shrinking(path), "stages.upsampler=none", "evaluation=none")
+    claim = dataclasses.replace(
+        small(rows=3, seeds=(1,)),
+        trained={"short": Trained("quickstart", changes, own=True)},
+        arms=tuple(
+            Arm(f"{scale}", Sampled("short", {"guidance_scale": scale}, num_stages=1))
+            for scale in (1.0, 2.0)
+        ),
+        comparisons=(Difference("respects", "2.0", "1.0"),),
+    )
+    place = Place(tmp_path, tmp_path / "out", "toy")
+    train_own(claim, place, train)
+    callbacks = Callbacks(lambda name, progress: None, lambda one: None)
+    result = run_claim(claim, place, callbacks)
+    assert result["trained"]["short"]["by_the_experiment"]
+    assert len(list((tmp_path / "out" / "images").rglob("*.png"))) == 6
+    train_own(claim, place, lambda *_: pytest.fail("trained twice"))
