@@ -20,6 +20,7 @@ CLAIMS = {
     "null_captions": "null_captions",
     "inpainting": "inpainting",
     "learned_variance": "learned_variance",
+    "importance_sampling": "importance_sampling",
     "wordings": "wordings",
 }
 """Name → the module of `experiments.claims`, whose CLAIM it is, in the order of the docs."""

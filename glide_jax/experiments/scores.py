@@ -31,6 +31,7 @@ SCORES = {
     "border": Score("error at the border", False, False, True),
     "kept": Score("surroundings kept", True, True, False),
     "bits_per_dim": Score("bits/dim", False, False, True),
+    "gradient_noise": Score("noise of the gradient", False, False, True),
     "found": Score("own caption found", True, True, False),
     "elo": Score("Elo, the scorer as judge", False, False, False),
 }

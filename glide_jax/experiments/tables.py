@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glide_jax.experiments.scores import SCORES
-from glide_jax.experiments.verdict import FAILS, HOLDS, NOT_REPRODUCED, OPEN, REPRODUCED
+from glide_jax.experiments.verdict import (
+    FAILS,
+    HOLDS,
+    MINUS,
+    NOT_REPRODUCED,
+    OPEN,
+    REPRODUCED,
+)
 
 _OUTCOMES = {
     HOLDS: "as the claim says",
@@ -36,7 +43,10 @@ def figure(name: str, numbers: Mapping[str, float | None]) -> str:
 
 
 def finding(one: Mapping[str, Any]) -> str:
-    """`+3.1 points (0.8 … 5.4)` of a finding."""
+    """`+3.1 points (+0.8 … +5.4)` of a difference; `82.8 % (77.7 … 87.0)` of an arm's own score."""
+    if MINUS not in one["text"]:
+        name = one["text"].partition(":")[0]
+        return f"{figure(name, one)}, claimed above {SCORES[name].shown(one['above'])}"
     name = one["text"].partition(":")[0].removeprefix("Elo by ")
     by_elo = one["text"].startswith("Elo by ")
     percent = SCORES[name].percent and not by_elo

@@ -26,6 +26,9 @@ RESAMPLES = 1000
 
 REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
 
+MINUS = " − "
+"""Between the arms of a difference, in words."""
+
 HOLDS, FAILS, OPEN = "holds", "fails", "open"
 
 
@@ -98,7 +101,7 @@ class Difference:
     @property
     def text(self) -> str:
         """What is compared, in words."""
-        return f"{self.score}: {self.arm} − {self.other}"
+        return f"{self.score}: {self.arm}{MINUS}{self.other}"
 
     def interval(self, table: Table) -> Interval:
         """The difference, by the paired bootstrap over rows."""
@@ -151,7 +154,7 @@ class EloDifference:
     @property
     def text(self) -> str:
         """What is compared, in words."""
-        return f"Elo by {self.score}: {self.arm} − {self.other}"
+        return f"Elo by {self.score}: {self.arm}{MINUS}{self.other}"
 
     def interval(self, table: Table) -> Interval:
         """The difference, by the bootstrap over rows.

@@ -60,7 +60,8 @@ def test_a_claim_runs(name, tmp_path):
     small = dataclasses.replace(
         claim, arms=tuple(taken.values()), comparisons=compared, rows=4, seeds=(1, 2)
     )
-    with experiment_toys.toy_models():
+    learns = "variance_learned" in claim.trained
+    with experiment_toys.toy_models(learns_variance=learns):
         result = experiment_toys.run(small, tmp_path, name)
     assert [arm["name"] for arm in result["arms"]] == list(taken)
     assert set(claim.scores) <= {score for arm in result["arms"] for score in arm["figures"]}

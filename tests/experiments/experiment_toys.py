@@ -51,15 +51,29 @@ def reading(model):
     return dataclasses.replace(model, encode=encode, apply=apply)
 
 
-def cascade():
+def learning_variance(model):
+    """With three channels more, for the variance."""
+
+    def apply(*given, **rest):
+        output = model.apply(*given, **rest)
+        return jnp.concatenate([output, jnp.tanh(0.1 * output)], -1)
+
+    return dataclasses.replace(model, apply=apply)
+
+
+def cascade(learns):
     """8×8 by a linear model, then 16×16 by another, whatever is asked for."""
+    variance = [
+        f"stages.{name}.diffusion.learn_variance={learns}" for name in ("base", "upsampler")
+    ]
     loaded = config.load_config(
-        tiny.CONFIGS / "quickstart.py", [*tiny.OVERRIDES, *tiny.UPSAMPLER_OVERRIDES]
+        tiny.CONFIGS / "quickstart.py", [*tiny.OVERRIDES, *tiny.UPSAMPLER_OVERRIDES, *variance]
     )
     whole = config.experiment_from(loaded)
     stages = []
     for name, own in whole.stages.items():
         model = reading(tiny.linear(dataclasses.replace(whole, stages={name: own})))
+        model = learning_variance(model) if learns else model
         stages.append(make_stage(name, own, model, filled(model.shapes), tiny.reader(), step=7))
     return whole, Pipeline(tuple(stages))
 
@@ -94,9 +108,9 @@ def clip():
 
 
 @contextlib.contextmanager
-def toy_models(fingerprint="weights"):
+def toy_models(fingerprint="weights", *, learns_variance=False):
     """While the body runs, every workdir holds the toys."""
-    whole, pipeline = cascade()
+    whole, pipeline = cascade(learns_variance)
     constants = {
         (data, "prepare"): None,
         (labs, "read_experiment"): whole,

@@ -10,7 +10,9 @@ _KINDS = {"fixed": ("False", 0.0), "learned": ("True", 0.001)}
 _STEPS = (10, 25, 100)
 
 
-def _trained(learns: str, vlb_weight: float) -> Trained:
+def trained(kind: str) -> Trained:
+    """The training of a base model with this kind of variance, `fixed` or `learned`."""
+    learns, vlb_weight = _KINDS[kind]
     changes = (
         "stages.upsampler=none",
         "evaluation=none",
@@ -40,7 +42,7 @@ CLAIM = Claim(
     where="sections 3.1 and 4, table 1, figure 8",
     figure="bits/dim on ImageNet-64 (cosine schedule, 200,000 steps) 3.68 by L_simple, 3.62 by "
     "L_hybrid; FID near its best in 100 steps",
-    trained={f"variance_{kind}": _trained(*choice) for kind, choice in _KINDS.items()},
+    trained={f"variance_{kind}": trained(kind) for kind in _KINDS},
     split="test",
     rows=64,
     seeds=(1, 2, 3),
