@@ -14,6 +14,8 @@ from glide_jax.experiments.verdict import (
     REPRODUCED,
 )
 
+_FEW = 3
+
 _OUTCOMES = {
     HOLDS: "as the claim says",
     FAILS: "against the claim",
@@ -57,10 +59,14 @@ def finding(one: Mapping[str, Any]) -> str:
 
 
 def why(result: Mapping[str, Any]) -> str:
-    """Which findings decide the verdict."""
+    """The findings that decide the verdict; of more than three, the nearest to its number."""
     deciding = {REPRODUCED: HOLDS, NOT_REPRODUCED: FAILS}.get(result["verdict"], OPEN)
     own = [one for one in result["findings"] if one["outcome"] == deciding]
-    return "; ".join(f"{one['text']} {finding(one)}" for one in own)
+    shown, before = own, ""
+    if len(own) > _FEW:
+        shown = [min(own, key=lambda one: abs(one["value"] - one["above"]))]
+        before = f"{len(own)} comparisons, the nearest of which is "
+    return before + "; ".join(f"{one['text']} {finding(one)}" for one in shown)
 
 
 def _end(number: float | None, unit: float, sign: str) -> str:

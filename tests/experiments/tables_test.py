@@ -54,3 +54,6 @@ def test_the_reason_is_what_decides():
         reason = why({"verdict": verdict, "findings": findings})
         assert reason.startswith(f"prompt_truth: {text} ")
         assert ";" not in reason
+    many = [found(f"found: {i}", 0.5 + i / 10, 0.4, 0.9, above=0.1) for i in range(4)]
+    reason = why({"verdict": "reproduced", "findings": many})
+    assert reason.startswith("4 comparisons, the nearest of which is found: 0 50.0 %")
