@@ -55,16 +55,18 @@ def _run(arguments: argparse.Namespace) -> None:
         _list(arguments.runs)
         return
     claim = find_claim(arguments.name)
-    if arguments.rows is not None:
+    look = ""
+    if arguments.rows not in (None, claim.rows):
         if arguments.rows < 2:
             raise UserError(f"--rows must be 2 or more, not {arguments.rows}")
         claim = dataclasses.replace(claim, rows=arguments.rows)
+        look = f"first_look_{arguments.rows}"
     out = arguments.out or arguments.runs / FOLDER
     if any(map(is_in_bucket, (arguments.runs, out))):
         raise UserError("an experiment runs in local folders: give --runs and --out of this disk")
     from glide_jax.experiments.running import Place, check_trained
 
-    place = Place(arguments.runs, out, arguments.name)
+    place = Place(arguments.runs, out, arguments.name, look)
     check_trained(claim, place)
     check_writable(out)
     _measure(claim, place)
@@ -81,12 +83,12 @@ def _measure(claim: "Claim", place: "Place") -> None:
     runtime.configure(1)
     train_own(claim, place, train)
     result = run_claim(claim, place, _callbacks())
-    write_plot(place.own / PLOT, claim, result)
+    write_plot(place.results / PLOT, claim, result)
     print(f"\n{claim.says}.\n{claim.paper}, {claim.where}: {claim.figure}.\n")
     print(table(result))
-    if claim.rows != find_claim(place.name).rows:
+    if place.look:
         print(f"(a first look, of {claim.rows} rows)")
-    print(f"\n{place.own / RESULT}\n{place.own / PLOT}")
+    print(f"\n{place.results / RESULT}\n{place.results / PLOT}")
 
 
 def _callbacks() -> "Callbacks":

@@ -35,6 +35,9 @@ from glide_jax.sampling.output import slug
 
 RESULT, PLOT = "result.json", "plot.png"
 
+TRAINED = "trained.json"
+"""In a workdir that an experiment has trained to the end: by what."""
+
 Train = Callable[[Experiment, Path], None]
 """Trains an experiment in a workdir, or continues there."""
 
@@ -66,16 +69,24 @@ class Place:
         runs: the folder of the shared workdirs.
         folder: of all experiments.
         name: of this one.
+        look: of a run of another size than is declared, the folder in this one's of its scores and
+            result; "": it is of the declared size.
     """
 
     runs: Path
     folder: Path
     name: str
+    look: str = ""
 
     @property
     def own(self) -> Path:
         """This experiment's folder."""
         return self.folder / self.name
+
+    @property
+    def results(self) -> Path:
+        """Where scores, the result and the plot are."""
+        return self.own / self.look
 
     def workdir(self, claim: Claim, name: str) -> Path:
         """Of a name in `claim.trained`."""
@@ -110,17 +121,23 @@ def train_own(claim: Claim, place: Place, train: Train) -> None:
     """Train what the claim trains itself, or continue; what is finished is left as it is.
 
     Raises:
-        UserError: something in an experiment is impossible here.
+        UserError: something in an experiment is impossible here, or what is there was trained
+            otherwise.
         Interrupted: stopped early; everything is saved.
     """
     for name, trained in claim.trained.items():
-        workdir = place.workdir(claim, name)
-        done = workdir / "trained.json"
-        if not trained.own or done.exists():
+        if not trained.own:
             continue
-        changes = filled(trained, place.runs)
-        train(experiment_from(load_config(trained.config, changes)), workdir)
-        write_json(done, {"config": trained.config, "overrides": changes})
+        workdir, changes = place.workdir(claim, name), filled(trained, place.runs)
+        done, content = workdir / TRAINED, {"config": trained.config, "overrides": changes}
+        if not done.exists():
+            train(experiment_from(load_config(trained.config, changes)), workdir)
+            write_json(done, content)
+        elif json.loads(done.read_text("utf-8")) != content:
+            raise UserError(
+                f"{workdir} was trained by another config than the experiment declares now: move "
+                "it away, and it is trained again"
+            )
 
 
 def run_claim(claim: Claim, place: Place, callbacks: Callbacks) -> dict[str, Any]:
@@ -150,7 +167,7 @@ def run_claim(claim: Claim, place: Place, callbacks: Callbacks) -> dict[str, Any
         for arm in claim.arms
     }
     result = _result(claim, place, lab, table) | {"seconds": round(time.monotonic() - begun)}
-    write_json(place.own / RESULT, result)
+    write_json(place.results / RESULT, result)
     return result
 
 
@@ -159,7 +176,7 @@ def _measure(
 ) -> Mapping[tuple[str, int], Scores]:
     """(arm, seed) → scores: those that are there, and the others measured."""
     units = [(arm, seed) for arm in claim.arms for seed in claim.seeds]
-    paths = {(a.name, s): place.own / "scores" / f"{slug(a.name)}-{s}.json" for a, s in units}
+    paths = {(a.name, s): place.results / "scores" / f"{slug(a.name)}-{s}.json" for a, s in units}
     keys = {(arm.name, seed): _key(claim, arm, seed, lab) for arm, seed in units}
     found = {u: kept for u, path in paths.items() if (kept := _kept(path, keys[u])) is not None}
     missing = [(arm, seed) for arm, seed in units if (arm.name, seed) not in found]

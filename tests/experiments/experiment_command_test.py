@@ -41,7 +41,7 @@ def test_a_claim_is_run_and_printed(tmp_path, monkeypatch, capsys):
     assert "[9/9] classifier-free, 3, seed 3: prompt truth" in said.out
     assert "(a first look, of 4 rows)" in said.out
     assert "step 2/2" in said.err
-    folder = tmp_path / "experiments" / "guidance"
+    folder = tmp_path / "experiments" / "guidance" / "first_look_4"
     result = json.loads((folder / "result.json").read_text())
     assert result["rows"] == 4
     assert f"\n{result['verdict']}\n" in said.out

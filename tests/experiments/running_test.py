@@ -133,6 +133,9 @@ def test_own_trainings_are_finished_once(tmp_path):
     train_own(claim, place, note)
     workdir = tmp_path / "out" / "toy" / "trained" / "short"
     assert trained == [(workdir, 3, 7)] * 2, "stopped, continued, and then left as it is"
+    other = dataclasses.replace(own, overrides=("seed=4",))
+    with pytest.raises(UserError, match="by another config"):
+        train_own(dataclasses.replace(claim, trained={"short": other}), place, note)
 
 
 def test_a_result_is_plotted_and_shown(tmp_path):
