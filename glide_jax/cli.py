@@ -8,6 +8,7 @@ glide-jax upsample small.png --checkpoint runs/quickstart
 glide-jax evaluate --checkpoint runs/quickstart
 glide-jax judge guided=runs/a/samples unguided=runs/b/samples
 glide-jax sweep --over guidance_scale=1,2,3 --checkpoint runs/quickstart
+glide-jax experiment guidance
 glide-jax reference --data shapes/64 --size 64 --out shapes.npz
 glide-jax plan --config=base --topology=v5e-16
 glide-jax data check folder --path photos

@@ -18,6 +18,7 @@ LAYERS = (
     {"diffusion", "models", "text", "data", "parallel"},
     {"training", "checkpoints", "sampling", "planning", "interop", "encoders"},
     {"evaluation", "registries", "runtime"},
+    {"experiments"},
     {"entry", "commands", "web"},
     {"main", "cli"},
 )
@@ -35,6 +36,7 @@ ONLY_IN = {
     "matplotlib": (
         "glide_jax/evaluation/report.py",
         "glide_jax/evaluation/curves.py",
+        "glide_jax/experiments/plotting.py",
         "benchmarks/",
         "tests/",
     ),

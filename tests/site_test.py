@@ -1,6 +1,8 @@
 """What the site is made of: its navigation, the maths page, the models page, and a strict build."""
 
 import importlib
+import json
+import math
 import re
 import runpy
 import subprocess
@@ -9,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from glide_jax.evaluation.maths.intervals import Interval
+from glide_jax.experiments.registry import find_claim
+from glide_jax.experiments.verdict import Finding, verdict
 from glide_jax.interop import released
 
 ROOT = Path(__file__).parent.parent
@@ -108,3 +113,44 @@ def test_the_site_builds_strictly_and_calls_no_other(tmp_path):
     assert 'display="block"' in (tmp_path / "reference" / "diffusion" / "index.html").read_text(
         "utf-8"
     )
+
+
+def test_the_claims_page_is_what_the_results_say():
+    """If not: python docs/make_claims.py."""
+    assert read("claims.md") == script("make_claims")["render"]()
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "claims").glob("*.json")), ids=lambda p: p.stem)
+def test_a_result_in_the_docs_is_of_its_claim_and_its_verdict_of_the_rule(path):
+    claim, result = find_claim(path.stem), json.loads(path.read_text("utf-8"))
+    assert script("make_claims")["differs"](claim, result) == ""
+    findings = [
+        # JSON has no infinity.
+        Finding(
+            one["text"],
+            one["above"],
+            Interval(
+                one["value"],
+                -math.inf if one["low"] is None else one["low"],
+                math.inf if one["high"] is None else one["high"],
+            ),
+        )
+        for one in result["findings"]
+    ]
+    assert [finding.outcome for finding in findings] == [o["outcome"] for o in result["findings"]]
+    assert verdict(findings) == result["verdict"]
+    assert path.stat().st_size < 50_000
+
+
+def test_a_result_of_another_size_is_not_taken():
+    make = script("make_claims")
+    claim = find_claim("guidance")
+    result = {
+        "split": claim.split,
+        "rows": 4,
+        "seeds": list(claim.seeds),
+        "trained": {},
+        "arms": [],
+        "findings": [],
+    }
+    assert make["differs"](claim, result) == "rows, trained, arms, comparisons"

@@ -13,6 +13,7 @@ COMMANDS = {
     "upsample": "upsample",
     "evaluate": "evaluate",
     "sweep": "sweep",
+    "experiment": "experiment",
     "reference": "reference",
     "serve": "serve",
     "judge": "judge",

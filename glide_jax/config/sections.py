@@ -114,7 +114,8 @@ class NoiseConfig:
         num_steps: T, the number of steps of the noising process.
         timesteps: how t is sampled in training: `uniform`, or `loss_second_moment`, more often
             where losses are larger (Improved DDPM, Nichol & Dhariwal 2021, sec. 3.3), once every t
-            has had 10 images; a name in `diffusion.timesteps.TIMESTEPS`.
+            has had 10 images, or `first`, t = 0 alone, of a CLIP that is not noised; a name in
+            `diffusion.timesteps.TIMESTEPS`.
     """
 
     schedule: str

@@ -1,7 +1,8 @@
 """Sampling of training timesteps: each image's step of the noising process, and its weight.
 
 A `Timesteps` is two pure functions of a memory, a pytree that holds the steps' losses so far.
-Whatever the distribution, E[weight · loss(t)] is the mean of loss(t) over all t.
+Whatever the distribution, E[weight · loss(t)] is the mean of loss(t) over all t; but `first`, which
+leaves all steps but one out.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,10 @@ HISTORY = 10
 
 UNIFORM_SHARE = 0.001
 """Share of the images whose step is sampled uniformly, so that every step keeps occurring."""
+
+
+FIRST = "first"
+"""The name of `first`: a guide that was trained so has learned no other t."""
 
 
 class Timesteps(NamedTuple):
@@ -67,6 +72,15 @@ def among(kept: np.ndarray, num_steps: int) -> Timesteps:
         return steps[place], jnp.ones(len(keys))
 
     return Timesteps(num_steps, {}, sample, lambda memory, t, losses: memory)
+
+
+def first(num_steps: int) -> Timesteps:
+    """t = 0 for every image, where there is hardly any noise: for a CLIP that is not noised.
+
+    Args:
+        num_steps: T.
+    """
+    return among(np.zeros(1, np.int64), num_steps)
 
 
 def not_noised(num_steps: int) -> Timesteps:
@@ -136,5 +150,6 @@ def step_probabilities(memory: Any) -> Array:
 TIMESTEPS: dict[str, Callable[[int], Timesteps]] = {
     "uniform": uniform,
     "loss_second_moment": loss_second_moment,
+    FIRST: first,
 }
 """Name → function from the number of steps to its Timesteps."""

@@ -65,23 +65,27 @@ class ClipGuide(Guide):
 G = TypeVar("G", bound=Guide)
 
 
-def clip_guide(model: Clip, params: Params, reader: CaptionReader) -> ClipGuide:
+def clip_guide(model: Clip, params: Params, reader: CaptionReader, *, is_noised: bool) -> ClipGuide:
     """GLIDE's noised CLIP as a guide: log p = logit_scale · cosine (Nichol et al. 2021, sec. 2.4).
 
     Args:
         model: the CLIP.
         params: its weights.
         reader: its own of captions, which may differ from a stage's.
+        is_noised: whether it was trained on noised images; if not, it takes any for one at t = 0.
     """
     encode_text, size = jax.jit(model.encode_text), model.config.image_size
     logit_scale = model.logit_scale(params)
 
+    def learned(t):
+        return t if is_noised else jnp.zeros_like(t)
+
     def scaled_cosine(params, features, scale, x_t, t):
-        return scale * similarity(features, model.encode_image(params, x_t, t))
+        return scale * similarity(features, model.encode_image(params, x_t, learned(t)))
 
     @jax.jit
     def encode(params, x_t, t):
-        return direction(model.encode_image(params, x_t, t))
+        return direction(model.encode_image(params, x_t, learned(t)))
 
     def features_of(captions):
         arrays = reader.read(captions).arrays

@@ -30,6 +30,7 @@ from glide_jax.config import (
     FrozenTextConfig,
     conflicts,
 )
+from glide_jax.diffusion.timesteps import FIRST
 from glide_jax.encoders import lazy
 from glide_jax.errors import UserError, a_few
 from glide_jax.models.families import model_of
@@ -262,7 +263,8 @@ def load_clip(workdir: Path, mesh: Mesh | None = None) -> ClipGuide:
     model, reader = _open(checkpoint, experiment, None)
     if reader is None:
         raise UserError(f"{workdir} holds a CLIP without its tokenizer: import it again")
-    return clip_guide(model, _params(checkpoint, model, mesh), reader)
+    is_noised = experiment.first_stage.diffusion.timesteps != FIRST
+    return clip_guide(model, _params(checkpoint, model, mesh), reader, is_noised=is_noised)
 
 
 def load_classifier(workdir: Path, mesh: Mesh | None = None) -> Guide:

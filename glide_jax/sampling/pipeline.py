@@ -205,18 +205,19 @@ class Pipeline:
         seed: int,
         on_progress: OnProgress | None = None,
         progress_every: int = 1,
+        **settings: Any,
     ) -> PipelineOutput:
-        """Sample some of a seed's images, with the settings of the stages' configs.
+        """Sample some of a seed's images.
 
         Args:
             subjects: what each image is to show.
             indices: of each, its index: with the seed it decides its noise, see the class.
-            seed, on_progress, progress_every: see the class.
+            seed, on_progress, progress_every, settings: see the class.
 
         Raises:
             UserError: as __call__.
         """
-        request = tasks.sample_request(self.stages, Wanted(subjects, 1, seed, {}))
+        request = tasks.sample_request(self.stages, Wanted(subjects, 1, seed, settings))
         request = dataclasses.replace(request, indices=tuple(indices))
         return self._run(request, on_progress, progress_every)
 

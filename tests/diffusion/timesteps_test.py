@@ -33,6 +33,12 @@ def test_uniform_sampling_is_uniform_with_weights_of_one():
     np.testing.assert_allclose(np.bincount(t, minlength=T) / len(t), 1 / T, atol=0.01)
 
 
+def test_the_first_step_alone():
+    t, weight = TIMESTEPS["first"](T).sample({}, KEYS[:5])
+    assert (t == 0).all()
+    assert (weight == 1).all()
+
+
 def test_steps_are_sampled_by_the_root_of_their_second_moment():
     """Losses of ±: the mean is the same 1 for each step, the second moment is not."""
     spread = np.arange(T) / T * np.ones((HISTORY, 1))

@@ -35,13 +35,18 @@ class Framed:
         return TOKENIZER.encode(text)
 
 
-@pytest.fixture(scope="module")
-def clip_toy():
+def guide_of_clip(is_noised):
     config = ClipConfig(
         "clip", ClipImageConfig(8, 4, 16, 1, 2, 1000), ClipTextConfig(16, 1, 2), 8, 100.0, "float32"
     )
     model = clip(config, vocab_size=TOKENIZER.vocab_size, text_length=LENGTH)
-    return clip_guide(model, filled(model.shapes), TokenReader(Framed(), LENGTH))
+    reader = TokenReader(Framed(), LENGTH)
+    return clip_guide(model, filled(model.shapes), reader, is_noised=is_noised)
+
+
+@pytest.fixture(scope="module")
+def clip_toy():
+    return guide_of_clip(is_noised=True)
 
 
 def bright(scale, x_t, t):
@@ -72,6 +77,16 @@ def test_log_probability_is_the_scaled_cosine(clip_toy):
     np.testing.assert_allclose(
         got, 2 * clip_toy.logit_scale * clip_toy.score(captions, images), rtol=1e-4
     )
+
+
+def test_a_clip_that_is_not_noised_takes_every_image_for_a_clean_one(clip_toy):
+    x_t = jnp.asarray(np.random.default_rng(0).standard_normal((2, 8, 8, 3)), jnp.float32)
+    first, last = jnp.zeros(2, jnp.int32), jnp.full(2, 999)
+    other = guide_of_clip(is_noised=False)
+    for guide, same in ((other, True), (clip_toy, False)):
+        log_probability = guide.log_probability(["red square", "blue square"], 2.0)
+        for of in (log_probability, guide.noised_features):
+            assert bool((of(x_t, first) == of(x_t, last)).all()) == same
 
 
 @pytest.mark.slow

@@ -72,6 +72,21 @@ class GenerationProgress(NamedTuple):
 OnGeneration = Callable[[GenerationProgress], object]
 
 
+class Guiding(NamedTuple):
+    """How a pipeline's guide takes part, which no stage's config says.
+
+    Attributes:
+        settings: `clip_scale` or `classifier_scale`.
+        weights: says which guide it is.
+    """
+
+    settings: Mapping[str, float]
+    weights: str
+
+
+UNGUIDED = Guiding({}, "")
+
+
 def sampled(
     pipeline: Pipeline,
     prompts: PromptSet,
@@ -107,6 +122,7 @@ def generated(
     parent: Path,
     share: Share,
     on_progress: OnGeneration | None = None,
+    guiding: Guiding = UNGUIDED,
 ) -> tuple[ImageSet, Path]:
     """Generate the images of prompts that are not there yet.
 
@@ -119,6 +135,7 @@ def generated(
             decides its images.
         share: which batches this process samples.
         on_progress: called while images are sampled; None: nobody is shown the progress.
+        guiding: by the pipeline's guide.
 
     Returns:
         The set, whose images of other processes may not be there yet, and its folder.
@@ -128,12 +145,14 @@ def generated(
         DiskError: an image can't be written.
     """
     made_from = decided_by(pipeline, prompts, seed)
+    if guiding.settings:
+        made_from["guide"] = {"weights": guiding.weights, **guiding.settings}
     fingerprint = fingerprint_of([json.dumps(made_from, sort_keys=True)])
     folder = parent / f"{slug(name)}-{fingerprint[:12]}"
     _write_made_from(folder, made_from, share)
     paths = [folder / f"{i:06d}.png" for i in range(len(prompts))]
     missing = _missing(paths, _batch_size(pipeline, len(prompts)), share)
-    _Generation(pipeline, prompts, seed, paths, on_progress).run(missing)
+    _Generation(pipeline, prompts, seed, paths, guiding, on_progress).run(missing)
     wait_for_all(f"the images of {folder.name}")
     size = pipeline.stages[-1].image_size
 
@@ -195,6 +214,7 @@ class _Generation:
     prompts: PromptSet
     seed: int
     paths: Sequence[Path]
+    guiding: Guiding
     on_progress: OnGeneration | None
 
     def run(self, batches: Sequence[Sequence[int]]) -> None:
@@ -211,6 +231,7 @@ class _Generation:
                 seed=self.seed,
                 on_progress=self._report if self.on_progress else None,
                 progress_every=_PROGRESS_EVERY,
+                **self.guiding.settings,
             )
             self._write(output, rows)
             # The first also compiled, which says nothing of the others.

@@ -80,7 +80,7 @@ def test_a_real_clip_is_read_at_t_0_and_in_any_batch():
     stage = experiment.first_stage
     reader = tiny.reader()
     model = model_of(stage, vocab_size=reader.vocab_size, text_length=reader.length)
-    guide = clip_guide(model, filled(model.shapes), reader)
+    guide = clip_guide(model, filled(model.shapes), reader, is_noised=True)
     images = np.concatenate(list(evaluation_toys.images(5, size=16).batches(5)))
     captions = ["red square", "blue square", "green square", "red square", "a"]
     together = guide.image_features(images)

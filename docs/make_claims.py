@@ -1,0 +1,159 @@
+"""Writes docs/claims.md, what became of the papers' claims: python docs/make_claims.py [FOLDER]
+
+With FOLDER, such as runs/experiments, it first takes the results that are there, of the declared
+size, as docs/claims/NAME.json and NAME.png. Every number of the page is from those files.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from glide_jax.experiments.claim import SHARED, Claim, command_of, declared
+from glide_jax.experiments.registry import CLAIMS, find_claim
+from glide_jax.experiments.scores import SCORES
+from glide_jax.experiments.tables import figure, finding, why
+
+PAGE = Path(__file__).parent / "claims.md"
+RESULTS = Path(__file__).parent / "claims"
+
+NOTES = {
+    "retrieval": "The paper says no number; chance is 1.6 %, which is all that is left at t = T.",
+}
+"""Name → what its figures don't say by themselves, written once they are there."""
+
+START = """# The papers' claims
+
+Findings of the papers that this project implements, each tested by one command on models so small
+that two CPU cores train them, with the scorer of `shapes` as judge. What doesn't hold here may hold
+at the paper's size: a claim that is not reproduced says something of models of a million weights
+and images of 16×16 pixels, or that something is wrong in this code.
+
+```
+glide-jax experiment                  # lists the claims
+glide-jax experiment guidance         # runs one; what was stopped goes on
+```
+
+They need trained workdirs, which they share, and some train models of their own:
+
+```
+{COMMANDS}
+```
+
+**The rule**, the same for all and written before the data were there
+(`glide_jax/experiments/verdict.py`): a claim is a few comparisons, each a difference that the paper
+says is above a number, mostly 0. It is *reproduced* if the 95 % interval of every one of them is
+above its number, *not reproduced* if that of any is at or below it, and *undecided* otherwise. Each
+arm is measured with three seeds on the same captions; a caption's seeds are averaged, and the
+interval is the paired bootstrap's over captions; that of a single share is Wilson's. Seeds are of
+the noise: an interval says what other captions and noise would give, not what other trainings
+would.
+
+"""
+
+END = """
+`python docs/make_claims.py runs/experiments` takes results from there and writes this page.
+"""
+
+
+def render() -> str:
+    """The page."""
+    results = {name: result_of(name) for name in CLAIMS}
+    shared = [command_of(name, trained, Path("runs")) for name, trained in SHARED.items()]
+    parts = [START.replace("{COMMANDS}", "\n".join(shared)), summary(results)]
+    parts += [section(name, result) for name, result in results.items() if result]
+    return "".join([*parts, END])
+
+
+def result_of(name: str) -> dict[str, Any] | None:
+    """The result of a claim; None: it was not run yet."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
+
+
+def differs(claim: Claim, result: Mapping[str, Any]) -> str:
+    """What a result is of, other than what the claim declares now; "": nothing."""
+    declares = {
+        "split": claim.split,
+        "rows": claim.rows,
+        "seeds": list(claim.seeds),
+        "trained": sorted(claim.trained),
+        "arms": [[arm.name, json.loads(json.dumps(declared(arm.measure)))] for arm in claim.arms],
+        "comparisons": [[one.text, one.above] for one in claim.comparisons],
+    }
+    found = {
+        **{key: result[key] for key in ("split", "rows", "seeds")},
+        "trained": sorted(result["trained"]),
+        "arms": [[arm["name"], arm["measured"]] for arm in result["arms"]],
+        "comparisons": [[one["text"], one["above"]] for one in result["findings"]],
+    }
+    return ", ".join(key for key in declares if declares[key] != found[key])
+
+
+def summary(results: Mapping[str, dict[str, Any] | None]) -> str:
+    """The table of all claims."""
+    parts = [_table("", "claim", "paper", "its figure", "ours", "why")]
+    for name, result in results.items():
+        claim = find_claim(name)
+        link = f"[`{name}`](#{name})" if result else f"`{name}`"
+        ours = (f"**{result['verdict']}**", why(result)) if result else ("not run yet", "")
+        parts.append(_row(link, claim.says, f"{claim.paper}, {claim.where}", claim.figure, *ours))
+    return "".join(parts)
+
+
+def section(name: str, result: Mapping[str, Any]) -> str:
+    """A claim's own part of the page."""
+    claim = find_claim(name)
+    minutes = max(1, round(result["seconds"] / 60))
+    versions, seeds = result["versions"], ", ".join(map(str, result["seeds"]))
+    own = [w["command"] for w in result["trained"].values() if w["by_the_experiment"]]
+    scores = [s for s in SCORES if any(s in arm["figures"] for arm in result["arms"])]
+    parts = [
+        f"\n## {name}\n\n{claim.says}. **{result['verdict'].capitalize()}.** {NOTES.get(name, '')}",
+        f"\n\n`{result['command']}`: {result['rows']} rows of `{result['split']}`, seeds {seeds}; ",
+        f"{minutes} min, beside other work; glide_jax {versions['glide_jax']}, jax ",
+        f"{versions['jax']}, Python {versions['python']}.\n\n",
+        "".join(f"It trains `{command}`.\n\n" for command in own),
+        _table("arm", *(SCORES[score].title for score in scores)),
+        *(_row(arm["name"], *_cells(arm["figures"], scores)) for arm in result["arms"]),
+        "\n",
+        _table("comparison", "difference", "the claim"),
+        *(_row(one["text"], finding(one), one["outcome"]) for one in result["findings"]),
+    ]
+    if (RESULTS / f"{name}.png").exists():
+        parts.append(f"\n![{claim.says}](claims/{name}.png)\n")
+    return "".join(parts)
+
+
+def take(folder: Path) -> None:
+    """Copy the results of a folder of experiments that are of the declared size."""
+    RESULTS.mkdir(exist_ok=True)
+    for name in CLAIMS:
+        path = folder / name / "result.json"
+        if not path.exists():
+            continue
+        if other := differs(find_claim(name), json.loads(path.read_text("utf-8"))):
+            print(f"{path}: left out, it has other {other} than the claim declares")
+            continue
+        shutil.copyfile(path, RESULTS / f"{name}.json")
+        shutil.copyfile(path.with_name("plot.png"), RESULTS / f"{name}.png")
+
+
+def _cells(figures: Mapping[str, Any], scores: Sequence[str]) -> list[str]:
+    return [figure(score, figures[score]) if score in figures else "" for score in scores]
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _table(*columns: str) -> str:
+    return _row(*columns) + _row(*["---"] * len(columns))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        take(Path(sys.argv[1]))
+    PAGE.write_text(render(), "utf-8")

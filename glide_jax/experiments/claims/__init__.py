@@ -1,0 +1,1 @@
+"""One claim a file: a Claim, named CLAIM."""

@@ -1,0 +1,59 @@
+"""Findings as people read them, and which of them are the reason."""
+
+import pytest
+
+from glide_jax.experiments.tables import figure, finding, why
+
+
+def found(text, value, low, high, above=0.0, outcome="holds"):
+    return {
+        "text": text,
+        "value": value,
+        "low": low,
+        "high": high,
+        "above": above,
+        "outcome": outcome,
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "shown"),
+    [
+        (found("prompt_truth: a − b", 0.031, 0.008, 0.054), "+3.1 points (+0.8 … +5.4)"),
+        (found("error: a − b", -0.0123, -0.02, 0.001), "−0.0123 (−0.02 … +0.001)"),
+        (found("Elo by respects: a − b", 31.26, None, None), "+31.3 (? … ?)"),
+        (
+            found("found: t/T 0", 0.828, 0.777, 0.87, above=10 / 64),
+            "82.8 % (77.7 … 87.0), claimed above 15.6 %",
+        ),
+        (
+            found("prompt_truth: a − b", 0.0, -0.01, 0.01, above=-0.015),
+            "+0.0 points (−1.0 … +1.0), claimed above −1.5",
+        ),
+    ],
+)
+def test_a_finding_in_words(one, shown):
+    assert finding(one) == shown
+
+
+def test_a_figure_in_words():
+    assert figure("prompt_truth", {"value": 0.945, "low": 0.9, "high": 1.0}) == (
+        "94.5 % (90.0 … 100.0)"
+    )
+    assert figure("error", {"value": 0.01234, "low": 0.01, "high": 0.02}) == "0.01234 (0.01 … 0.02)"
+
+
+def test_the_reason_is_what_decides():
+    findings = [
+        found("prompt_truth: a − b", 0.1, 0.05, 0.15),
+        found("prompt_truth: b − c", -0.1, -0.15, -0.05, outcome="fails"),
+        found("prompt_truth: c − d", 0.0, -0.1, 0.1, outcome="open"),
+    ]
+    of = {"reproduced": "a − b", "not reproduced": "b − c", "undecided": "c − d"}
+    for verdict, text in of.items():
+        reason = why({"verdict": verdict, "findings": findings})
+        assert reason.startswith(f"prompt_truth: {text} ")
+        assert ";" not in reason
+    many = [found(f"found: {i}", 0.5 + i / 10, 0.4, 0.9, above=0.1) for i in range(4)]
+    reason = why({"verdict": "reproduced", "findings": many})
+    assert reason.startswith("4 comparisons, the nearest of which is found: 0 50.0 %")
