@@ -5,7 +5,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-KINDS = ("all-gather", "reduce-scatter", "all-reduce", "all-to-all", "collective-permute")
+KINDS: tuple[str, ...] = (
+    "all-gather",
+    "reduce-scatter",
+    "all-reduce",
+    "all-to-all",
+    "collective-permute",
+)
 """The collectives by XLA's names, in the order in which they are listed."""
 
 _BITS = {"pred": 8, "bf16": 16, "token": 0, "c64": 64, "c128": 128}
