@@ -1,4 +1,4 @@
-"""Paths that must be on this machine: images, databases, caches.
+"""Paths that must be on this machine: databases, caches, files of weights to import.
 
 `pathlib` takes `gs://bucket/run` for a folder called `gs:`, and would write into it. What may be in
 a bucket as well is a `glide_jax.storage.storage_path`; shards are read from any URL, see

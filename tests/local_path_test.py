@@ -47,8 +47,6 @@ def test_a_path_stays_what_it_is(path):
 @pytest.mark.parametrize(
     "words",
     [
-        ["upsample", f"{RUN}.png", "--checkpoint=."],
-        ["inpaint", "a.png", f"{RUN}.png", "a hat", "--checkpoint=."],
         ["judge", "a=.", "b=.", "--votes", RUN],
         ["import", f"{RUN}/a.pt", "--as=base", "--out=a"],
         ["train", "--config=imagen_quickstart", f"--config.text.weights={RUN}"],
@@ -75,6 +73,8 @@ def test_a_command_refuses_what_must_be_local_and_makes_nothing(
         ["export", ELSEWHERE, "--out=a.pt"],
         ["info", ELSEWHERE],
         ["report", ELSEWHERE],
+        ["upsample", f"{ELSEWHERE}.png", "--checkpoint=."],
+        ["inpaint", "a.png", f"{ELSEWHERE}.png", "a hat", "--checkpoint=."],
         ["train", "--config=emoji", f"--config.stages.base.training.init_from={ELSEWHERE}"],
     ],
     ids=lambda words: words[0],

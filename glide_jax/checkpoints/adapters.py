@@ -23,7 +23,7 @@ from glide_jax.checkpoints.reading import Checkpoint
 from glide_jax.config import AdapterConfig, Experiment
 from glide_jax.errors import UserError, a_few, one_line
 from glide_jax.models import lora
-from glide_jax.storage import local_copy, storage_path
+from glide_jax.storage import fetched, storage_path
 from glide_jax.types import Array, Params
 from glide_jax.writing import atomic_path
 
@@ -118,15 +118,16 @@ def read_adapter(path: Path) -> Adapter:
     """Read an adapter's file.
 
     Raises:
-        UserError: there is none, it is damaged, or it is something else.
+        UserError: there is none, its bucket can't be read, it is damaged, or it is something else.
     """
-    if not path.is_file():
+    here = fetched(path)
+    if not here.is_file():
         raise UserError(
             f"there is no adapter {path}: give the file that training one writes, "
             f"WORKDIR/STAGE/{ADAPTER}"
         )
     try:
-        with safetensors.safe_open(local_copy(path), framework="numpy") as file:
+        with safetensors.safe_open(here, framework="numpy") as file:
             described = file.metadata() or {}
             params = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError) as error:

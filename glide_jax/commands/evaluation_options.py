@@ -20,8 +20,7 @@ from glide_jax.evaluation.registry import (
     needed,
     parse_metrics,
 )
-from glide_jax.local_path import local_path
-from glide_jax.storage import storage_path
+from glide_jax.storage import fetched, storage_path
 
 if TYPE_CHECKING:
     from glide_jax.config import Experiment
@@ -126,7 +125,7 @@ def add_net(parser: Parser) -> None:
     )
     group.add_argument(
         "--net-weights",
-        type=local_path,
+        type=storage_path,
         metavar="FILE",
         help="its weights; default: where `glide-jax download inception` or pip puts them",
     )
@@ -319,4 +318,5 @@ def net_of(arguments: argparse.Namespace) -> "NetChoice":
     """Which feature net."""
     from glide_jax.evaluation.opening import NetChoice
 
-    return NetChoice(arguments.net, arguments.net_weights, arguments.resize)
+    weights = None if arguments.net_weights is None else fetched(arguments.net_weights)
+    return NetChoice(arguments.net, weights, arguments.resize)

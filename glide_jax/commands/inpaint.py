@@ -5,15 +5,15 @@ import argparse
 from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
-from glide_jax.local_path import local_path
+from glide_jax.storage import storage_path
 
 
 def add(parser: Parser) -> Run:
     """Repaint a part of an image as a prompt says."""
-    parser.add_argument("image", type=local_path, metavar="IMAGE", help="an image file")
+    parser.add_argument("image", type=storage_path, metavar="IMAGE", help="an image file")
     parser.add_argument(
         "mask",
-        type=local_path,
+        type=storage_path,
         metavar="MASK",
         help="an image of its shape; white: repaint, black: keep",
     )

@@ -13,6 +13,7 @@ from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
 from glide_jax.progress_line import Line, clock_face
+from glide_jax.storage import storage_path
 
 _PORT = 8765
 
@@ -43,7 +44,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--prompts-file",
-        type=local_path,
+        type=storage_path,
         metavar="FILE",
         help="one prompt per line, for each folder's images in the order of their names; for "
         "images that don't hold their prompts",
@@ -60,7 +61,7 @@ def add(parser: Parser) -> Run:
         help="print Elo scores, win rates and ratings with 95%% intervals, and serve nothing",
     )
     parser.add_argument(
-        "--json", type=local_path, metavar="FILE", help="with --results: write them as JSON too"
+        "--json", type=storage_path, metavar="FILE", help="with --results: write them as JSON too"
     )
     return _run
 

@@ -1,9 +1,13 @@
 """`glide-jax plan`."""
 
 import argparse
+import dataclasses
+import json
 
 from glide_jax.commands.command import Run, accept_overrides
 from glide_jax.entry import Parser
+from glide_jax.storage import storage_path
+from glide_jax.writing import atomic_path
 
 
 def add(parser: Parser) -> Run:
@@ -23,6 +27,9 @@ def add(parser: Parser) -> Run:
         action="store_true",
         help="estimate the memory of a TPU too, instead of compiling for it, which takes minutes",
     )
+    parser.add_argument(
+        "--json", type=storage_path, metavar="FILE", help="write what is found as JSON too"
+    )
     accept_overrides(parser, "stages.base.training.fsdp=8")
     return _plan
 
@@ -38,7 +45,13 @@ def _plan(arguments: argparse.Namespace) -> None:
     from glide_jax.registries import check_names
 
     check_names(experiment)
-    plan_stages(experiment, topology, arguments.stage, estimate=arguments.estimate, log=_log)
+    found = plan_stages(
+        experiment, topology, arguments.stage, estimate=arguments.estimate, log=_log
+    )
+    if arguments.json is not None:
+        rows = [dataclasses.asdict(planned) for planned in found]
+        with atomic_path(arguments.json) as part:
+            part.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def _log(line: str) -> None:

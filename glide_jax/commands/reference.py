@@ -7,7 +7,7 @@ from glide_jax.commands import evaluation_options
 from glide_jax.commands.command import Run
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.local_path import local_path
+from glide_jax.storage import check_writable, storage_path
 
 
 def add(parser: Parser) -> Run:
@@ -24,7 +24,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--images",
-        type=local_path,
+        type=storage_path,
         metavar="FOLDER|NPZ",
         help="instead of a data set: these images",
     )
@@ -32,7 +32,7 @@ def add(parser: Parser) -> Run:
         "--num-images", type=int, metavar="N", help="only the data set's first N; default: all"
     )
     parser.add_argument(
-        "--out", type=local_path, required=True, metavar="NPZ", help="the file to write"
+        "--out", type=storage_path, required=True, metavar="NPZ", help="the file to write"
     )
     evaluation_options.add_net(parser)
     return _run
@@ -58,6 +58,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from glide_jax.evaluation.references import STATISTICS, write_reference
     from glide_jax.progress_line import Line
 
+    check_writable(arguments.out.parent)
     if arguments.data:
         check_name(arguments.data)
     runtime.configure(1)

@@ -17,8 +17,7 @@ from glide_jax.commands.command import accept_overrides
 from glide_jax.config import SamplingConfig
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.local_path import local_path
-from glide_jax.storage import storage_path
+from glide_jax.storage import fetched, storage_path
 
 if TYPE_CHECKING:
     from glide_jax.commands.sampling_progress import ProgressLine
@@ -66,7 +65,7 @@ def add_captions(parser: Parser) -> None:
         "prompts", nargs="*", metavar="PROMPT", help='captions; "": an image of anything'
     )
     parser.add_argument(
-        "--prompts-file", type=local_path, metavar="FILE", help="more prompts, one per line"
+        "--prompts-file", type=storage_path, metavar="FILE", help="more prompts, one per line"
     )
 
 
@@ -163,7 +162,7 @@ def prompts_of(arguments: argparse.Namespace) -> list[str]:
         from glide_jax.data.lines import read_text, split_lines
 
         try:
-            lines = split_lines(read_text(arguments.prompts_file))
+            lines = split_lines(read_text(fetched(arguments.prompts_file)))
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
             raise UserError(f"can't read {arguments.prompts_file}: {reason}") from error

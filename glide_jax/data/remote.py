@@ -42,9 +42,10 @@ def find_tars(path: str) -> list[str]:
     found: list[str] = []
     try:
         several = _several(path)
-        for server in {"://".join(urllib.parse.urlsplit(one)[:2]): None for one in several}:
-            if reason := unreachable(server):
-                raise OSError(f"{reason}; connect to the network")
+        servers = {"://".join(urllib.parse.urlsplit(one)[:2]): None for one in several}
+        reasons = [unreachable(server) for server in servers]
+        if all(reasons):  # of several, the shards of one that is down are waited for
+            raise OSError(f"{reasons[0]}; connect to the network")
         for one in several:
             system, plain = file_system(one)
             names = sorted(map(str, _matches(system, plain)))
@@ -125,15 +126,19 @@ def read_range(path: str, start: int, size: int, name: str, *, retries: bool = T
     def read() -> bytes:
         return system.cat_file(plain, start=start, end=start + size)
 
-    remote = "://" in path and not path.startswith("file://")
     pauses = RETRY_PAUSES_S if retries else ()
-    data = with_retries((lambda: _in_time(read)) if remote else read, name, pauses)
+    data = with_retries((lambda: in_time(read)) if is_remote(path) else read, name, pauses)
     if len(data) != size:
         raise images.BrokenImage(f"cannot read the image {name}: the shard is cut off")
     return data
 
 
-def _in_time(read: Callable[[], bytes]) -> bytes:
+def is_remote(path: str) -> bool:
+    """Whether a shard is on another machine, which may not answer."""
+    return "://" in path and not path.startswith("file://")
+
+
+def in_time(read: Callable[[], Any]) -> Any:
     """Return read(). Raises TimeoutError where it takes longer than READ_S, and leaves it alone."""
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
@@ -144,7 +149,10 @@ def _in_time(read: Callable[[], bytes]) -> bytes:
             answers.put((None, error))
 
     # File systems have timeouts of their own, of five minutes and more, or none.
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError as error:  # the interpreter ends: nobody waits for this image
+        raise SystemExit from error
     try:
         data, error = answers.get(timeout=READ_S)
     except queue.Empty:
@@ -169,14 +177,24 @@ def with_retries(read: Callable[[], Any], name: str, pauses: Sequence[float] | N
     for pause in (*(RETRY_PAUSES_S if pauses is None else pauses), None):
         try:
             return read()
-        except FileNotFoundError as error:
-            raise images.BrokenImage(f"cannot read {name}: it does not exist") from error
-        except Exception as error:  # file systems raise errors of many types
+        except Exception as caught:  # file systems raise errors of many types
+            error = _real(caught)
+            if isinstance(error, FileNotFoundError):
+                raise images.BrokenImage(f"cannot read {name}: it does not exist") from error
             if isinstance(error, ImportError):
                 raise images.BrokenImage(f"cannot read {name}: {reason_of(error)}") from error
             if pause is None:
                 raise images.Unavailable(f"cannot read {name}: {reason_of(error)}") from error
             time.sleep(pause)
+
+
+def _real(error: Exception) -> Exception:
+    """The error itself; where fsspec calls any answer of a web server a missing file, that one."""
+    cause = error.__cause__
+    of_web = cause is not None and type(cause).__module__.startswith("aiohttp")
+    refused = isinstance(cause, TimeoutError) or getattr(cause, "status", 0) not in (404, 410)
+    asked = isinstance(error, FileNotFoundError) and (of_web or isinstance(cause, TimeoutError))
+    return cause if asked and refused and isinstance(cause, Exception) else error
 
 
 def reason_of(error: Exception) -> str:

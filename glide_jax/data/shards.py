@@ -3,13 +3,17 @@
 Every shard is read once from end to end; its index is then kept in the cache folder.
 """
 
+import dataclasses
 import functools
 import hashlib
 import io
 import itertools
 import json
+import logging
 import os
 import tarfile
+import time
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,15 +26,45 @@ from glide_jax.data import images
 from glide_jax.data.fields import Fields, texts, value_at
 from glide_jax.data.filenames import printable
 from glide_jax.data.lines import split_lines
-from glide_jax.data.remote import file_system, find_tars, reason_of, with_retries
-from glide_jax.errors import UserError, one_line
+from glide_jax.data.remote import (
+    file_system,
+    find_tars,
+    in_time,
+    is_remote,
+    reason_of,
+    with_retries,
+)
+from glide_jax.errors import UserError, a_few, one_line
 
 CAPTION_LINE = "\n"
 """Separates the captions of a row in the index."""
 
+START_S = 50.0
+"""How long a run that starts waits for shards whose content it doesn't know."""
+
+_PAUSE_S = 5.0
+_SKIPPED = "another shard of its server can't be read"
+_FOR_GOOD = (FileNotFoundError, PermissionError, ImportError)
+_log = logging.getLogger(__name__)
 _VERSION = 3  # of the index's content
 _PARTS = ("names", "captions", "labels", "where", "skipped")
 _GZIP = b"\x1f\x8b"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A shard, and where its index is.
+
+    Attributes:
+        url: of the tar file.
+        index: the file in the cache folder.
+        reason: why it can't be read now, so that its index is of an earlier run; "": it can, or
+            it was not asked.
+    """
+
+    url: str
+    index: Path
+    reason: str
 
 
 class Index:
@@ -61,23 +95,91 @@ class Index:
 
 
 @functools.lru_cache(maxsize=4)
-def index_of(path: str, fields: Fields) -> Index:
-    """Return the index of all shards that a path names; shards without one are read.
+def shards_of(path: str, fields: Fields) -> tuple[Shard, ...]:
+    """Return all shards that a path names; those without an index are read.
+
+    One that can't be read now is returned with the index of an earlier run on this machine. Where
+    there is none it is waited for, START_S at most, and then left out, with a line of the log.
 
     Args:
         path: as for `find_tars`.
         fields: the suffixes of the image, the caption and the label.
 
     Raises:
-        UserError: there are no shards, or one can't be read.
+        UserError: there are no shards, none can be read in START_S, or one is no tar file.
     """
-    shards = find_tars(path)
-    kept = [(shard, _index_file(shard, fields)) for shard in shards]
-    missing = [pair for pair in kept if not pair[1].exists()]
-    for shard, file in tqdm(missing, "reading shards", unit="shard", disable=not missing):
-        _write(file, json.dumps(_rows(shard, fields)))
-    parts = [json.loads(file.read_text(encoding="utf-8")) for _, file in kept]
-    return Index(tuple(shards), parts)
+    urls = find_tars(path)
+    found: dict[str, Shard] = {}
+    missing, ends = list(urls), time.monotonic() + START_S
+    while missing:
+        reasons = _index_each(missing, fields, found)
+        for url, reason in reasons.items():
+            if known := _last_index(url, fields):
+                found[url] = Shard(url, known, "" if reason == _SKIPPED else reason)
+        # What has just failed comes last, as what follows a failure on its server isn't asked.
+        missing = [url for url in [*missing, *reasons] if url not in found]
+        missing = list(dict.fromkeys(sorted(missing, key=lambda url: reasons[url] != _SKIPPED)))
+        if not missing:
+            break
+        reason = next(text for text in reasons.values() if text != _SKIPPED)
+        if time.monotonic() >= ends:
+            _without(missing, reason, len(urls), path)
+            break
+        _log.warning(
+            "%d of %d shards can't be read, waiting for them: %s", len(missing), len(urls), reason
+        )
+        time.sleep(min(_PAUSE_S, START_S))
+    return tuple(found[url] for url in urls if url in found)
+
+
+@functools.lru_cache(maxsize=4)
+def index_of(shards: tuple[Shard, ...]) -> Index:
+    """Return the index of all these shards together, from the cache folder."""
+    parts = [json.loads(shard.index.read_text(encoding="utf-8")) for shard in shards]
+    return Index(tuple(shard.url for shard in shards), parts)
+
+
+def _without(missing: list[str], reason: str, count: int, path: str) -> None:
+    """Say which shards are left out; UserError: all are."""
+    if len(missing) == count:
+        raise UserError(
+            f"no shard at {printable(path)} can be read within {START_S:g} s: {reason}; is "
+            "data.path right, and does its server run?"
+        )
+    _log.warning(
+        "%d of %d shards can't be read within %g s and are left out of this run, as no earlier run "
+        "on this machine has read them (%s): %s",
+        len(missing),
+        count,
+        START_S,
+        a_few([printable(url) for url in missing]),
+        reason,
+    )
+
+
+def _index_each(urls: list[str], fields: Fields, found: dict[str, Shard]) -> dict[str, str]:
+    """Add to `found` the shards that can be read, and return why each of the others can't.
+
+    While one of a server fails, others of it aren't asked: each would wait for nothing.
+    """
+    reasons: dict[str, str] = {}
+    failing: set[str] = set()
+    new = [url for url in urls if not _last_index(url, fields)]
+    with tqdm(total=len(new), desc="reading shards", unit="shard", disable=not new) as bar:
+        for url in urls:
+            server = urllib.parse.urlsplit(url)[1]
+            if server in failing:
+                reasons[url] = _SKIPPED
+                continue
+            try:
+                found[url] = Shard(url, _index_file(url, fields), "")
+            except images.Unavailable as error:
+                if not is_remote(url):
+                    raise
+                reasons[url] = str(error)
+                failing.add(server)
+            bar.update(url in new)
+    return reasons
 
 
 def _write(file: Path, text: str) -> None:
@@ -95,12 +197,44 @@ def _write(file: Path, text: str) -> None:
 
 
 def _index_file(shard: str, fields: Fields) -> Path:
-    """Return the path of a shard's index; it changes when the shard changes."""
+    """Return the path of a shard's index, made now if there is none; another for another shard.
+
+    Raises:
+        Unavailable: the shard can't be read now.
+    """
     system, plain = file_system(shard)
-    info = with_retries(lambda: system.info(plain), f"the shard {shard}")
+
+    def ask() -> dict[str, Any]:
+        return in_time(lambda: system.info(plain)) if is_remote(shard) else system.info(plain)
+
+    info = with_retries(ask, f"the shard {printable(shard)}")
     stamp = [str(info.get(key, "")) for key in ("size", "mtime", "ETag", "etag", "updated")]
-    name = hashlib.sha256(repr((_VERSION, shard, stamp, fields)).encode()).hexdigest()[:32]
-    return cache_folder() / "shards" / f"{name}.json"
+    file = _kept(f"{_hash(shard, stamp, fields)}.json")
+    if not file.exists():
+        _write(file, json.dumps(_rows(shard, fields)))
+    last = _last_file(shard, fields)
+    if not last.exists() or last.read_text(encoding="utf-8") != file.name:
+        _write(last, file.name)
+    return file
+
+
+def _last_index(shard: str, fields: Fields) -> Path | None:
+    """Return the index that a run has made or used last of a shard; None: none has."""
+    last = _last_file(shard, fields)
+    file = _kept(last.read_text(encoding="utf-8")) if last.exists() else None
+    return file if file and file.exists() else None
+
+
+def _last_file(shard: str, fields: Fields) -> Path:
+    return _kept(f"{_hash(shard, fields)}.last")
+
+
+def _kept(name: str) -> Path:
+    return cache_folder() / "shards" / name
+
+
+def _hash(*what: Any) -> str:
+    return hashlib.sha256(repr((_VERSION, *what)).encode()).hexdigest()[:32]
 
 
 def _rows(shard: str, fields: Fields) -> dict[str, Any]:
@@ -119,10 +253,10 @@ def _rows(shard: str, fields: Fields) -> dict[str, Any]:
                     start = _next_archive(file, tar.offset)
             return result
     except Exception as error:  # file systems raise errors of many types
-        raise UserError(
-            f"can't read the shard {printable(shard)}: {reason_of(error)}; repair it, or leave it "
-            "out of data.path"
-        ) from error
+        what = f"can't read the shard {printable(shard)}: {reason_of(error)}"
+        if is_remote(shard) and not isinstance(error, (tarfile.TarError, *_FOR_GOOD)):
+            raise images.Unavailable(what) from error
+        raise UserError(f"{what}; repair it, or leave it out of data.path") from error
 
 
 def _next_archive(file: Any, end: int) -> int | None:

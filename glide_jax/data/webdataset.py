@@ -27,8 +27,8 @@ from glide_jax.data import images
 from glide_jax.data.fields import Fields, split_fields
 from glide_jax.data.filenames import printable
 from glide_jax.data.outages import Outages
-from glide_jax.data.remote import read_range
-from glide_jax.data.shards import CAPTION_LINE, index_of
+from glide_jax.data.remote import is_remote, read_range
+from glide_jax.data.shards import CAPTION_LINE, Shard, index_of, shards_of
 from glide_jax.data.source import Example, checked_index, fingerprint_of
 from glide_jax.data.splitting import check_split, describe_split, held_out, split_indices
 from glide_jax.errors import UserError, a_few
@@ -46,7 +46,7 @@ def prepare(variant: str, path: str) -> None:
     Raises:
         UserError: there are no shards, or one can't be read.
     """
-    index_of(path, _fields(variant))
+    shards_of(path, _fields(variant))
 
 
 def open_split(variant: str, path: str, split: str) -> "WebDataset":
@@ -56,14 +56,16 @@ def open_split(variant: str, path: str, split: str) -> "WebDataset":
         UserError: as for `prepare`; no such split, or no image with a caption.
     """
     check_split(split, "shards")
-    return WebDataset(path, split, _fields(variant))
+    fields = _fields(variant)
+    return WebDataset(path, shards_of(path, fields), split, fields)
 
 
 class WebDataset:
     """A Source over the images of tar shards.
 
     Args:
-        path: the shards.
+        path: names the shards, for messages.
+        shards: of `shards_of`.
         split: "train" or "test".
         fields: the suffixes of the image, the caption and the label.
 
@@ -71,9 +73,10 @@ class WebDataset:
         UserError: see `open_split`.
     """
 
-    def __init__(self, path: str, split: str, fields: Fields):
-        self._arguments, self._fields = (path, split, fields), fields
-        index = index_of(path, fields)
+    def __init__(self, path: str, shards: tuple[Shard, ...], split: str, fields: Fields):
+        # Workers get the shards that were found: another may be found meanwhile.
+        self._arguments, self._fields = (path, shards, split, fields), fields
+        index = index_of(shards)
         summary = f"{path}: {len(index.names)} images with captions in {len(index.shards)} shards"
         if index.skipped:
             few = a_few([printable(name) for name in index.skipped])
@@ -84,12 +87,20 @@ class WebDataset:
         summary += f"; {describe_split(tests)}"
         _log.log(logging.WARNING if index.skipped else logging.INFO, "%s", summary)
         self._outages = Outages(len(index.shards))
+        for shard in shards:
+            if shard.reason:
+                self._outages.failed(shard.url, shard.reason)
         self._index, self._rows = index, split_indices(tests, split, summary)
 
     @property
     def classes(self) -> tuple[str, ...] | None:
         """See Source."""
         return () if self._fields.label else None
+
+    @property
+    def is_far(self) -> bool:
+        """See Source."""
+        return any(map(is_remote, self._index.shards))
 
     @property
     def fingerprint(self) -> str:

@@ -1,5 +1,6 @@
 """What the processes of a run give each other. Every process must make the same calls, in order."""
 
+import hashlib
 from collections.abc import Callable, Iterable
 
 import jax
@@ -67,6 +68,17 @@ def as_first_process(flags: Iterable[bool]) -> list[bool]:
     if jax.process_count() == 1 or not len(own):
         return own.astype(bool).tolist()
     return np.asarray(multihost_utils.broadcast_one_to_all(own)).astype(bool).tolist()
+
+
+def unlike_first(text: str) -> list[int]:
+    """The numbers of the processes that gave another text than the first one.
+
+    Args:
+        text: of any length.
+    """
+    mine = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)[None]
+    every = gathered(mine)
+    return [int(i) for i in np.flatnonzero((every != every[0]).any(axis=1))]
 
 
 def wait_for_all(what: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from glide_jax.errors import UserError, one_line
+from glide_jax.planning.collectives import Collectives, collectives_of
 from glide_jax.planning.cost import duration
 from glide_jax.planning.topologies import Topology
 
@@ -40,17 +41,17 @@ _MEGACORE = {"v4": {"chip_config_name": "megacore"}}
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """The memory that a compiled program needs on each device, in bytes.
+    """The memory that a compiled program needs on each device, in bytes, and what it sends.
 
     Attributes:
         arguments: of its inputs: state and batch.
         temporaries: of its intermediate values, and of the program itself.
-        is_complete: False for a program that did not fit: `arguments` are then not known.
+        collectives: None: the program did not fit; `arguments` are then not known either.
     """
 
     arguments: int
     temporaries: int
-    is_complete: bool = True
+    collectives: Collectives | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,7 @@ def compile_for_tpu(lowered: jax.stages.Lowered, log: Callable[[str], None]) -> 
             needs = _bytes_needed(str(error))
             if needs is None:
                 raise UserError(f"the TPU compiler fails: {one_line(error)}") from error
-            return Compiled(0, needs, is_complete=False)
+            return Compiled(0, needs, None)
 
 
 def activations(lowered: Callable[[int], jax.stages.Lowered], log: Callable[[str], None]) -> Linear:
@@ -143,7 +144,8 @@ def _of(compiled: Any) -> Compiled:
     memory = compiled.memory_analysis()
     outputs = memory.output_size_in_bytes - memory.alias_size_in_bytes
     made = memory.temp_size_in_bytes + memory.generated_code_size_in_bytes
-    return Compiled(memory.argument_size_in_bytes, made + outputs)
+    sent = collectives_of(compiled.as_text())
+    return Compiled(memory.argument_size_in_bytes, made + outputs, sent)
 
 
 def _bytes_needed(text: str) -> int | None:

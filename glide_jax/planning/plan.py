@@ -9,6 +9,7 @@ from glide_jax.config import Experiment, FrozenTextConfig, TrainingConfig, with_
 from glide_jax.errors import unknown_name
 from glide_jax.parallel.mesh import check_fsdp, make_mesh
 from glide_jax.planning import compiling
+from glide_jax.planning.collectives import Collectives
 from glide_jax.planning.compiling import Compiled, Linear
 from glide_jax.planning.cost import (
     EXPECTED_UTILISATION,
@@ -17,6 +18,7 @@ from glide_jax.planning.cost import (
     step_flops,
 )
 from glide_jax.planning.jobs import planned_jobs
+from glide_jax.planning.links import expected_collectives, link_line, link_seconds
 from glide_jax.planning.lowering import abstract_state, lowered_gradients, lowered_step
 from glide_jax.planning.memory import (
     GIB,
@@ -25,6 +27,7 @@ from glide_jax.planning.memory import (
     check_state_fits,
     state_bytes,
 )
+from glide_jax.planning.planned import Planned
 from glide_jax.planning.text_encoder import encoder_line
 from glide_jax.planning.topologies import Topology
 from glide_jax.training.job import Job, check_batch
@@ -63,7 +66,7 @@ class Need:
 
 def plan_stages(
     experiment: Experiment, topology: Topology, only: str | None, *, estimate: bool, log: Log
-) -> None:
+) -> list[Planned]:
     """Plan the jobs of an experiment, one after the other.
 
     Args:
@@ -72,6 +75,9 @@ def plan_stages(
         only: the name of one stage, or `text_pretraining`; None: all of them.
         estimate: see `plan`.
         log: prints a line.
+
+    Returns:
+        One of each.
 
     Raises:
         UserError: see `plan`; or there is no such stage.
@@ -82,9 +88,11 @@ def plan_stages(
         raise unknown_name("stage", only, names)
     if isinstance(experiment.text, FrozenTextConfig):
         log(encoder_line(experiment.text))
-    for job in jobs:
-        if only in (None, job.name):
-            plan(job, functools.partial(_with_remat, job), topology, estimate=estimate, log=log)
+    return [
+        plan(job, functools.partial(_with_remat, job), topology, estimate=estimate, log=log)
+        for job in jobs
+        if only in (None, job.name)
+    ]
 
 
 def _with_remat(job: Job, policy: str) -> Job:
@@ -92,7 +100,7 @@ def _with_remat(job: Job, policy: str) -> Job:
     return next(other for other in planned_jobs(changed).stages if other.name == job.name)
 
 
-def plan(job: Job, rebuild: Rebuild, topology: Topology, *, estimate: bool, log: Log) -> bool:
+def plan(job: Job, rebuild: Rebuild, topology: Topology, *, estimate: bool, log: Log) -> Planned:
     """Print what a job's step needs of a machine, and what would fit where it doesn't.
 
     Args:
@@ -101,9 +109,6 @@ def plan(job: Job, rebuild: Rebuild, topology: Topology, *, estimate: bool, log:
         topology: the machine.
         estimate: by arithmetic alone, even for a TPU, whose compiler could measure it.
         log: prints a line.
-
-    Returns:
-        Whether it fits.
 
     Raises:
         UserError: the batch can't be split so, the state alone is too large, or libtpu is missing.
@@ -123,40 +128,85 @@ def plan(job: Job, rebuild: Rebuild, topology: Topology, *, estimate: bool, log:
     for line in state_lines(state, chips, job.base_shapes):
         log(line)
     check_state_fits(job.section, state, training.fsdp, chips, limit, chip.name, job.base_shapes)
-    for line in cost_lines(job, topology):
-        log(line)
-    mesh_state = state_bytes(state, abstract_mesh(chips, training.fsdp), job.base_shapes)
-    images = images_at_once(job.training, chips)
-    by_compiler = chip.platform == "tpu" and not estimate
-    if not by_compiler and (least := least_bytes(job, chips)) > limit:
+    flops = step_flops(job) * job.training.batch_size
+    log(cost_line(job, topology, flops))
+    answer = functools.partial(_planned, job, topology, flops, log)
+    if chip.platform == "tpu" and not estimate:
+        compiled = _compile(job, topology, log)
+        needs = compiled.arguments + compiled.temporaries
+        done = answer("compiler", needs, compiled.collectives)
+        if not _log_compiled(compiled, chip.memory_gib, log):
+            measured = _measure(job, log)
+            scale = compiled.temporaries / max(measured.of(images_at_once(training, chips)), 1)
+            _log_what_fits(job, rebuild, state, topology, measured, scale, log)
+        return done
+    if (least := least_bytes(job, chips)) > limit:
         # Compiling the activations, which takes minutes, could only add to it.
         log(
             f"  nothing on {topology.name} fits it: without activations it takes at least "
             f"{least / GIB:.3g} GiB of a chip; take more chips, or larger ones"
         )
-        return False
-    if by_compiler:
-        devices = compiling.tpu_devices(topology)
-        log(
-            f"  compiling the step for {topology.layout}: a full-size model takes a core "
-            "many minutes"
-        )
-        compiled = compiling.compile_for_tpu(
-            lowered_step(job, make_mesh(training.fsdp, devices)), log
-        )
-        if _log_compiled(compiled, chip.memory_gib, log):
-            return True
-        measured = _measure(job, log)
-        scale = compiled.temporaries / max(measured.of(images), 1)
-    else:
-        measured, scale = _measure(job, log), 1.0
-        sets = 2 if images < training.batch_size // chips else 1
-        whole = gathered(job, training.fsdp)
-        need = Need(mesh_state, sets, whole, measured.of(images))
-        if _log_need(need, images, measured, chip.memory_gib, log):
-            return True
-    _log_what_fits(job, rebuild, state, topology, measured, scale, log)
-    return False
+        return answer("arithmetic", least, None, quiet=True)
+    measured = _measure(job, log)
+    need = _need(job, state, chips, measured)
+    done = answer("arithmetic", need.total, None)
+    if not _log_need(need, images_at_once(training, chips), measured, chip.memory_gib, log):
+        _log_what_fits(job, rebuild, state, topology, measured, 1.0, log)
+    return done
+
+
+def _planned(
+    job: Job,
+    topology: Topology,
+    flops: float,
+    log: Log,
+    by: str,
+    needs: float,
+    read: Collectives | None,
+    *,
+    quiet: bool = False,
+) -> Planned:
+    """What is said of a job; a line says what its collectives take, unless that is of no use."""
+    chips, limit, training = topology.chips, topology.chip.memory_gib * GIB, job.training
+    seconds = step_seconds(flops, topology)
+    sent = read or expected_collectives(job, topology)
+    if chips > 1 and not quiet:
+        log(link_line(sent, topology, seconds, by_compiler=read is not None))
+    return Planned(
+        job=job.name,
+        topology=topology.name,
+        chips=chips,
+        parameters=sum(s.size for s in job.model.shapes.values()),
+        fsdp=training.fsdp,
+        batch_size=training.batch_size,
+        microbatch_size=images_at_once(training, chips),
+        flops_per_step=flops,
+        seconds_per_step=seconds,
+        by=by,
+        bytes_per_chip=needs,
+        bytes_available=limit,
+        fits=needs <= limit,
+        collectives_by="arithmetic" if read is None else "compiler",
+        collectives=dict(sent.sent),
+        link_seconds=link_seconds(sent, topology),
+        link_share=link_seconds(sent, topology) / seconds,
+    )
+
+
+def _compile(job: Job, topology: Topology, log: Log) -> Compiled:
+    devices = compiling.tpu_devices(topology)
+    log(f"  compiling the step for {topology.layout}: a full-size model takes a core many minutes")
+    mesh = make_mesh(job.training.fsdp, devices)
+    return compiling.compile_for_tpu(lowered_step(job, mesh), log)
+
+
+def _need(job: Job, state: Any, chips: int, line: Linear) -> Need:
+    """What the job's own settings need, by arithmetic."""
+    training = job.training
+    images = images_at_once(training, chips)
+    of_state = state_bytes(state, abstract_mesh(chips, training.fsdp), job.base_shapes)
+    sets = 2 if images < training.batch_size // chips else 1
+    return Need(of_state, sets, gathered(job, training.fsdp), line.of(images))
 
 
 def check_divides(job: Job, topology: Topology) -> None:
@@ -178,17 +228,19 @@ def state_lines(state: Any, chips: int, base: Mapping[str, Any]) -> list[str]:
     return lines + rows
 
 
-def cost_lines(job: Job, topology: Topology) -> list[str]:
+def step_seconds(flops: float, topology: Topology) -> float:
+    """How long a step takes at the expected share of the chips' peak, without collectives."""
+    return flops / (topology.chip.flops_per_second * topology.chips * EXPECTED_UTILISATION)
+
+
+def cost_line(job: Job, topology: Topology, flops: float) -> str:
     """The operations of a step, and how long they take at a share of the chips' peak."""
-    batch, steps = job.training.batch_size, job.training.num_steps
-    step = step_flops(job) * batch
-    peak = topology.chip.flops_per_second * topology.chips
-    seconds = step / (peak * EXPECTED_UTILISATION)
-    return [
-        f"  {quantity(step)}FLOP a step of {batch:,} images, "
-        f"{quantity(step / topology.chips)}FLOP a chip; at {EXPECTED_UTILISATION:.0%} of its "
-        f"peak {duration(seconds)} a step, {duration(seconds * steps)} in all"
-    ]
+    seconds = step_seconds(flops, topology)
+    return (
+        f"  {quantity(flops)}FLOP a step of {job.training.batch_size:,} images, "
+        f"{quantity(flops / topology.chips)}FLOP a chip; at {EXPECTED_UTILISATION:.0%} of its "
+        f"peak {duration(seconds)} a step, {duration(seconds * job.training.num_steps)} in all"
+    )
 
 
 def images_at_once(training: TrainingConfig, chips: int) -> int:
@@ -281,7 +333,7 @@ def _measure(job: Job, log: Log) -> Linear:
 
 
 def _log_compiled(compiled: Compiled, limit_gib: float, log: Log) -> bool:
-    if not compiled.is_complete:
+    if compiled.collectives is None:
         log(
             f"  it does not fit: the compiler would need {compiled.temporaries / GIB:.3g} GiB, and "
             f"there are {limit_gib:g}"

@@ -17,12 +17,15 @@ class Chip:
         memory_gib: memory that a program may use. Of a TPU what its compiler reports; of a GPU
             nine tenths of all (XLA_PYTHON_CLIENT_MEM_FRACTION=0.9; JAX's default is 0.75).
         flops_per_second: of dense products in bfloat16, by the manufacturer's data sheet.
+        link_bytes_per_second: that leave it over all its links to other chips at once (ICI,
+            NVLink), half of what the data sheet counts in both directions.
     """
 
     name: str
     platform: str
     memory_gib: float
     flops_per_second: float
+    link_bytes_per_second: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +45,17 @@ class Topology:
     layout: str
 
 
+# cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e}; NVIDIA's data sheets of A100, H100, H200 and B200.
 # Name → chip, and how many a slice's name counts for one chip: v4-128 has 128 cores, 64 chips.
 _CHIPS = {
-    "v4": (Chip("TPU v4", "tpu", 30.75, 275e12), 2),
-    "v5e": (Chip("TPU v5e", "tpu", 15.75, 197e12), 1),
-    "v5p": (Chip("TPU v5p", "tpu", 95.74, 459e12), 2),
-    "v6e": (Chip("TPU v6e", "tpu", 31.25, 918e12), 1),
-    "a100": (Chip("A100 80 GB", "gpu", 72.0, 312e12), 1),
-    "h100": (Chip("H100 80 GB", "gpu", 71.7, 989e12), 1),
-    "h200": (Chip("H200 141 GB", "gpu", 126.4, 989e12), 1),
-    "b200": (Chip("B200 180 GB", "gpu", 160.9, 2250e12), 1),
+    "v4": (Chip("TPU v4", "tpu", 30.75, 275e12, 300e9), 2),
+    "v5e": (Chip("TPU v5e", "tpu", 15.75, 197e12, 200e9), 1),
+    "v5p": (Chip("TPU v5p", "tpu", 95.74, 459e12, 600e9), 2),
+    "v6e": (Chip("TPU v6e", "tpu", 31.25, 918e12, 400e9), 1),
+    "a100": (Chip("A100 80 GB", "gpu", 72.0, 312e12, 300e9), 1),
+    "h100": (Chip("H100 80 GB", "gpu", 71.7, 989e12, 450e9), 1),
+    "h200": (Chip("H200 141 GB", "gpu", 126.4, 989e12, 450e9), 1),
+    "b200": (Chip("B200 180 GB", "gpu", 160.9, 2250e12, 900e9), 1),
 }
 
 _FLAT = ("2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")

@@ -13,6 +13,7 @@ from PIL import Image
 
 from glide_jax.data.images import open_image, square, to_float, to_rgb, to_uint8
 from glide_jax.errors import UserError
+from glide_jax.storage import fetched
 
 ImageLike = str | os.PathLike | Image.Image | np.ndarray
 """A file, a Pillow image of any mode, or an array: uint8[h w], [h w 3] or [h w 4] from 0 to 255,
@@ -146,7 +147,7 @@ def _opened(given: ImageLike) -> Image.Image:
     if isinstance(given, Image.Image):
         return given
     if isinstance(given, str | os.PathLike):
-        return open_image(given)
+        return open_image(fetched(given))
     if not isinstance(given, np.ndarray):
         raise UserError(
             f"an image is a file, a Pillow image or an array, not {type(given).__name__}"
@@ -170,4 +171,4 @@ def _within(low: int, high: int, array: np.ndarray) -> np.ndarray:
 
 
 def _name(given: Any) -> str:
-    return os.fspath(given) if isinstance(given, str | os.PathLike) else "that was given"
+    return str(given) if isinstance(given, str | os.PathLike) else "that was given"

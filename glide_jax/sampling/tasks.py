@@ -29,6 +29,7 @@ from glide_jax.sampling.images import (
 )
 from glide_jax.sampling.request import SampleRequest, StageEdit, Subject
 from glide_jax.sampling.stages import Stage, check_guidance
+from glide_jax.storage import is_in_bucket, storage_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,4 +159,6 @@ def _request(
 
 def _path_of(image: ImageLike | None) -> str | None:
     """The path of an image; None: it is no file."""
-    return os.path.abspath(image) if isinstance(image, str | os.PathLike) else None
+    if not isinstance(image, str | os.PathLike):
+        return None
+    return str(image) if is_in_bucket(storage_path(image)) else os.path.abspath(image)

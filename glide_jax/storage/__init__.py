@@ -15,6 +15,7 @@ from glide_jax.storage.spool import Spool
 from glide_jax.storage.transfer import (
     check_writable,
     download,
+    fetched,
     is_in_bucket,
     local_copy,
     move_files,
@@ -30,6 +31,7 @@ __all__ = [
     "Spool",
     "check_writable",
     "download",
+    "fetched",
     "is_in_bucket",
     "local_copy",
     "move_files",

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from glide_jax.cache import cache_folder
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, one_line
+from glide_jax.storage.parsing import storage_path
 from glide_jax.storage.path import BucketPath
 
 _AT_ONCE = 16
@@ -128,6 +129,22 @@ def local_copy(path: Path) -> Path:
     else:
         download(path, kept)
     return kept
+
+
+def fetched(given: str | os.PathLike[str]) -> Path:
+    """As `local_copy`, of what somebody gave to be read.
+
+    Args:
+        given: a path, or a place in a bucket.
+
+    Raises:
+        UserError: it is another URL, or in a bucket that can't be read.
+    """
+    path = storage_path(given)
+    try:
+        return local_copy(path)
+    except OSError as error:
+        raise UserError(f"can't read {path}: {error.strerror or one_line(error)}") from error
 
 
 def _version(info: dict[str, Any]) -> str:

@@ -8,6 +8,9 @@ from typing import Self
 import jax
 from jax.experimental import multihost_utils
 
+_MOST_AHEAD = 64
+"""Steps that other processes may have dispatched while this one waits for a batch."""
+
 
 class Interrupt:
     """Records Ctrl-C and SIGTERM while it is entered; a second Ctrl-C stops at once.
@@ -23,8 +26,17 @@ class Interrupt:
         self._before: dict[int, object] = {}
 
     def is_requested(self) -> bool:
-        """Whether this process may stop by itself: it is alone, and was asked to."""
-        return self._requested and jax.process_count() == 1
+        """Whether the run is to stop after one of the next steps; for a process without data."""
+        if jax.process_count() == 1:
+            return self._requested
+        # The step that was agreed on is known by its number alone: others may be some ahead.
+        found = [
+            multihost_utils.reached_preemption_sync_point(self._steps + ahead)
+            for ahead in range(1, _MOST_AHEAD + 1)
+        ]
+        # JAX takes the last number it was asked about for the step of this process.
+        multihost_utils.reached_preemption_sync_point(self._steps)
+        return any(found)
 
     def after_step(self) -> bool:
         """Whether to stop after this step. Every process must call it after every step."""

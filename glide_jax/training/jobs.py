@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from glide_jax import data
 from glide_jax.checkpoints import CHECKPOINTS, DataSet, find_checkpoint, refuse_other_data
 from glide_jax.config import (
@@ -20,9 +22,11 @@ from glide_jax.data.conditioning import caption_conditioning
 from glide_jax.data.prior import WithPrior
 from glide_jax.data.source import Source
 from glide_jax.diffusion.timesteps import TIMESTEPS, not_noised
+from glide_jax.errors import UserError, a_few
 from glide_jax.models.caption_guesser import caption_guesser
 from glide_jax.models.families import model_of
 from glide_jax.models.lora import lora_of
+from glide_jax.parallel.collectives import unlike_first
 from glide_jax.text.reader import CaptionReader
 from glide_jax.training.caption_reader import make_reader
 from glide_jax.training.distilling import distilled, rounds_left, with_teacher
@@ -59,15 +63,27 @@ def make_jobs(experiment: Experiment, workdir: Path) -> Jobs:
 
     Raises:
         UserError: the data can't be prepared or opened, they lack what a model learns from, they
-            are not those of the checkpoints that are there, or a stage's `training.init_from`
+            differ between the processes of a run, they are not those of the checkpoints that are
+            there, or a stage's `training.init_from` holds a different model.
             holds a different model.
     """
     source = _source_of(experiment.data)
+    _check_alike(source)
     reader = make_reader(experiment, source, workdir)
     jobs = build_jobs(experiment, source, reader, workdir)
     for job in jobs.in_order:
         refuse_other_data(job.directory / CHECKPOINTS, experiment, job.data_set)
     return dataclasses.replace(jobs, stages=tuple(map(_with_first_weights, jobs.stages)))
+
+
+def _check_alike(source: Source) -> None:
+    """Raise UserError unless all processes of a run have opened the same data."""
+    if others := unlike_first(f"{len(source)} {source.fingerprint}"):
+        raise UserError(
+            f"processes {a_few([str(i) for i in others])} have opened other data than the first "
+            f"one; process {jax.process_index()} has {len(source)} images: data.path must be the "
+            "same for all, or one can't read a shard that others can; start them again"
+        )
 
 
 def _source_of(settings: DataConfig) -> Source:

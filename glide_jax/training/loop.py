@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -35,6 +36,7 @@ from glide_jax.training.optimizer import make_optimizer
 from glide_jax.training.packing import Packing
 from glide_jax.training.state import TrainState, fresh_state, state_sharding
 from glide_jax.training.step import TrainStep, train_step
+from glide_jax.training.stopping import back_at, batch_without_data, taken_by_all
 from glide_jax.types import Params
 from glide_jax.writing import DiskError
 
@@ -318,23 +320,20 @@ def _run(
     # Computed on the devices: a key can't be put on those of another process.
     seed = job.experiment.seed + 1
     seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()
-    sharding = batch_sharding(mesh)
+    place = functools.partial(jax.make_array_from_process_local_data, batch_sharding(mesh))
     count = jax.jit(jnp.sum, out_shardings=replicated(mesh))
-    reports = services.reports
+    reports, without_data = services.reports, 0  # the first step that this process has no data for
     for step in range(int(state.step) + 1, config.num_steps + 1):
         # The grid of the step before, so that a run stopped while sampling it samples it again.
         _sample_grid(state, step - 1, services)
         _evaluate(state, step - 1, services)
         with reports.progress.waiting():
-            rows = services.fetcher.next()
+            rows = None if without_data else services.fetcher.next()
+        if rows is None and jax.process_count() == 1:
+            _stop_without_data(job, state, services)
         if rows is None:
-            reports.write()
-            services.checkpoints.save(step - 1, state, services.data.state())
-            _stop(job, step - 1, services)
-        batch = {
-            name: jax.make_array_from_process_local_data(sharding, values)
-            for name, values in rows.items()
-        }
+            without_data, rows = without_data or step, batch_without_data(job)
+        batch = {name: place(values) for name, values in rows.items()}
         replacements = count(batch.pop("replacement"))
         services.profile.before(step)
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
@@ -342,7 +341,11 @@ def _run(
         services.profile.after(step, step_metrics)
         reports.write()
         reports.add(step_metrics | {"replacements": replacements})
-        stops = services.interrupt.after_step() and step < config.num_steps
+        asked = services.interrupt.after_step()
+        taken = taken_by_all(without_data - 1 if without_data else step) if asked else step
+        if taken < step:
+            _stop_without_data(job, back_at(state, taken), services)
+        stops = asked and step < config.num_steps
         last = stops or step == config.num_steps
         # Also before a grid: whoever stops the run may not wait until it is sampled.
         looks = services.has_grid(step) or services.has_evaluation(step)
@@ -358,6 +361,16 @@ def _run(
             _stop(job, step, services)
     _evaluate(state, config.num_steps, services)
     return state
+
+
+def _stop_without_data(job: Job, state: TrainState, services: _Services) -> NoReturn:
+    """Save the state, unless a later step was saved meanwhile, and raise Interrupted."""
+    services.reports.write()
+    step, newest = int(state.step), services.checkpoints.latest()
+    if newest and newest.step > step:
+        _stop(job, newest.step, services)
+    services.checkpoints.save(step, state, {"next_index": step})
+    _stop(job, step, services)
 
 
 def _stop(job: Job, step: int, services: _Services) -> NoReturn:

@@ -62,15 +62,15 @@ def train_step(
         `quartile_sums` returns it.
     """
     microbatches = num_microbatches(config, mesh.size)
-    by_device = microbatches == 1 and mesh.size > 1 and mesh.shape["fsdp"] == 1
+    by_device = mesh.size > 1 and mesh.shape["fsdp"] == 1
     shardings, everywhere = state_sharding(mesh, state), replicated(mesh)
     gradients = _gradients(loss, packing, None if by_device else shardings.params)
+    mean_gradients = gradients
     if microbatches > 1:
-        mean_gradients = _over_microbatches(gradients, microbatches, mesh)
-    elif by_device:
-        mean_gradients = _by_device(gradients, mesh)
-    else:
-        mean_gradients = gradients
+        over = None if by_device else mesh
+        mean_gradients = _over_microbatches(gradients, microbatches, over)
+    if by_device:
+        mean_gradients = _by_device(mean_gradients, mesh)
 
     def step(state: TrainState, batch: Batch, seed_key: Array, base: Params | None = None):
         key = jax.random.fold_in(seed_key, state.step)
@@ -144,7 +144,8 @@ def _by_device(gradients: Gradients, mesh: Mesh) -> Gradients:
     """The mean over devices that hold all weights each and process their own images.
 
     The devices then synchronise once for each array of packed gradients. XLA's partitioner would
-    synchronise once for each array of the model: hundreds of times, which is slow on a CPU.
+    synchronise once for each array of the model, hundreds of times, which is slow on a CPU; and of
+    several microbatches after each.
     """
 
     def mean(params: Params, batch: Batch, key: Array):
@@ -161,18 +162,27 @@ def _by_device(gradients: Gradients, mesh: Mesh) -> Gradients:
     return jax.shard_map(mean, mesh=mesh, check_vma=False, **specs)
 
 
-def _over_microbatches(gradients: Gradients, microbatches: int, mesh: Mesh) -> Gradients:
-    """The mean over microbatches, one at a time in memory."""
+def _over_microbatches(gradients: Gradients, microbatches: int, mesh: Mesh | None) -> Gradients:
+    """The mean over microbatches, one at a time in memory.
+
+    Args:
+        gradients: of one.
+        microbatches: how many.
+        mesh: of the devices that share the batch; None: the batch is one device's.
+    """
+    devices = 1 if mesh is None else mesh.size
 
     def split(x: Array) -> Array:
         # Each device splits its own share, so that no image moves between devices.
-        local = x.reshape(mesh.size, microbatches, -1, *x.shape[1:])
+        local = x.reshape(devices, microbatches, -1, *x.shape[1:])
         stacked = local.swapaxes(0, 1).reshape(microbatches, -1, *x.shape[1:])
+        if mesh is None:
+            return stacked
         spec = NamedSharding(mesh, PartitionSpec(None, mesh.axis_names))
         return jax.lax.with_sharding_constraint(stacked, spec)
 
     def joined(x: Array) -> Array:
-        return x.reshape(microbatches, mesh.size, -1).swapaxes(0, 1).ravel()
+        return x.reshape(microbatches, devices, -1).swapaxes(0, 1).ravel()
 
     def of_microbatch(params: Params, microbatch: Batch, key: Array):
         value, aux, grads = gradients(params, microbatch, key)

@@ -1,25 +1,36 @@
 import gzip
 import http.server
+import logging
+import pickle
 import re
+import shutil
 import tarfile
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from data_toys import add_file, write_shard
 
 from glide_jax import data
-from glide_jax.data import Example, images, remote
-from glide_jax.data.shards import index_of
+from glide_jax.data import Example, images, network, remote
+from glide_jax.data import shards as shards_module
+from glide_jax.data.shards import index_of, shards_of
 from glide_jax.errors import UserError
+
+
+def forget():
+    """As a process that starts."""
+    shards_of.cache_clear()
+    index_of.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GLIDE_JAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(remote, "RETRY_PAUSES_S", (0.0,))
-    index_of.cache_clear()
+    forget()
 
 
 @pytest.fixture
@@ -40,7 +51,7 @@ def test_a_server_that_never_answers_is_known_in_time(monkeypatch):
     monkeypatch.setattr(remote, "READ_S", 0.1)
     never = threading.Event()
     with pytest.raises(TimeoutError, match=r"no answer in 0\.1 s"):
-        remote._in_time(never.wait)
+        remote.in_time(never.wait)
     never.set()
 
 
@@ -107,13 +118,13 @@ def test_rows_that_lack_something_are_counted_and_named(shards, caplog):
 
 def test_an_index_is_made_once_and_again_for_another_shard(shards, tmp_path):
     opened(shards)
-    files = sorted((tmp_path / "cache" / "shards").iterdir())
+    files = sorted((tmp_path / "cache" / "shards").glob("*.json"))
     times = [file.stat().st_mtime_ns for file in files]
-    index_of.cache_clear()
+    forget()
     opened(shards)
     assert [file.stat().st_mtime_ns for file in files] == times
     write_shard(shards / "00000.tar", [Example(np.full((4, 4, 3), 9, np.uint8), ("nine",), {})], 0)
-    index_of.cache_clear()
+    forget()
     assert levels(opened(shards)) == [9, 3, 4, 5]
 
 
@@ -188,23 +199,99 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def test_shards_far_away_are_read_in_ranges_and_asked_again(shards):
+@contextmanager
+def serving(folder, handler, port=0):
+    """A server's URL, while it runs."""
     pytest.importorskip("aiohttp")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ranges)
-    server.folder = shards
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        source = opened(f"http://127.0.0.1:{server.server_port}/{{00000..00001}}.tar")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        server.folder = folder
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def test_shards_far_away_are_read_in_ranges_and_asked_again(shards, monkeypatch):
+    with serving(shards, Ranges) as url:
+        source = opened(f"{url}/{{00000..00001}}.tar")
         assert levels(source) == list(range(6))
-        Ranges.failures = 1
+        monkeypatch.setattr(Ranges, "failures", 1)
         assert source[4].captions == ("image 4", "number 4")
-        Ranges.failures = 2
+        monkeypatch.setattr(Ranges, "failures", 2)
         with pytest.raises(images.BrokenImage, match="503"):
             source[4]
-    finally:
-        Ranges.failures = 0
-        server.shutdown()
-        server.server_close()
+
+
+class Down(Ranges):
+    """Answers 503 to everything asked of some paths."""
+
+    paths = frozenset()
+
+    def do_HEAD(self):
+        self.send_error(503) if self.path in Down.paths else super().do_HEAD()
+
+    def do_GET(self):
+        self.send_error(503) if self.path in Down.paths else super().do_GET()
+
+
+def test_a_shard_that_is_down_when_a_run_starts_has_its_index_of_the_run_before(
+    shards, monkeypatch, caplog
+):
+    with serving(shards, Down) as url:
+        path = f"{url}/{{00000..00001}}.tar"
+        fingerprint = opened(path).fingerprint
+        forget()
+        monkeypatch.setattr(Down, "paths", {"/00001.tar"})
+        source = opened(path)
+        assert source.fingerprint == fingerprint, "the run continues"
+        assert "1 of 2 shards can't be read" in caplog.messages[-1]
+        with pytest.raises(images.Unavailable, match="is tried later"):
+            source[4]
+        assert int(source[2].image[0, 0, 0]) == 2
+
+
+def test_a_shard_that_no_run_has_read_is_waited_for(shards, monkeypatch, caplog):
+    monkeypatch.setattr(shards_module, "_PAUSE_S", 0.0)
+    with serving(shards, Down) as url:
+        monkeypatch.setattr(Down, "paths", {"/00000.tar"})
+        caplog.set_level("WARNING")
+
+        class Mended(logging.Handler):
+            def emit(self, record):
+                Down.paths = frozenset()
+
+        handler = Mended()
+        shards_module._log.addHandler(handler)
+        source = opened(f"{url}/{{00000..00001}}.tar")
+        shards_module._log.removeHandler(handler)
+        assert levels(source) == list(range(6))
+
+
+def test_what_does_not_come_in_time_is_left_out_and_nothing_at_all_is_one_line(
+    shards, monkeypatch, caplog
+):
+    monkeypatch.setattr(shards_module, "START_S", 0.0)
+    with serving(shards, Down) as url:
+        monkeypatch.setattr(Down, "paths", {"/00001.tar"})
+        source = opened(f"{url}/{{00000..00001}}.tar")
+        assert levels(source) == levels(pickle.loads(pickle.dumps(source))) == [0, 1, 2]
+        assert "1 of 2 shards can't be read within 0 s and are left out" in caplog.text
+        forget()
+        shutil.rmtree(shards.parent / "cache")
+        monkeypatch.setattr(Down, "paths", {"/00000.tar", "/00001.tar"})
+        with pytest.raises(UserError, match=r"no shard at .* within 0 s: .*503") as caught:
+            opened(f"{url}/{{00000..00001}}.tar")
+    assert "\n" not in str(caught.value)
+
+
+def test_of_two_servers_one_is_dead(shards, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards_module, "START_S", 0.0)
+    monkeypatch.setattr(network, "_PAUSE_S", 0.0)
+    with serving(shards, Ranges) as dead:
+        pass
+    with serving(shards, Ranges) as url:
+        assert levels(opened(f"{dead}/00000.tar::{url}/00001.tar")) == [3, 4, 5]
 
 
 def rows(path, *captions, suffix="txt"):
@@ -276,7 +363,7 @@ def test_compressed_shards_are_named_as_the_reason(shards, caplog):
     assert levels(opened(shards)) == [0, 1, 2]
     assert "1 shards are compressed (" in caplog.text
     packed.rename(plain)
-    index_of.cache_clear()
+    forget()
     with pytest.raises(UserError, match=r"00001\.tar: it is compressed; unpack it"):
         opened(shards)
 
@@ -309,10 +396,8 @@ def test_a_server_that_fails_is_left_alone_and_comes_back(shards, monkeypatch, c
             else:
                 super().do_GET()
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
-        server.folder = shards
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        source = opened(f"http://127.0.0.1:{server.server_port}/{{00000..00001}}.tar")
+    with serving(shards, Failing) as url:
+        source = opened(f"{url}/{{00000..00001}}.tar")
         assert levels(source) == list(range(6))
         failing.add("/00001.tar")
         asked.clear()
@@ -324,7 +409,6 @@ def test_a_server_that_fails_is_left_alone_and_comes_back(shards, monkeypatch, c
         failing.clear()
         source._outages._clock = lambda: time.monotonic() + 1000
         assert int(source[4].image[0, 0, 0]) == 4
-        server.shutdown()
     said = [record.getMessage() for record in caplog.records]
     assert "1 of 2 shards can't be read" in said[-2]
     assert "can be read again" in said[-1]

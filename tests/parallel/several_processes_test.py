@@ -33,11 +33,11 @@ def free_address():
         return f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def start(workdir, count, devices, *overrides):
+def start(workdir, count, devices, *overrides, **environment):
     """The processes of a run, each with so many devices."""
     coordinator = free_address()
     tests = PROGRAM.parents[1]
-    environment = os.environ | {
+    environment |= os.environ | {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": xla_flags.quick_cpu(devices),
         "PYTHONPATH": f"{tests.parent}:{tests}",
@@ -110,6 +110,28 @@ def test_two_processes_sample_the_grids_that_one_does(tmp_path):
 
 
 @pytest.mark.slow
+def test_two_processes_evaluate_during_training_what_one_does(tmp_path):
+    overrides = (
+        "stages.base.model.low_res_size=0",
+        "stages.base.training.num_steps=2",
+        "stages.base.sampling.guidance_scale=1",
+    )
+    finish(start(tmp_path / "one", 1, 1, *overrides, EVALUATED="1"))
+    more = (*overrides, "stages.base.training.fsdp=4")
+    first, second = finish(start(tmp_path / "two", 2, 2, *more, EVALUATED="1"))
+    assert "class score" in first
+    assert "class score" not in second
+    one, two = (
+        json.loads((tmp_path / n / "base" / "evaluations.json").read_text()) for n in ("one", "two")
+    )
+    assert list(one) == list(two) == ["1", "2"]
+    for step, values in one.items():
+        assert two[step] == pytest.approx(values, rel=1e-2), step  # of images within a level
+    best = tmp_path / "two" / "best" / "base" / "checkpoints"
+    assert open_checkpoint(best).step in (1, 2)
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_on_other_devices_in_other_processes(alone, tmp_path):
     finish(start(tmp_path, 1, 1, "stages.base.training.num_steps=2"))
     finish(start(tmp_path, 2, 4, "stages.base.training.num_steps=4", "stages.base.training.fsdp=8"))
@@ -134,6 +156,25 @@ def test_one_is_asked_to_stop_and_all_stop_after_the_same_step_and_go_on(tmp_pat
     finish(start(tmp_path, 2, 1, until))
     finish(start(tmp_path / "never stopped", 2, 1, until))
     assert losses(tmp_path) == losses(tmp_path / "never stopped")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [0, 1])
+def test_one_has_no_data_and_all_save_the_last_step_that_all_had(alone, asked, tmp_path):
+    processes = start(tmp_path, 2, 1, WITHOUT_DATA="3")
+    lines, deadline = tmp_path / "base" / "metrics.jsonl", time.monotonic() + 300
+    # The line of a step is written once the next one was dispatched, and there is no third.
+    while not (lines.exists() and lines.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1)
+    processes[asked].send_signal(signal.SIGTERM)
+    for output in finish(processes, status=130):
+        assert "stopped after step 2 of 6" in output
+    found = open_checkpoint(tmp_path / "base" / "checkpoints")
+    assert (found.step, found.data_state) == (2, {"next_index": 2})
+    finish(start(tmp_path, 2, 1))
+    assert losses(tmp_path) == pytest.approx(alone, rel=1e-4)
 
 
 def test_wrong_arguments_are_one_line(tmp_path, capfd):

@@ -100,7 +100,7 @@ def test_a_unet_takes_the_same_step_on_any_devices():
 
 
 @pytest.mark.parametrize(
-    ("data", "fsdp", "size"), [(8, 1, 0), (2, 4, 0), (1, 1, 2), (2, 2, 1)], ids=str
+    ("data", "fsdp", "size"), [(8, 1, 0), (2, 4, 0), (1, 1, 2), (4, 1, 1), (2, 2, 1)], ids=str
 )
 def test_devices_and_microbatches_do_not_change_the_step(data, fsdp, size):
     microbatches = tiny.experiment(f"stages.base.training.microbatch_size={size}")

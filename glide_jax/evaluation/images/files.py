@@ -1,6 +1,7 @@
 """Images that somebody has: a folder of files, or an .npz as ADM's evaluator takes it."""
 
 import collections
+import dataclasses
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from glide_jax.evaluation.prompt_sets.prompt_set import PromptSet
 from glide_jax.evaluation.references import IMAGES, images_of
 from glide_jax.sampling.output import read_provenance
 from glide_jax.sampling.request import Subject
+from glide_jax.storage import fetched
 
 _COLOUR_MODES = ("RGB", "YCbCr")
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "F")
@@ -44,19 +46,20 @@ def open_images(path: Path, size: int | None = None) -> ImageSet:
     """The images of a folder, or of an .npz.
 
     Args:
-        path: of either.
+        path: of either, on this machine or in a bucket.
         size: pixels a side, see `open_folder`.
 
     Raises:
-        UserError: there is nothing there, an .npz is to be resized, or see `open_folder` and
-            `open_npz`.
+        UserError: there is nothing there, it can't be read, an .npz is to be resized, or see
+            `open_folder` and `open_npz`.
     """
-    if path.is_dir():
-        return open_folder(path, size)
-    if path.is_file() and size:
+    here = fetched(path)
+    if here.is_dir():
+        return dataclasses.replace(open_folder(here, size), name=str(path))
+    if here.is_file() and size:
         raise UserError(f"images of {path} can't be resized, only those of a folder")
-    if path.is_file():
-        return open_npz(path)
+    if here.is_file():
+        return dataclasses.replace(open_npz(here), name=str(path))
     raise UserError(f"there are no images {path}: give a folder of images, or an .npz")
 
 
@@ -115,7 +118,8 @@ def prompts_in(path: Path) -> PromptSet | None:
         A prompt for each image, in the order of their names; None: one of them says nothing.
     """
     subjects = []
-    for file in image_files(path) if path.is_dir() else ():
+    here = fetched(path)
+    for file in image_files(here) if here.is_dir() else ():
         try:
             made = read_provenance(file)
         except UserError:

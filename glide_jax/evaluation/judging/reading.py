@@ -12,7 +12,9 @@ from glide_jax.data.caption_files import CAPTION_FILES, read_captions
 from glide_jax.data.lines import read_text, split_lines
 from glide_jax.errors import UserError
 from glide_jax.evaluation.judging.comparison import JudgedImage
+from glide_jax.local_path import url_of
 from glide_jax.sampling.output import KEY, read_provenance
+from glide_jax.storage import fetched, storage_path
 
 _PREVIEW = "preview.png"
 """What `glide-jax sample --preview-every` leaves among the images."""
@@ -66,9 +68,10 @@ def read_folder(
         Images in the order of their seeds and indices, or of their names.
 
     Raises:
-        UserError: there is no such folder, or no image in it; an image can't be read or has no
-            prompt, or another one than `prompts` says.
+        UserError: there is no such folder, its bucket can't be read, or no image is in it; an image
+            can't be read or has no prompt, or another one than `prompts` says.
     """
+    folder = fetched(folder)
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}: give folders of images, one for each model")
     files = [
@@ -141,7 +144,7 @@ def _captions(folder: Path) -> dict[str, str]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = split_lines(read_text(path))
+        lines = split_lines(read_text(fetched(path)))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise UserError(f"can't read {path}: {reason}") from error
@@ -154,11 +157,13 @@ def _lines(path: Path) -> list[str]:
 def _name_and_folder(argument: str) -> tuple[str, Path]:
     name, equals, folder = argument.partition("=")
     # A folder's own name may have an equals sign.
-    if not equals or Path(argument).exists():
-        name, folder = os.path.basename(os.path.abspath(argument)), argument
+    if not equals or url_of(name) or storage_path(argument).exists():
+        name, folder = os.path.basename(argument.rstrip("/")), argument
+        if not url_of(argument):
+            name = os.path.basename(os.path.abspath(argument))
     if not name or not folder:
         raise UserError(f"{argument!r} is neither a folder nor NAME=DIR")
-    return _tidy(name), Path(folder)
+    return _tidy(name), storage_path(folder)
 
 
 def _tidy(text: str) -> str:

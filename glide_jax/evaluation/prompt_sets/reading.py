@@ -19,7 +19,9 @@ from glide_jax.data.lines import read_text, split_lines
 from glide_jax.data.source import fingerprint_of
 from glide_jax.errors import UserError, unknown_name
 from glide_jax.evaluation.prompt_sets.prompt_set import PromptSet
+from glide_jax.local_path import url_of
 from glide_jax.sampling.request import Subject
+from glide_jax.storage import fetched
 
 PROMPT_COLUMNS = ("prompt", "prompts", "caption", "text")
 CATEGORY_COLUMNS = ("category", "challenge")
@@ -49,7 +51,7 @@ def open_prompts(name: str) -> PromptSet:
     """A prompt set of this package, by its name, or that of a file.
 
     Args:
-        name: in OWN, or the path of a file.
+        name: in OWN, or the path of a file, on this machine or in a bucket.
 
     Raises:
         UserError: there is neither, or see `read_prompts`.
@@ -58,9 +60,10 @@ def open_prompts(name: str) -> PromptSet:
         file = resources.files("glide_jax.evaluation.prompt_sets") / OWN[name]
         with resources.as_file(file) as path:
             return read_prompts(path, name)
-    if not Path(name).exists() and not Path(name).suffix:
+    path = fetched(name) if url_of(name) else Path(name)
+    if not path.exists() and not path.suffix:
         raise UserError(f"{unknown_name('prompt set', name, OWN)}; or give a file of prompts")
-    return read_prompts(Path(name), Path(name).stem)
+    return read_prompts(path, path.stem)
 
 
 def read_prompts(path: Path, name: str) -> PromptSet:
