@@ -42,6 +42,8 @@ DEPENDENCIES = [
     # Before 0.11.26 it compresses what it writes whether one wants it or not.
     "orbax-checkpoint>=0.11.26,<0.13",
     "pillow>=11,<14",
+    # Flax asks for it, too.
+    "rich>=13.9.4,<16",
     "safetensors>=0.5.3,<0.9",
     "scipy>=1.16,<2",
     "sentencepiece>=0.2,<0.3",

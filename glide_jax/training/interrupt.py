@@ -8,6 +8,8 @@ from typing import Self
 import jax
 from jax.experimental import multihost_utils
 
+from glide_jax.progress import say
+
 
 class Interrupt:
     """Records Ctrl-C and SIGTERM while it is entered; a second Ctrl-C stops at once.
@@ -49,7 +51,7 @@ class Interrupt:
         if self._requested:
             raise KeyboardInterrupt
         self._requested = True
-        print("\nstopping after this step, then saving; again to stop at once", flush=True)
+        say("\nstopping after this step, then saving; again to stop at once")
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self._note(number, frame)
