@@ -50,7 +50,6 @@ DEPENDENCIES = [
     "tensorboardX>=2.6.2.2,<3",
     # 4.9.9 can't read its own metadata with protobuf 7.
     "tensorflow-datasets>=4.9.10,<5",
-    "tqdm>=4.66.6,<5",
 ]
 
 # GLIDE's tokenizer and its CLIP's.

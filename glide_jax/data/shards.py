@@ -9,13 +9,13 @@ import io
 import itertools
 import json
 import os
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from glide_jax.cache import CACHE_VARIABLE, cache_folder
 from glide_jax.data import images
@@ -24,6 +24,7 @@ from glide_jax.data.filenames import printable
 from glide_jax.data.lines import split_lines
 from glide_jax.data.remote import file_system, find_tars, reason_of, with_retries
 from glide_jax.errors import UserError, one_line
+from glide_jax.progress import Counter
 
 CAPTION_LINE = "\n"
 """Separates the captions of a row in the index."""
@@ -74,8 +75,10 @@ def index_of(path: str, fields: Fields) -> Index:
     shards = find_tars(path)
     kept = [(shard, _index_file(shard, fields)) for shard in shards]
     missing = [pair for pair in kept if not pair[1].exists()]
-    for shard, file in tqdm(missing, "reading shards", unit="shard", disable=not missing):
-        _write(file, json.dumps(_rows(shard, fields)))
+    with Counter(sys.stderr, "reading shards", len(missing), "shards") as counter:
+        for shard, file in missing:
+            _write(file, json.dumps(_rows(shard, fields)))
+            counter.advance(1)
     parts = [json.loads(file.read_text(encoding="utf-8")) for _, file in kept]
     return Index(tuple(shards), parts)
 

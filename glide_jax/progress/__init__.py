@@ -6,6 +6,7 @@ JSON object, or nothing.
 """
 
 from glide_jax.progress.choice import MODES, PREVIEWS, Choice, current_choice, progress_choice
+from glide_jax.progress.counter import Counter
 from glide_jax.progress.line import Line, say
 from glide_jax.progress.task_progress import TaskProgress, clock_face
 
@@ -13,6 +14,7 @@ __all__ = [
     "MODES",
     "PREVIEWS",
     "Choice",
+    "Counter",
     "Line",
     "TaskProgress",
     "clock_face",

@@ -94,4 +94,5 @@ def test_commands_take_the_same_values():
     have = {name for name, flags in found.items() if flags.get("progress") == MODES}
     preview = {name for name, flags in found.items() if flags.get("preview") == PREVIEWS}
     assert preview == {"train", "sample", "inpaint", "edit", "upsample", "evaluate", "sweep"}
-    assert have == preview | {"encode", "serve", "judge", "reference"}
+    others = {"encode", "serve", "judge", "reference", "data", "import", "export", "download"}
+    assert have == preview | others
