@@ -42,13 +42,14 @@ DEPENDENCIES = [
     # Before 0.11.26 it compresses what it writes whether one wants it or not.
     "orbax-checkpoint>=0.11.26,<0.13",
     "pillow>=11,<14",
+    # Flax asks for it, too.
+    "rich>=13.9.4,<16",
     "safetensors>=0.5.3,<0.9",
     "scipy>=1.16,<2",
     "sentencepiece>=0.2,<0.3",
     "tensorboardX>=2.6.2.2,<3",
     # 4.9.9 can't read its own metadata with protobuf 7.
     "tensorflow-datasets>=4.9.10,<5",
-    "tqdm>=4.66.6,<5",
 ]
 
 # GLIDE's tokenizer and its CLIP's.

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from glide_jax.commands import evaluate, sample, train
+from glide_jax.commands.progress_options import progress_of
 from glide_jax.config import split_overrides
 from glide_jax.entry import Parser, status_of
 from glide_jax.errors import UserError
@@ -54,6 +55,11 @@ def build_parser() -> Parser:
 def _run(argv: Sequence[str]) -> None:
     words, overrides = split_overrides(argv)
     arguments = build_parser().parse(words, overrides)
+    with progress_of(arguments):
+        _run_mode(arguments, overrides)
+
+
+def _run_mode(arguments: argparse.Namespace, overrides: Sequence[str]) -> None:
     mode = arguments.mode
     if mode != "sample" and (arguments.prompt or arguments.seed is not None):
         raise UserError("--prompt and --seed are for --mode=sample; train with --config.seed=N")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("glide_jax", "configs", "launch", "tests")
 
 LAYERS = (
-    {"types", "errors", "local_path", "storage", "writing", "cache", "progress_line", "config"},
+    {"types", "errors", "local_path", "storage", "writing", "cache", "progress", "config"},
     {"diffusion", "models", "text", "data", "parallel"},
     {"training", "checkpoints", "sampling", "planning", "interop", "encoders"},
     {"evaluation", "registries", "runtime"},

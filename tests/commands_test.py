@@ -1,6 +1,7 @@
 """The commands that sample: what they write, and what they say when they can't."""
 
 import dataclasses
+import io
 import json
 
 import numpy as np
@@ -10,8 +11,9 @@ from sampling import pipeline_toys
 
 from glide_jax import cli, config, entry, main
 from glide_jax.commands import sampling_options
-from glide_jax.commands.sampling_progress import ProgressLine
+from glide_jax.commands.sampling_progress import ProgressLine, preview_of
 from glide_jax.errors import UserError
+from glide_jax.progress import Choice, progress_choice
 from glide_jax.sampling.output import read_provenance
 from glide_jax.sampling.run import SamplingProgress
 
@@ -181,33 +183,47 @@ def test_images_are_edited_and_enlarged(workdir, image, tmp_path, capsys):
         assert made.input_files["image"] == str(image)
 
 
-class Terminal:
-    def __init__(self):
-        self.text = ""
-
-    def isatty(self):
-        return True
-
-    def write(self, text):
-        self.text += text
-
-    def flush(self):
-        pass
-
-
 def test_progress_says_the_time_left_of_a_stage(tmp_path):
     times = iter([0.0, 2.0, 10.0, 100.0])
-    terminal = Terminal()
+    stream = io.StringIO()
     images = np.zeros((2, 4, 4, 3), np.float32)
     preview = tmp_path / "preview.png"
-    with ProgressLine(terminal, preview, clock=lambda: next(times)) as show:
+    with (
+        progress_choice(Choice("json", "none")),
+        ProgressLine(stream, preview, clock=lambda: next(times)) as show,
+    ):
         show(SamplingProgress("base", 64, 1, 2, 1, 5, images))
-        assert terminal.text.endswith("64×64: batch 1/2, step 1/5\x1b[K")
         show(SamplingProgress("base", 64, 1, 2, 2, 5, images))
-        assert terminal.text.endswith("step 2/5, 0:16 left\x1b[K")
         show(SamplingProgress("base", 64, 2, 2, 1, 5, images))
-        assert terminal.text.endswith("batch 2/2, step 1/5, 0:08 left\x1b[K")
         show(SamplingProgress("upsampler", 256, 1, 1, 1, 5, images))
-        assert terminal.text.endswith("256×256: step 1/5\x1b[K")
-    assert terminal.text.endswith("\n")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["task"], line["done"], line["total"], line["left_s"]) for line in lines] == [
+        ("64×64", 1, 10, None),
+        ("64×64", 2, 10, 16.0),
+        ("64×64", 6, 10, 8.0),
+        ("256×256", 1, 5, None),
+    ]
+    figures = {"stage": "base", "batch": 2, "num_batches": 2, "step": 1, "num_steps": 5}
+    assert lines[2]["figures"] == figures
     assert Image.open(preview).size == (8, 4)
+
+
+def test_what_is_no_terminal_has_a_line_at_the_end_of_each_batch():
+    times = iter([0.0, 8.0, 10.0, 100.0])
+    stream = io.StringIO()
+    images = np.zeros((2, 4, 4, 3), np.float32)
+    with ProgressLine(stream, None, clock=lambda: next(times)) as show:
+        for batch, step in ((1, 4), (1, 5), (2, 1), (2, 5)):
+            show(SamplingProgress("base", 64, batch, 2, step, 5, images))
+    assert stream.getvalue().splitlines() == [
+        "64×64: batch 1/2, step 5/5, 0:40 left",
+        "64×64: batch 2/2, step 5/5, 0:00 left",
+    ]
+
+
+def test_a_preview_in_a_terminal_has_rows_of_four():
+    images = np.linspace(-1, 1, 6)[:, None, None, None] + np.zeros((6, 2, 3, 3))
+    shown = preview_of(SamplingProgress("base", 2, 1, 1, 1, 1, images.astype(np.float32)))
+    assert shown.shape == (4, 12, 3)
+    tops = shown[::2, ::3, 0].flatten().tolist()
+    assert tops == [0, 51, 102, 153, 204, 255, 0, 0]

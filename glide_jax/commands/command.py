@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 
+from glide_jax.commands.progress_options import progress_of
 from glide_jax.entry import Parser
 
 Run = Callable[[argparse.Namespace], None]
@@ -38,4 +39,6 @@ def run_command(name: str, add: Add, words: Sequence[str], overrides: Sequence[s
     """
     parser = Parser(prog=name, description=add.__doc__, allow_abbrev=False)
     run = add(parser)
-    run(parser.parse(words, overrides))
+    arguments = parser.parse(words, overrides)
+    with progress_of(arguments):
+        run(arguments)

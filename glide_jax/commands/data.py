@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from glide_jax.commands.command import Run
+from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.local_path import local_path
 
@@ -31,7 +32,7 @@ def add(parser: Parser) -> Run:
         metavar="FILE",
         help="the contact sheet; default: contact_sheet.png",
     )
-
+    add_progress(parser)
     return _check
 
 

@@ -3,6 +3,7 @@
 import argparse
 
 from glide_jax.commands.command import Run
+from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 
 
@@ -16,6 +17,7 @@ def add(parser: Parser) -> Run:
         metavar="NAME",
         help=", ".join([*released.FILES, *released.GROUPS]) + "; or an https:// address",
     )
+    add_progress(parser)
 
     def run(arguments: argparse.Namespace) -> None:
         from glide_jax.interop.download import download

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run, accept_overrides
+from glide_jax.commands.progress_options import add_progress
 from glide_jax.config import Experiment, FrozenTextConfig, experiment_from, load_config
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -43,6 +44,7 @@ def add(parser: Parser) -> Run:
         "disk that all of them see, or in a bucket",
     )
     accept_overrides(parser, "text.weights=t5-v1_1-xxl")
+    add_progress(parser)
     return _run
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glide_jax.commands import joining, sampling_options
+from glide_jax.commands.progress_options import add_preview, add_progress
 from glide_jax.config import SamplingConfig
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -111,6 +112,8 @@ def add_metrics(parser: Parser) -> None:
         metavar="DIR",
         help=f"folder for generated images, features and results; default: CHECKPOINT/{FOLDER}",
     )
+    add_progress(parser)
+    add_preview(parser)
 
 
 def add_net(parser: Parser) -> None:

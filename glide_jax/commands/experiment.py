@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glide_jax.commands.command import Run
+from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.experiments.registry import CLAIMS, find_claim
@@ -47,6 +48,7 @@ def add(parser: Parser) -> Run:
         help="captions, or images, that each arm is measured on; default: as the claim declares. "
         "Fewer are a first look: their result is no test of the claim",
     )
+    add_progress(parser)
     return _run
 
 
@@ -96,7 +98,7 @@ def _callbacks() -> "Callbacks":
     from glide_jax.experiments.running import Callbacks
     from glide_jax.experiments.scores import SCORES
     from glide_jax.parallel.processes import progress_stream
-    from glide_jax.progress_line import clock_face
+    from glide_jax.progress import clock_face, say
 
     lines: list[GenerationLine] = []
 
@@ -116,7 +118,7 @@ def _callbacks() -> "Callbacks":
         )
         left = f", about {clock_face(measured.left_s)} left" * bool(measured.left_s)
         place = f"{measured.done}/{measured.total}{left}"
-        print(f"[{place}] {measured.arm}, seed {measured.seed}: {shown}", flush=True)
+        say(f"[{place}] {measured.arm}, seed {measured.seed}: {shown}")
 
     return Callbacks(on_progress, on_measured)
 

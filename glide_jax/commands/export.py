@@ -4,6 +4,7 @@ import argparse
 
 from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run
+from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.storage import check_writable, storage_path
@@ -39,6 +40,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument("--stage", metavar="NAME", help="of this stage; default: the first")
     sampling_options.add_adapters(parser)
+    add_progress(parser)
 
     def run(arguments: argparse.Namespace) -> None:
         from glide_jax import runtime

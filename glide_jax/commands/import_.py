@@ -3,6 +3,7 @@
 import argparse
 
 from glide_jax.commands.command import Run
+from glide_jax.commands.progress_options import add_progress
 from glide_jax.config import DTYPES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -54,6 +55,7 @@ def add(parser: Parser) -> Run:
     parser.add_argument(
         "--out", type=storage_path, required=True, metavar="DIR", help="a new workdir"
     )
+    add_progress(parser)
 
     def run(arguments: argparse.Namespace) -> None:
         from glide_jax import runtime

@@ -4,10 +4,11 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from glide_jax.commands.progress_options import NAMES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 
-_OWN = ("process_id", "num_processes", "coordinator", "workdir", "out")
+_OWN = ("process_id", "num_processes", "coordinator", "workdir", "out", *NAMES)
 """Arguments that may differ from process to process; paths are where a host has mounted them."""
 
 

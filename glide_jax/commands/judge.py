@@ -9,10 +9,11 @@ from pathlib import Path
 
 from glide_jax.commands import address_options
 from glide_jax.commands.command import Run
+from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
-from glide_jax.progress_line import Line, clock_face
+from glide_jax.progress import Line, TaskProgress, clock_face
 from glide_jax.storage import storage_path
 
 _PORT = 8765
@@ -55,6 +56,7 @@ def add(parser: Parser) -> Run:
         help="judge only prompts that every model has an image of; default: others are an error",
     )
     address_options.add_address(parser, _PORT)
+    add_progress(parser)
     parser.add_argument(
         "--results",
         action="store_true",
@@ -146,7 +148,9 @@ class CheckingLine:
             self._model, self._start = model, self._shown
         if now - self._shown >= 1:
             left = (now - self._start) / done * (total - done)
-            self._line.show(f"checking {model}: {done:,}/{total:,}, {clock_face(left)} left")
+            task = f"checking {model}"
+            text = f"{task}: {done:,}/{total:,}, {clock_face(left)} left"
+            self._line.show(TaskProgress(task, done, total, "images", left, text))
             self._shown = now
 
     def end(self) -> None:

@@ -5,6 +5,7 @@ import sys
 
 from glide_jax.commands import evaluation_options
 from glide_jax.commands.command import Run
+from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.storage import check_writable, storage_path
@@ -35,6 +36,7 @@ def add(parser: Parser) -> Run:
         "--out", type=storage_path, required=True, metavar="NPZ", help="the file to write"
     )
     evaluation_options.add_net(parser)
+    add_progress(parser)
     return _run
 
 
@@ -56,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from glide_jax.evaluation.images.from_data import open_data
     from glide_jax.evaluation.images.image_set import BATCH
     from glide_jax.evaluation.references import STATISTICS, write_reference
-    from glide_jax.progress_line import Line
+    from glide_jax.progress import Line, TaskProgress
 
     check_writable(arguments.out.parent)
     if arguments.data:
@@ -72,12 +74,13 @@ def _run(arguments: argparse.Namespace) -> None:
     line = Line(sys.stderr)
 
     def show(done: int) -> None:
-        if line.is_rewritten or done == images.count:
-            line.show(f"{images.name}: {done:,}/{images.count:,} images")
+        if line.shows_all or done == images.count:
+            text = f"{images.name}: {done:,}/{images.count:,} images"
+            line.show(TaskProgress(images.name, done, images.count, "images", None, text))
 
     outputs = [name for name in STATISTICS if name in net.outputs]
-    found = collect(net, images.batches(BATCH), outputs, None, show)
-    line.end()
+    with line:
+        found = collect(net, images.batches(BATCH), outputs, None, show)
     write_reference(arguments.out, net, (images.height, images.width), found)
     count = found[outputs[0]].count
     print(

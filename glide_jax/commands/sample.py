@@ -9,6 +9,7 @@ from typing import Any
 from glide_jax.commands import joining, sampling_options
 from glide_jax.commands.checkpoint_options import check_workdirs, read_experiments
 from glide_jax.commands.command import Run, run_command
+from glide_jax.commands.progress_options import NAMES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
@@ -145,7 +146,15 @@ def _summarize(
 def _reproduce(arguments: argparse.Namespace) -> None:
     from glide_jax.sampling.output import read_provenance
 
-    own = ("like", "checkpoint", *sampling_options.MODELS, "adapters", "out", "preview_every")
+    own = (
+        "like",
+        "checkpoint",
+        *sampling_options.MODELS,
+        "adapters",
+        "out",
+        "preview_every",
+        *NAMES,
+    )
     others = {name: v for name, v in vars(arguments).items() if name not in own}
     if any(value not in (None, [], ()) for value in others.values()):
         raise UserError("--like takes all from the image: leave prompts and settings out")

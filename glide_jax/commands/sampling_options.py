@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from glide_jax.commands.checkpoint_options import check_workdirs, read_experiments
 from glide_jax.commands.command import accept_overrides
+from glide_jax.commands.progress_options import add_preview, add_progress
 from glide_jax.config import SamplingConfig
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
+from glide_jax.progress import say
 from glide_jax.storage import fetched, storage_path
 
 if TYPE_CHECKING:
@@ -93,6 +95,8 @@ def add_models_and_output(parser: Parser) -> None:
         metavar="N",
         help="write preview.png, the images so far, every N steps",
     )
+    add_progress(parser)
+    add_preview(parser)
     accept_overrides(parser, "stages.upsampler.sampling.steps=20")
 
 
@@ -275,7 +279,7 @@ def warn_of_truncated(pipeline: "Pipeline", prompts: Sequence[str]) -> None:
     stage = pipeline.stages[0]
     length = stage.reader.length if stage.reader else 0
     for prompt in truncated_prompts(stage, prompts):
-        print(f"cut to its first {length} tokens: {prompt!r}", file=progress_stream())
+        say(f"cut to its first {length} tokens: {prompt!r}", progress_stream())
 
 
 def save(output: "PipelineOutput", folder: Path, sheet: Path | None = None) -> list[Path]:

@@ -8,11 +8,12 @@ from typing import TextIO
 import numpy as np
 
 from glide_jax.data.images import to_uint8
-from glide_jax.progress_line import Line, clock_face
+from glide_jax.progress import Line, TaskProgress, clock_face
 from glide_jax.sampling.grid import save_image
 from glide_jax.sampling.run import SamplingProgress
 
 _PREVIEWED = 8  # images of a batch that a preview shows
+_COLUMNS = 4  # of them side by side on a terminal
 
 
 class ProgressLine:
@@ -42,14 +43,11 @@ class ProgressLine:
         if progress.stage != self._stage:
             self._stage, self._first = progress.stage, (done, now)
         first, since = self._first
-        left = ""
-        if done > first:
-            rate = (now - since) / (done - first)
-            left = f", {clock_face(rate * (progress.num_batches * progress.num_steps - done))} left"
-        if self._line.is_rewritten or progress.step == progress.num_steps:
-            size, steps = progress.image_size, f"step {progress.step}/{progress.num_steps}"
-            batch = f"batch {progress.batch}/{progress.num_batches}, "
-            self._line.show(f"{size}×{size}: {batch * (progress.num_batches > 1)}{steps}{left}")
+        total = progress.num_batches * progress.num_steps
+        left_s = None if done <= first else (now - since) / (done - first) * (total - done)
+        if self._line.shows_all or progress.step == progress.num_steps:
+            image = preview_of(progress) if self._line.shows_images else None
+            self._line.show(_task_progress(progress, done, total, left_s, image))
         if self._preview is not None:
             shown = np.concatenate(list(to_uint8(progress.x_0_hat[:_PREVIEWED])), axis=1)
             save_image(shown, self._preview)
@@ -64,3 +62,35 @@ class ProgressLine:
 
     def __exit__(self, *exception: object) -> None:
         self.end()
+
+
+def preview_of(progress: SamplingProgress) -> np.ndarray:
+    """The images so far, for a terminal: uint8[h w 3], rows of at most four."""
+    images = to_uint8(progress.x_0_hat[:_PREVIEWED])
+    columns = min(len(images), _COLUMNS)
+    # The last row is filled up with black.
+    missing = -len(images) % columns
+    tiles = np.concatenate([images, np.zeros_like(images[:1]).repeat(missing, axis=0)])
+    rows = tiles.reshape(-1, columns, *images.shape[1:])
+    return np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
+
+
+def _task_progress(
+    progress: SamplingProgress,
+    done: int,
+    total: int,
+    left_s: float | None,
+    image: np.ndarray | None,
+) -> TaskProgress:
+    task = f"{progress.image_size}×{progress.image_size}"
+    batch = f"batch {progress.batch}/{progress.num_batches}, " * (progress.num_batches > 1)
+    left = "" if left_s is None else f", {clock_face(left_s)} left"
+    text = f"{task}: {batch}step {progress.step}/{progress.num_steps}{left}"
+    figures = {
+        "stage": progress.stage,
+        "batch": progress.batch,
+        "num_batches": progress.num_batches,
+        "step": progress.step,
+        "num_steps": progress.num_steps,
+    }
+    return TaskProgress(task, done, total, "steps", left_s, text, figures, image)

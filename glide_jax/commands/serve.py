@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from glide_jax.commands import address_options, sampling_options
 from glide_jax.commands.command import Run, accept_overrides
+from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.storage import storage_path
@@ -36,6 +37,7 @@ def add(parser: Parser) -> Run:
         f"filled up to it; default: {_BATCH_SIZE}",
     )
     address_options.add_address(parser, _PORT)
+    add_progress(parser)
     accept_overrides(parser, "stages.base.sampling.guidance_scale=5")
     return _run
 

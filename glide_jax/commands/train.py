@@ -5,6 +5,7 @@ from pathlib import Path
 
 from glide_jax.commands import joining
 from glide_jax.commands.command import Run, accept_overrides
+from glide_jax.commands.progress_options import add_preview, add_progress
 from glide_jax.config import Experiment, experiment_from, load_config, to_dict
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -24,6 +25,8 @@ def add(parser: Parser) -> Run:
         "gs://BUCKET/PATH or s3://BUCKET/PATH; default: runs/NAME",
     )
     joining.add_coordinator(parser, "train")
+    add_progress(parser)
+    add_preview(parser)
     accept_overrides(parser, "stages.base.training.batch_size=64")
     return _run
 

@@ -26,6 +26,7 @@ from glide_jax.parallel.mesh import make_mesh
 from glide_jax.planning import cost
 from glide_jax.planning.lowering import abstract_state
 from glide_jax.planning.memory import check_state_fits, memory_limit
+from glide_jax.progress import say
 from glide_jax.sampling.grid import save_image
 from glide_jax.sampling.output import Origin, PipelineOutput
 from glide_jax.sampling.pipeline import Pipeline
@@ -74,15 +75,15 @@ def run(experiment: Experiment, workdir: Path) -> None:
     update_summary(workdir, figures, metrics=metrics)
     if "jsonl" in experiment.monitoring.sinks:
         write_report(workdir)
-    print(f"done in {cost.duration(seconds)}, at most {figures['peak_rss_gib']} GiB of memory")
+    say(f"done in {cost.duration(seconds)}, at most {figures['peak_rss_gib']} GiB of memory")
     if why_not:
-        print(f"{why_not}; figures: {workdir / SUMMARY}")
+        say(f"{why_not}; figures: {workdir / SUMMARY}")
         return
-    print(f"images: {workdir / 'samples.png'}; figures: {workdir / SUMMARY}")
+    say(f"images: {workdir / 'samples.png'}; figures: {workdir / SUMMARY}")
     if experiment.prompts:
-        print(f'sample your own: glide-jax sample "…" --checkpoint {workdir}')
+        say(f'sample your own: glide-jax sample "…" --checkpoint {workdir}')
     if experiment.samples_anything:
-        print(f"sample more: glide-jax sample --num-images 8 --seed 1 --checkpoint {workdir}")
+        say(f"sample more: glide-jax sample --num-images 8 --seed 1 --checkpoint {workdir}")
 
 
 def check_memory(jobs: Sequence[Job]) -> None:
@@ -203,7 +204,7 @@ def _sample_and_score(
             images = sampled(asked, prompts, name, experiment.seed)
             found[name] = to_json(instruments.of_images(images, prompts, None), images)
             shown = in_short(found)[name].items()
-            print(f"{name}: " + ", ".join(f"{key} {v['value']:.1%}" for key, v in shown))
+            say(f"{name}: " + ", ".join(f"{key} {v['value']:.1%}" for key, v in shown))
     return in_short(found)
 
 
@@ -212,22 +213,21 @@ def _with_costs(jobs: Jobs, workdir: Path) -> Jobs:
     first = jobs.stages[0]
     images = f"{len(first.source):,} images of {first.experiment.data.source}"
     devices = f"{jax.device_count()} × {jax.devices()[0].device_kind}"
-    print(f"{images}; {devices}; to {workdir}")
+    say(f"{images}; {devices}; to {workdir}")
     return jobs.map(_with_cost)
 
 
 def _with_cost(job: Job) -> Job:
     estimate = cost.estimate(job)
     steps = job.training.num_steps
-    print(
+    say(
         f"{job.title}: {estimate}; {steps:,} steps of {job.training.batch_size} images at "
         f"about {cost.duration(estimate.seconds_per_step)} take "
-        f"{cost.duration(estimate.seconds_per_step * steps)} here",
-        flush=True,
+        f"{cost.duration(estimate.seconds_per_step * steps)} here"
     )
     if estimate.seconds_per_step > cost.LONG_STEP_S:
         key = f"--config.{job.section}.training"
-        print(
+        say(
             f"{job.name}: for a first look on this hardware add "
             f"{key}.batch_size=4 {key}.num_steps=20"
         )

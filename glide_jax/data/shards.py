@@ -11,6 +11,7 @@ import itertools
 import json
 import logging
 import os
+import sys
 import tarfile
 import time
 import urllib.parse
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from glide_jax.cache import CACHE_VARIABLE, cache_folder
 from glide_jax.data import images
@@ -35,6 +35,7 @@ from glide_jax.data.remote import (
     with_retries,
 )
 from glide_jax.errors import UserError, a_few, one_line
+from glide_jax.progress import Counter
 
 CAPTION_LINE = "\n"
 """Separates the captions of a row in the index."""
@@ -165,7 +166,7 @@ def _index_each(urls: list[str], fields: Fields, found: dict[str, Shard]) -> dic
     reasons: dict[str, str] = {}
     failing: set[str] = set()
     new = [url for url in urls if not _last_index(url, fields)]
-    with tqdm(total=len(new), desc="reading shards", unit="shard", disable=not new) as bar:
+    with Counter(sys.stderr, "reading shards", len(new), "shards") as counter:
         for url in urls:
             server = urllib.parse.urlsplit(url)[1]
             if server in failing:
@@ -178,7 +179,8 @@ def _index_each(urls: list[str], fields: Fields, found: dict[str, Shard]) -> dic
                     raise
                 reasons[url] = str(error)
                 failing.add(server)
-            bar.update(url in new)
+            if url in new:
+                counter.advance(1)
     return reasons
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from glide_jax.config import FrozenTextConfig
 from glide_jax.encoders.lazy import LazyEncoder
-from glide_jax.progress_line import Line, clock_face
+from glide_jax.progress import Line, TaskProgress, clock_face
 from glide_jax.text.embeddings import EmbeddingStore, write_embeddings
 
-_SHOW_EVERY_S = 2.0
-"""On a terminal; a log gets a line every ten times as long."""
+_SHOW_EVERY_S = 20.0
+"""In a log; on a terminal, and for programs, ten times as often."""
 
 
 def encode_captions(
@@ -61,15 +61,16 @@ class _Shown:
         now = time.monotonic()
         if self._begun is None:
             self._begun = done, now
-        every_s = _SHOW_EVERY_S * (1 if self._line.is_rewritten else 10)
+        every_s = _SHOW_EVERY_S * (0.1 if self._line.shows_all else 1)
         if done < total and now - self._last < every_s:
             return
         self._last = now
-        line = f"{self._name}: {done:,} of {total:,} captions encoded"
+        left_s = None
+        text = f"{self._name}: {done:,} of {total:,} captions encoded"
         if (new := done - self._begun[0]) and done < total:
             left_s = (now - self._begun[1]) / new * (total - done)
-            line += f"  {clock_face(left_s)} left"
-        self._line.show(line)
+            text += f"  {clock_face(left_s)} left"
+        self._line.show(TaskProgress(self._name, done, total, "captions", left_s, text))
 
     def end(self) -> None:
         self._line.end()

@@ -16,13 +16,14 @@ from pathlib import Path
 import jax
 import numpy as np
 from jax.sharding import Mesh, Sharding, SingleDeviceSharding
-from tqdm import tqdm
 
 from glide_jax.errors import UserError, a_few
 from glide_jax.interop import tables
 from glide_jax.interop.weights import LazyArray, open_weights
 from glide_jax.parallel.free_memory import require_memory
 from glide_jax.parallel.mesh import weight_sharding
+from glide_jax.parallel.processes import progress_stream
+from glide_jax.progress import Counter
 from glide_jax.types import Array, Params
 
 SAMPLED = 2**14
@@ -153,17 +154,14 @@ def place(
     )
     params, digests = {}, {}
     total = sum(array.size * array.dtype.itemsize for array in found.values())
-    quiet = jax.process_index() > 0
-    with tqdm(
-        total=total, desc=title, unit="B", unit_scale=True, leave=False, disable=quiet
-    ) as bar:
+    with Counter(progress_stream(), title, total, "bytes") as counter:
         for key, array in found.items():
             path, rule = places[key]
             host, digests[key] = _read(array, shapes[path].dtype)
             placed = on_devices(rule.from_torch(host), targets[path])
             # Or the next array would be read while this one is still being copied.
             params[path] = jax.block_until_ready(placed)
-            bar.update(array.size * array.dtype.itemsize)
+            counter.advance(array.size * array.dtype.itemsize)
     together = "\n".join(f"{key} {digests[key]}" for key in sorted(digests))
     return params, hashlib.sha256(together.encode()).hexdigest()
 

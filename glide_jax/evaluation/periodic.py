@@ -30,6 +30,7 @@ from glide_jax.evaluation.registry import (
 )
 from glide_jax.evaluation.results import values_of, write_json
 from glide_jax.parallel.processes import by_first_process
+from glide_jax.progress import say
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.storage import remove_tree
 from glide_jax.training.job import Job
@@ -114,7 +115,7 @@ class PeriodicEvaluation:
         results = instruments.of_images(images, prompts, None)
         values = {name: value.value for name, value in values_of(results).items()}
         headlines = [name for result in results.values() for name in result.headlines]
-        print(f"{images.name}: " + ", ".join(f"{name} {values[name]:.5g}" for name in headlines))
+        say(f"{images.name}: " + ", ".join(f"{name} {values[name]:.5g}" for name in headlines))
         self._keep_best(pipeline, step, values, results)
         self._found[str(step)] = values
         self._write()

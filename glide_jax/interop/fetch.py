@@ -28,13 +28,12 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import tqdm
-
 from glide_jax import __version__
 from glide_jax.cache import CACHE_VARIABLE
 from glide_jax.errors import UserError
 from glide_jax.interop import contents
 from glide_jax.interop.released import PublicFile
+from glide_jax.progress import Choice, Counter, progress_choice, say
 
 TIMEOUT_S = 30.0
 """How long a server may send nothing."""
@@ -173,7 +172,7 @@ class _Download:
 
     def _pause(self, seconds: float, error: Exception) -> None:
         if self._progress:
-            print(f"{self._path.name}: {error}; trying again in {seconds:g} s", file=sys.stderr)
+            say(f"{self._path.name}: {error}; trying again in {seconds:g} s", sys.stderr)
         time.sleep(seconds)
 
     def _attempt(self) -> None:
@@ -252,7 +251,7 @@ class _Download:
     def _receive(self, response: http.client.HTTPResponse, version: _Version, have: int) -> None:
         """Append what arrives to the part, which has the first `have` bytes."""
         size = version.size
-        with disk(self._path), self._bar(have, size) as bar:
+        with disk(self._path), self._counter(have, size) as counter:
             if size is not None and size - have > shutil.disk_usage(self._path.parent).free:
                 raise _full(self._path)
             if not have:
@@ -262,22 +261,15 @@ class _Download:
                     part.write(chunk)
                     have += len(chunk)
                     self._most = max(self._most, have)
-                    bar.update(len(chunk))
+                    counter.advance(len(chunk))
         if size is not None and have < size:
             raise _TryAgainError(f"the connection ended after {have:,} of {size:,} bytes")
 
-    def _bar(self, have: int, size: int | None) -> "tqdm.tqdm":
-        return tqdm.tqdm(
-            desc=self._path.name,
-            initial=have,
-            total=size,
-            unit="B",
-            unit_scale=True,
-            unit_divisor=1024,
-            # In a log every update is a line.
-            mininterval=0.2 if sys.stderr.isatty() else 30.0,
-            disable=not self._progress,
-        )
+    def _counter(self, have: int, size: int | None) -> Counter:
+        with contextlib.ExitStack() as stack:
+            if not self._progress:
+                stack.enter_context(progress_choice(Choice("quiet", "none")))
+            return Counter(sys.stderr, self._path.name, size, "bytes", done=have)
 
     def _finish(self, version: _Version) -> None:
         """Check the complete file and rename it."""

@@ -1,16 +1,18 @@
 """A progress bar of arrays that are read or written one after the other."""
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
-from tqdm import tqdm
+
+from glide_jax.progress import Counter
 
 
 def shown(
     arrays: Iterable[tuple[str, np.ndarray]], shapes: Mapping[str, tuple[int, ...]], title: str
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays; on a terminal, stderr shows how far they are and how long the rest takes.
+    """The arrays; stderr shows how far they are and how long the rest takes, but not in a log.
 
     Args:
         arrays: (name, array).
@@ -18,9 +20,7 @@ def shown(
         title: of the progress bar.
     """
     total = sum(math.prod(shape) for shape in shapes.values())
-    with tqdm(
-        total=total, desc=title, unit=" weights", unit_scale=True, leave=False, disable=None
-    ) as bar:
+    with Counter(sys.stderr, title, total, "weights", log_every_s=None) as counter:
         for name, array in arrays:
             yield name, array
-            bar.update(array.size)
+            counter.advance(array.size)

@@ -9,7 +9,7 @@ import os
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from glide_jax.data.images import open_image, square, to_float, to_rgb, to_uint8
 from glide_jax.errors import UserError
@@ -99,13 +99,28 @@ def read_mask(given: ImageLike, image: np.ndarray, size: int) -> np.ndarray:
     return 1 - repainted.astype(np.float32)[None, :, :, None]
 
 
-def framed(image: np.ndarray, frame: Frame, size: int) -> tuple[np.ndarray, np.ndarray]:
+def opaque_pixels(given: ImageLike) -> np.ndarray | None:
+    """Where an image has pixels: bool[h w], False where it is transparent; None: it never is.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    image = ImageOps.exif_transpose(_opened(given))
+    if not image.has_transparency_data:
+        return None
+    return np.asarray(image.convert("RGBA"))[..., 3] > 0
+
+
+def framed(
+    image: np.ndarray, frame: Frame, size: int, opaque: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """What lies in a frame, and where that is the image.
 
     Args:
         image: uint8[h w 3].
         frame: at most MAX_FRAME times as large as the image's longer side.
         size: pixels a side of the mask.
+        opaque: bool[h w], where the image has pixels; None: everywhere.
 
     Returns:
         (uint8[side side 3], the image's edges repeated outside of it; f32[1 size size 1], 1 where
@@ -123,10 +138,85 @@ def framed(image: np.ndarray, frame: Frame, size: int) -> tuple[np.ndarray, np.n
     rows, columns = np.arange(top, top + side), np.arange(left, left + side)
     pixels = image[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
     inside = np.outer((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
+    if opaque is not None:
+        inside &= opaque[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
     # BOX averages what a pixel covers, and takes in what is less than a pixel outside.
     outside = Image.fromarray(np.where(inside, 0, 255).astype(np.uint8))
     kept = np.asarray(outside.resize((size, size), Image.Resampling.BOX)) == 0
     return pixels, kept.astype(np.float32)[None, :, :, None]
+
+
+class Plane(NamedTuple):
+    """An image and a frame that may reach beyond it.
+
+    Attributes:
+        width, height: pixels of the smallest rectangle that holds both.
+        left, top: of the image's corner in it.
+        frame: in it.
+        scale: how much the image is enlarged, so that no sampled pixel of the frame is lost.
+    """
+
+    width: int
+    height: int
+    left: int
+    top: int
+    frame: Frame
+    scale: float
+
+
+def plane_of(width: int, height: int, frame: Frame, size: int) -> Plane:
+    """The plane of an image and a frame.
+
+    Args:
+        width, height: of the image, in pixels.
+        frame: in the image's pixels.
+        size: pixels a side that are sampled of the frame.
+    """
+    scale = max(1.0, size / frame.side)
+    width, height = round(width * scale), round(height * scale)
+    left, top, side = (round(value * scale) for value in frame)
+    x, y = min(0, left), min(0, top)
+    right, bottom = max(width, left + side), max(height, top + side)
+    return Plane(right - x, bottom - y, -x, -y, Frame(left - x, top - y, side), scale)
+
+
+def joined(
+    image: np.ndarray,
+    opaque: np.ndarray | None,
+    frame: Frame,
+    sampled: np.ndarray,
+    kept: np.ndarray,
+) -> np.ndarray:
+    """An image with what was sampled in a frame; it grows by what of the frame lies beyond it.
+
+    What was kept has the image's pixels, and not the sample's.
+
+    Args:
+        image: uint8[h w 3].
+        opaque: bool[h w], where it has pixels; None: everywhere.
+        frame: the square that was sampled, in the image's pixels.
+        sampled: uint8[s s 3].
+        kept: f32[1 s s 1], 1 where the image was KEPT.
+
+    Returns:
+        uint8[h' w' 4], of `plane_of`; transparent where neither image nor frame is.
+    """
+    height, width = image.shape[:2]
+    plane = plane_of(width, height, frame, len(sampled))
+    alpha = np.full((height, width), 255, np.uint8) if opaque is None else opaque * np.uint8(255)
+    pixels = Image.fromarray(np.dstack([image, alpha]))
+    if plane.scale > 1:
+        size = round(width * plane.scale), round(height * plane.scale)
+        pixels = pixels.resize(size, Image.Resampling.LANCZOS)
+    whole = Image.new("RGBA", (plane.width, plane.height))
+    whole.paste(pixels, (plane.left, plane.top))
+    side = (plane.frame.side, plane.frame.side)
+    # NEAREST: a pixel is repainted where the one that was sampled for it is.
+    repainted = Image.fromarray(((1 - kept[0, :, :, 0]) * 255).astype(np.uint8))
+    shown = Image.fromarray(sampled).resize(side, Image.Resampling.LANCZOS).convert("RGBA")
+    corner = (plane.frame.left, plane.frame.top)
+    whole.paste(shown, corner, repainted.resize(side, Image.Resampling.NEAREST))
+    return np.asarray(whole)
 
 
 def shrunk_mask(mask: np.ndarray, size: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from glide_jax.sampling.images import (
     ImageLike,
     at_size,
     framed,
+    opaque_pixels,
     read_image,
     read_mask,
     shrunk_mask,
@@ -65,7 +66,8 @@ def inpaint_request(
 
     Args:
         stages: of the cascade.
-        image: its middle square is used, or what lies in the frame.
+        image: its middle square is used, or what lies in the frame; there, what is transparent is
+            repainted, as what lies outside of the image.
         mask: of the image's shape, or of the frame's; white: repaint, black: keep. None: what lies
             outside of the image is repainted, and nothing else.
         frame: the square that is sampled, which may reach beyond the image; None: the middle.
@@ -77,7 +79,7 @@ def inpaint_request(
     pixels, size = read_image(image), stages[-1].image_size
     kept = np.ones((1, size, size, 1), np.float32)
     if frame is not None:
-        pixels, kept = framed(pixels, frame, size)
+        pixels, kept = framed(pixels, frame, size, opaque_pixels(image))
     if mask is not None:
         kept = kept * read_mask(mask, pixels, size)
     if kept.all():

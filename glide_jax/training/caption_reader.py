@@ -15,6 +15,7 @@ from glide_jax.data.source import Source
 from glide_jax.encoders import encoding, lazy
 from glide_jax.encoders.lazy import EMBEDDINGS
 from glide_jax.errors import UserError
+from glide_jax.progress import say
 from glide_jax.storage import is_in_bucket, storage_path
 from glide_jax.text.embeddings import EmbeddingStore, is_store
 from glide_jax.text.reader import CaptionReader, EmbeddingReader, TokenReader
@@ -133,7 +134,7 @@ def _read_note(note: Path) -> dict[str, Any]:
 
 def _say_cut(count: int, length: int) -> None:
     if count:
-        print(f"{count:,} captions are cut to text.length={length} tokens")
+        say(f"{count:,} captions are cut to text.length={length} tokens")
 
 
 def _saved(experiment: Experiment, workdir: Path) -> dict | None:

@@ -10,6 +10,7 @@ from glide_jax.diffusion.schedule import BETAS
 from glide_jax.diffusion.timesteps import among
 from glide_jax.errors import UserError
 from glide_jax.models.model import Model
+from glide_jax.progress import say
 from glide_jax.training.initialization import initial_teacher, student_params
 from glide_jax.training.job import Job
 from glide_jax.training.objectives import OBJECTIVES
@@ -66,7 +67,7 @@ def with_teacher(job: Job) -> Job:
     assert job.teacher is not None
     assert job.round is not None
     teacher = initial_teacher(job.name, job.experiment, job.round, job.teacher, job.reader)
-    print(f"{job.title}: taught by the weights of {teacher.path}")
+    say(f"{job.title}: taught by the weights of {teacher.path}")
     job = dataclasses.replace(job, base=teacher)
     if find_checkpoint(job.directory / CHECKPOINTS):
         return job

@@ -12,6 +12,7 @@ from glide_jax.errors import UserError, a_few, unknown_name
 from glide_jax.models.glide import with_inpainting
 from glide_jax.models.lora import adapted_paths
 from glide_jax.models.model import Model
+from glide_jax.progress import say
 from glide_jax.text.reader import CaptionReader
 from glide_jax.training.rounds import Round
 from glide_jax.types import Params
@@ -42,7 +43,7 @@ def initial_params(
     learns_to_inpaint = not _inpaints(checkpoint, name) and _model_inpaints(experiment, name)
     may_change = ("stages.*.model.inpaint",) if learns_to_inpaint else ()
     _check_fits(checkpoint, name, experiment, reader, may_change)
-    print(f"{name}: starting from the weights of {checkpoint.path}")
+    say(f"{name}: starting from the weights of {checkpoint.path}")
     shapes = checkpoint.shapes("ema_params")
     restored = checkpoint.restore({"ema_params": shapes})["ema_params"]
     params = with_inpainting(restored) if learns_to_inpaint else restored
@@ -67,7 +68,7 @@ def adapter_base(
     assert checkpoint is not None, "the config is checked"
     _check_fits(checkpoint, name, experiment, reader, ())
     _check_shapes(checkpoint, checkpoint.shapes("ema_params"), model)
-    print(f"{name}: an adapter of the weights of {checkpoint.path}")
+    say(f"{name}: an adapter of the weights of {checkpoint.path}")
     return checkpoint
 
 

@@ -8,6 +8,8 @@ from typing import Self
 import jax
 from jax.experimental import multihost_utils
 
+from glide_jax.progress import say
+
 _MOST_AHEAD = 64
 """Steps that other processes may have dispatched while this one waits for a batch."""
 
@@ -61,7 +63,7 @@ class Interrupt:
         if self._requested:
             raise KeyboardInterrupt
         self._requested = True
-        print("\nstopping after this step, then saving; again to stop at once", flush=True)
+        say("\nstopping after this step, then saving; again to stop at once")
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self._note(number, frame)

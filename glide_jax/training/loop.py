@@ -24,6 +24,7 @@ from glide_jax.parallel.mesh import (
     replicated,
     weight_sharding,
 )
+from glide_jax.progress import say
 from glide_jax.training.fetching import Fetcher
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, check_batch
@@ -203,7 +204,7 @@ def _write_adapter(job: Job, state: TrainState, base: str) -> None:
     path, config = job.directory / ADAPTER, job.adapter.config
     adapter = Adapter(str(path), job.name, config, base, int(state.step), state.ema_params)
     write_adapter(path, adapter, job.experiment)
-    print(f"{job.name}: the adapter is {path}, {path.stat().st_size / 2**20:.2g} MiB")
+    say(f"{job.name}: the adapter is {path}, {path.stat().st_size / 2**20:.2g} MiB")
 
 
 @contextlib.contextmanager
@@ -243,11 +244,11 @@ def _initial_state(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | N
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
     )
     if not checkpoint.is_of_a_run:
-        print(f"{job.title}: starting from the weights of {checkpoint.path}")
+        say(f"{job.title}: starting from the weights of {checkpoint.path}")
         params = checkpoint.weights("ema_params", placed.ema_params)
         start = jax.jit(lambda stored: from_params(cast(stored)), out_shardings=shardings)
         return start(params), None
-    print(f"{job.title}: continuing from step {checkpoint.step} of {checkpoint.path.parent}")
+    say(f"{job.title}: continuing from step {checkpoint.step} of {checkpoint.path.parent}")
     return checkpoint.restore(placed), checkpoint.data_state
 
 
@@ -389,6 +390,7 @@ def _sample_grid(state: TrainState, step: int, services: _Services) -> None:
     with services.reports.progress.paused():
         images = services.grids.sample(services.weights(state.ema_params), step)
         services.reports.metrics.image(step, "samples", images)
+    services.reports.progress.show_images(images)
 
 
 def _evaluate(state: TrainState, step: int, services: _Services) -> None:

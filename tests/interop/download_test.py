@@ -31,8 +31,8 @@ def test_the_cache_folder_is_the_one_that_the_variable_names(
     monkeypatch.setenv("GLIDE_JAX_CACHE", str(tmp_path / "new" / "folder"))
     assert download("base") == tmp_path / "new" / "folder" / "base.pt"
     shown = capfd.readouterr().err
-    assert "base.pt: 100%" in shown
-    assert "B/s" in shown
+    assert "base.pt: 300k of 300k bytes" in shown
+    assert "/s, 0:00 left" in shown
 
 
 def test_files_of_one_name_at_two_addresses_do_not_meet(server, get, tmp_path):

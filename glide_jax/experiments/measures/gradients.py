@@ -66,7 +66,8 @@ class GradientNoise:
         model, diffusion = stage.model, stage.config.diffusion
         schedule = make_schedule(BETAS[diffusion.schedule](diffusion.num_steps))
         images = jnp.asarray(to_float(lab.pixels(self.workdir, stage.image_size)))
-        conditions = condition_of(stage, lab.prompts(self.workdir).subjects, None)
+        subjects = lab.prompts(self.workdir).subjects
+        conditions = condition_of(stage, subjects, None, [1.0] * len(subjects))
 
         def batch(key):
             chosen = jax.random.randint(key, (self.batch_size,), 0, len(images))
@@ -108,7 +109,7 @@ class GradientNoise:
         if not memory:
             return memory
         steps = jnp.tile(jnp.arange(timesteps.num_steps), HISTORY)
-        steps = jnp.resize(steps, -(-len(steps) // self.batch_size) * self.batch_size)
+        steps = jnp.resize(steps, (-(-len(steps) // self.batch_size) * self.batch_size,))
         for number, t in enumerate(steps.reshape(-1, self.batch_size)):
             memory = timesteps.update(memory, t, losses(*batch(jax.random.fold_in(key, number)), t))
         return memory

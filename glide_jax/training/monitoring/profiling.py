@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import jax
 
+from glide_jax.progress import say
 from glide_jax.storage import Spool
 
 FOLDER = "profile"
@@ -53,7 +54,7 @@ class Profile:
             jax.profiler.stop_trace()
             if self._spool is not None:
                 self._spool.close()
-            print(f"a trace of steps {self._first} to {self._last}: {self._folder}")
+            say(f"a trace of steps {self._first} to {self._last}: {self._folder}")
 
     def __enter__(self) -> Self:
         return self

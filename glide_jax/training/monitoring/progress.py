@@ -1,12 +1,17 @@
-"""The progress line of a run: rewritten in place on a terminal, line after line in a log."""
+"""How far a job of training is."""
 
 import contextlib
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Self, TextIO
 
-from glide_jax.progress_line import Line, clock_face
+import numpy as np
+
+from glide_jax.progress import Line, TaskProgress, clock_face
+
+_PREVIEWED = 4  # images of a grid that a preview shows
 
 
 class Progress:
@@ -40,6 +45,7 @@ class Progress:
         self._compiled: tuple[int, float] | None = None  # step and time of the first update
         self._last = start_step, self._begun  # of the newest
         self._waited = 0.0  # seconds since then
+        self._newest: TaskProgress | None = None  # the newest
 
     @property
     def is_first(self) -> bool:
@@ -70,8 +76,19 @@ class Progress:
                 "input_wait": self._waited / took,
             }
         self._last, self._waited = (step, now), 0.0
-        self._shown.show(self._line(loss, speed, now - self._begun))
+        self._newest = self._progress_of(loss, speed, now - self._begun)
+        self._shown.show(self._newest)
         return since_last
+
+    def show_images(self, images: np.ndarray) -> None:
+        """Show the newest sample grid, where previews are.
+
+        Args:
+            images: uint8[n s s 3].
+        """
+        if self._shown.shows_images and self._newest is not None:
+            image = np.concatenate(list(images[:_PREVIEWED]), axis=1)
+            self._shown.show(dataclasses.replace(self._newest, image=image))
 
     def _speed(self, since: tuple[int, float], step: int, now: float) -> float:
         return (step - since[0]) * self._batch_size / max(now - since[1], 1e-9)
@@ -86,7 +103,6 @@ class Progress:
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Wraps what is not training: the time spent inside does not count in the speed."""
-        self._shown.end()
         before = self._clock()
         yield
         paused_s = self._clock() - before
@@ -101,12 +117,16 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         self._shown.end()
 
-    def _line(self, loss: float, speed: float | None, elapsed_s: float) -> str:
+    def _progress_of(self, loss: float, speed: float | None, elapsed_s: float) -> TaskProgress:
+        left_s = None
+        figures = {"loss": loss, "elapsed_s": round(elapsed_s, 3)}
         parts = [f"{self._name} {self._step}/{self._num_steps}", f"loss {loss:.4f}"]
         if speed:
+            figures["images_per_s"] = speed
             left_s = (self._num_steps - self._step) * self._batch_size / speed
             parts += [f"{speed:.3g} images/s" if speed < 100 else f"{speed:.0f} images/s"]
             parts += [f"{clock_face(elapsed_s)} elapsed", f"{clock_face(left_s)} left"]
         else:
             parts += [f"compiled, {clock_face(elapsed_s)} elapsed"]
-        return "  ".join(parts)
+        counts = self._step, self._num_steps, "steps"
+        return TaskProgress(self._name, *counts, left_s, "  ".join(parts), figures)

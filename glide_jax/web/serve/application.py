@@ -232,6 +232,7 @@ class _Serving:
                         if image.preview is None
                         else f"/api/jobs/{job.id}/previews/{place}.png?step={image.step}",
                         "provenance": image.provenance,
+                        "done": image.is_done,
                     }
                     for place, image in enumerate(job.images)
                 ],

@@ -20,7 +20,7 @@ ID_PATTERN = "^[A-Za-z0-9_-]{8,64}$"
 
 _MAX_FRAME = 1 << 16
 
-Kind = Literal["text", "id", "integer", "number", "choice", "image", "frame"]
+Kind = Literal["text", "id", "integer", "number", "interval", "choice", "image", "frame"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +29,9 @@ class Field:
 
     Attributes:
         name: its key.
-        kind: text, an integer, a number, one of a few values, an identifier, that of a kept image,
-            or a square {left, top, side} of an image's pixels.
+        kind: text, an integer, a number, an interval (two different numbers in either order), one
+            of a few values, an identifier, that of a kept image, or a frame, a square {left, top,
+            side} of an image's pixels.
         about: what it means, for people.
         low, high: of a number; of a text `high` is its length.
         above_low: whether the number must be above `low`, not at it.
@@ -103,6 +104,10 @@ def _property(field: Field) -> dict[str, Any]:
     if field.kind in ("integer", "number"):
         low = "exclusiveMinimum" if field.above_low else "minimum"
         found |= {"type": field.kind, low: field.low, "maximum": field.high}
+    elif field.kind == "interval":
+        number = {"type": "number", "minimum": field.low, "maximum": field.high}
+        two = {"minItems": 2, "maxItems": 2, "uniqueItems": True}
+        found |= {"type": "array", "items": number, **two}
     elif field.kind == "choice":
         found["enum"] = list(field.choices)
     elif field.kind == "frame":
@@ -155,6 +160,15 @@ def _read_integer(field: Field, value: Any) -> int:
     return value
 
 
+def _read_interval(field: Field, value: Any) -> list[float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise _wrong(field, f"two numbers {_range(field)}")
+    low, high = sorted(_read_number(field, one) for one in value)
+    if low == high:
+        raise _wrong(field, f"two different numbers {_range(field)}")
+    return [low, high]
+
+
 def _read_choice(field: Field, value: Any) -> Any:
     for choice in field.choices:
         if type(choice) is type(value) and choice == value:
@@ -201,6 +215,7 @@ _READERS = {
     "image": _read_id,
     "integer": _read_integer,
     "number": _read_number,
+    "interval": _read_interval,
     "choice": _read_choice,
     "frame": _read_frame,
 }

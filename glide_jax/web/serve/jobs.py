@@ -4,8 +4,12 @@ import dataclasses
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from glide_jax.sampling.output import PipelineOutput
 from glide_jax.sampling.request import SampleRequest
 
 GRACE_S = 10.0
@@ -31,6 +35,7 @@ class JobImage:
         name: of the image among those that are kept, once it is done.
         provenance: ready for JSON.
         taken: whether it is, or was, in a batch.
+        candidate: what was made, where not all images of the job will be kept.
     """
 
     preview: bytes | None = None
@@ -38,6 +43,12 @@ class JobImage:
     name: str | None = None
     provenance: dict[str, Any] | None = None
     taken: bool = False
+    candidate: PipelineOutput | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was sampled."""
+        return self.name is not None or self.candidate is not None
 
 
 @dataclasses.dataclass(eq=False)
@@ -51,6 +62,10 @@ class Job:
         images: one for each image of the request.
         notes: sentences for the page, such as that the prompt was cut.
         size: pixels a side of the images when they are done.
+        later: settings of the stages after the first that samples, (STAGE.SETTING, value) each,
+            where they are not their configs'.
+        keeps: how many of the images are kept, the best by CLIP; None: all.
+        join: puts what was sampled into the image that it is a part of; None: it is none.
         id: nobody can guess it.
         state: QUEUED, RUNNING, or one of ENDED.
         error: one sentence, of a job that has failed.
@@ -69,6 +84,9 @@ class Job:
     images: list[JobImage]
     notes: tuple[str, ...]
     size: int
+    later: tuple[tuple[str, Any], ...] = ()
+    keeps: int | None = None
+    join: Callable[[np.ndarray], np.ndarray] | None = None
     id: str = dataclasses.field(default_factory=lambda: secrets.token_urlsafe(16))
     state: str = QUEUED
     error: str | None = None
@@ -91,7 +109,9 @@ class Job:
     def end(self, state: str, error: str | None = None) -> None:
         """Let it end, and free what is not needed any more."""
         self.state, self.error, self.seconds_left = state, error, None
-        self.request = None
+        self.request = self.join = None
+        for image in self.images:
+            image.candidate = None
         self.ended = time.monotonic()
         self.version += 1
 

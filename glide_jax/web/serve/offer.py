@@ -27,6 +27,7 @@ MAX_SEED = 2**53 - 1
 _STEPS = (10, 20, 50, 100)
 _RESAMPLES = (1, 5)
 _MAX_SCALE = 100
+_MAX_CAP = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +72,15 @@ def _sample_fields(pipeline: Pipeline, classes: int) -> tuple[Field, ...]:
     if pipeline.classifier is not None and classes:
         about = "scale of the guidance by the classifier's gradient"
         gradients.append(_scale("classifier_scale", about, None))
+    if pipeline.clip is not None and first.reader is not None:
+        about = "sample so many, and keep the images that CLIP finds closest to the prompt"
+        gradients.append(Field("rerank", "integer", about, low=1, high=MAX_IMAGES))
     return (
         *_captions(first),
         *[label] * bool(classes),
         *_settings(first, first.config.sampling),
         *gradients,
+        *_later(pipeline.stages[1:], SAMPLE),
     )
 
 
@@ -86,6 +91,14 @@ def _inpaint_fields(pipeline: Pipeline) -> tuple[Field, ...]:
         _image("the image", required=True),
         Field("mask", "image", "of the image's shape, or of the frame's; white: repaint"),
         Field("frame", "frame", "the square that is sampled; it may reach beyond the image"),
+        Field(
+            "result",
+            "choice",
+            "image: the image with what was sampled in its place, larger where the frame reaches "
+            "beyond it; frame: the sampled square alone",
+            choices=("image", "frame"),
+            default="image",
+        ),
         *_captions(first),
         *_settings(first, sampling),
     ]
@@ -95,7 +108,7 @@ def _inpaint_fields(pipeline: Pipeline) -> tuple[Field, ...]:
         fields.append(
             Field("resamples", "choice", about, choices=choices, default=sampling.resamples)
         )
-    return tuple(fields)
+    return *fields, *_later(pipeline.stages[1:], INPAINT)
 
 
 def _edit_fields(pipeline: Pipeline) -> tuple[Field, ...]:
@@ -104,7 +117,7 @@ def _edit_fields(pipeline: Pipeline) -> tuple[Field, ...]:
     strength = Field(
         "strength", "number", about, low=0, high=1, above_low=True, default=0.6, required=True
     )
-    settings = _settings(first, first.config.sampling)
+    settings = *_settings(first, first.config.sampling), *_later(pipeline.stages[1:], EDIT)
     return _image("the image", required=True), *_captions(first), strength, *settings
 
 
@@ -115,7 +128,34 @@ def _upsample_fields(stages: Sequence[Stage], place: int) -> tuple[Field, ...]:
     level = Field("aug_level", "number", about, low=0, high=1, default=sampling.aug_level)
     image = _image(f"the image, reduced to {stage.low_res_size} pixels a side", required=True)
     prompts = [field for field in _captions(stage) if field.name == "prompt"]
-    return image, *prompts, *_settings(stage, sampling), level
+    settings = *_settings(stage, sampling), level, *_later(stages[place + 1 :], UPSAMPLE)
+    return image, *prompts, *settings
+
+
+def _later(stages: Sequence[Stage], task: str) -> tuple[Field, ...]:
+    """The settings of the stages after the first that samples, `STAGE.SETTING` each."""
+    fields = []
+    for stage in stages:
+        name, sampling, size = stage.name, stage.config.sampling, stage.image_size
+        of = f"of {name}, which enlarges to {size} pixels a side"
+        choices = (*_steps(stage), sampling.steps)
+        fields.append(_choice(f"{name}.steps", f"steps {of}", choices, sampling.steps))
+        if task != INPAINT:
+            about = f"how a step is taken, {of}"
+            fields.append(_choice(f"{name}.sampler", about, SAMPLERS, sampling.sampler))
+        if stage.reader is not None:
+            about = f"how strongly the prompt counts, {of}; 1: no guidance"
+            fields.append(_scale(f"{name}.guidance_scale", about, sampling))
+        about = f"noise on the image before it is enlarged, {of}"
+        default = sampling.aug_level
+        fields.append(Field(f"{name}.aug_level", "number", about, low=0, high=1, default=default))
+    return tuple(fields)
+
+
+def later_names(stages: Sequence[Stage]) -> dict[str, Any]:
+    """The name of each setting of `STAGE.SETTING` → the value that the stage's config has."""
+    names = ("steps", "sampler", "guidance_scale", "aug_level")
+    return {f"{s.name}.{name}": getattr(s.config.sampling, name) for s in stages for name in names}
 
 
 def _captions(stage: Stage) -> tuple[Field, ...]:
@@ -129,16 +169,21 @@ def _captions(stage: Stage) -> tuple[Field, ...]:
 
 
 def _settings(stage: Stage, sampling: SamplingConfig) -> tuple[Field, ...]:
-    most = stage.config.diffusion.num_steps
-    steps = tuple(str(n) for n in _STEPS if n <= most)
     guided = [_scale("guidance_scale", "how strongly the prompt counts; 1: no guidance", sampling)]
     if stage.guidance_range:
         low, high = stage.guidance_range
         guided = [dataclasses.replace(guided[0], low=low, high=high)]
     about = "the quantile of dynamic thresholding; left out: as the config says"
+    cap = "the most that dynamic thresholding divides by; left out: as the config says"
+    where = (
+        "the part of the noising process where there is guidance, from 0, the clean end, to 1; "
+        "left out: as the config says"
+    )
+    interval = [Field("guidance_interval", "interval", where, low=0, high=1)]
+    choices = (*_steps(stage), sampling.steps)
     return (
         *guided * (stage.reader is not None),
-        _choice("steps", "how many steps are taken", (*steps, sampling.steps), sampling.steps),
+        _choice("steps", "how many steps are taken", choices, sampling.steps),
         _choice("sampler", "how a step is taken", SAMPLERS, sampling.sampler),
         Field(
             "num_images",
@@ -158,8 +203,15 @@ def _settings(stage: Stage, sampling: SamplingConfig) -> tuple[Field, ...]:
             high=2,
             default=sampling.temperature,
         ),
+        *interval * (stage.reader is not None),
         Field("dynamic_threshold", "number", about, low=0, high=1, above_low=True),
+        Field("threshold_cap", "number", cap, low=1, high=_MAX_CAP),
     )
+
+
+def _steps(stage: Stage) -> tuple[str, ...]:
+    most = stage.config.diffusion.num_steps
+    return tuple(str(n) for n in _STEPS if n <= most)
 
 
 def _scale(name: str, about: str, sampling: SamplingConfig | None) -> Field:

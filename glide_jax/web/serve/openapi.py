@@ -169,13 +169,14 @@ _SCHEMAS = {
         ahead={"type": "integer", "description": "about how many images come first"},
         fraction={"type": "number", "minimum": 0, "maximum": 1},
         seconds_left={"type": ["number", "null"], "description": "of the images that are sampled"},
-        size={"type": "integer", "description": "pixels a side"},
+        size={"type": "integer", "description": "pixels of the images' longer side"},
         images={
             "type": "array",
             "items": _object(
                 id={"type": ["string", "null"], "description": "once it is done"},
                 preview={"type": ["string", "null"], "description": "an address"},
                 provenance={"type": ["object", "null"]},
+                done={"type": "boolean", "description": "whether it was sampled"},
             ),
         },
     ),

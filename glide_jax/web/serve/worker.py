@@ -5,19 +5,21 @@ import logging
 import threading
 import time
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from glide_jax.data.images import encode_png, to_uint8
 from glide_jax.errors import UserError
+from glide_jax.evaluation.settings import with_settings
 from glide_jax.sampling.output import PipelineOutput, encoded_png
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.request import SampleRequest
 from glide_jax.sampling.run import OnProgress, SamplingProgress, steps_of
 from glide_jax.sampling.sharing import Row, sharing_key
 from glide_jax.web.serve.changes import Changes
-from glide_jax.web.serve.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job, Jobs
+from glide_jax.web.serve.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job, JobImage, Jobs
 from glide_jax.web.serve.kept_images import KeptImage, KeptImages
 from glide_jax.web.serve.pace import Pace, Watch
 from glide_jax.web.serve.turns import Turn, Turns
@@ -28,6 +30,9 @@ _PREVIEW_S = 0.1
 _MAX_PREVIEW = 256
 _IDLE_S = 1.0
 _STOP_S = 20.0
+
+Later = tuple[tuple[str, Any], ...]
+"""See `Job.later`."""
 
 
 class _Stopped(Exception):
@@ -63,7 +68,7 @@ class Worker:
 
     def warm_up(self, row: Row, on_progress: OnProgress) -> None:
         """Sample an image for nobody: what it needs is compiled then. Before `start`."""
-        watch = self._watch(row.request)
+        watch = self._watch(row.request, ())
 
         def noted(progress: SamplingProgress) -> None:
             watch.advance(progress.stage, progress.step, time.monotonic())
@@ -133,10 +138,15 @@ class Worker:
         start = time.monotonic()
         try:
             outputs = self._sampled(turns, rows)
-            pngs = [encoded_png(output.arrays[0], output.provenance[0]) for output in outputs]
+            made = [
+                _made(turn.job, output) if turn.job.keeps is None else None
+                for turn, output in zip(turns, outputs, strict=True)
+            ]
             with self.lock:
-                for turn, output, png in zip(turns, outputs, pngs, strict=True):
-                    self._keep(turn, output, png)
+                for turn, output, one in zip(turns, outputs, made, strict=True):
+                    self._keep(turn, output, one)
+            for job in jobs:
+                self._choose(job)
         except _Stopped:
             pass
         except Exception as error:
@@ -151,7 +161,8 @@ class Worker:
             self.changes.notify()
 
     def _sampled(self, turns: Sequence[Turn], rows: Sequence[Row]) -> list[PipelineOutput]:
-        watch, shown = self._watch(rows[0].request), 0.0
+        pipeline = self._pipeline_of(turns[0].job.later)
+        watch, shown = self._watch(rows[0].request, turns[0].job.later), 0.0
 
         def on_progress(progress: SamplingProgress) -> None:
             nonlocal shown
@@ -170,18 +181,21 @@ class Worker:
                 self._show(turns, live, progress)
                 self.changes.notify()
 
-        return self._pipeline.sample_rows(
+        return pipeline.sample_rows(
             rows,
             batch_size=self._batch_size,
             on_progress=on_progress,
             progress_every=watch.every,
         )
 
-    def _watch(self, request: SampleRequest) -> Watch:
-        steps = steps_of(request, self._pipeline.stages)
-        stages = self._pipeline.stages[request.first_stage :]
+    def _pipeline_of(self, later: Later) -> Pipeline:
+        return with_settings(self._pipeline, dict(later)) if later else self._pipeline
+
+    def _watch(self, request: SampleRequest, later: Later) -> Watch:
+        pipeline = self._pipeline_of(later)
+        steps, stages = steps_of(request, pipeline.stages), pipeline.stages[request.first_stage :]
         names = [(stage.name, count) for stage, count in zip(stages, steps, strict=True)]
-        return self._pace.watch(sharing_key(request), names)
+        return self._pace.watch((sharing_key(request), later), names)
 
     def _show(self, turns: Sequence[Turn], live: Sequence[int], progress: SamplingProgress) -> None:
         if progress.num_batches > 1:
@@ -195,19 +209,45 @@ class Worker:
                     job.images[place].step += 1
                     job.version += 1
 
-    def _keep(self, turn: Turn, output: PipelineOutput, png: bytes) -> None:
-        job, (made,) = turn.job, output.provenance
+    def _keep(self, turn: Turn, output: PipelineOutput, made: KeptImage | None) -> None:
+        job = turn.job
         if job.has_ended:
             return
-        height, width = output.arrays.shape[1:3]
         image = job.images[turn.place]
-        image.name = self.images.add(KeptImage(job.client, png, width, height))
-        image.provenance = dataclasses.asdict(made)
+        if made is None:  # which ones are kept is known when all are sampled
+            image.candidate = output
+        else:
+            self._name(image, output, made)
         job.version += 1
         if all(other.name for other in job.images):
             job.end(DONE)
-        elif not any(other.taken and not other.name for other in job.images):
+        elif not any(other.taken and not other.is_done for other in job.images):
             job.state = QUEUED
+
+    def _name(self, image: JobImage, output: PipelineOutput, made: KeptImage) -> None:
+        image.name = self.images.add(made)
+        image.provenance = dataclasses.asdict(output.provenance[0])
+
+    def _choose(self, job: Job) -> None:
+        """Of a job's images, once all are sampled, keep the best by CLIP, the best first."""
+        with self.lock:
+            images = [image for image in job.images if image.candidate is not None]
+            if job.keeps is None or job.has_ended or len(images) < len(job.images):
+                return
+            outputs = [image.candidate for image in images if image.candidate is not None]
+        assert self._pipeline.clip is not None  # rerank is offered with one alone
+        prompts = [output.provenance[0].prompt for output in outputs]
+        first = np.concatenate([output.stages[0] for output in outputs])
+        scores = self._pipeline.clip.score(prompts, first)
+        best = np.argsort(-scores, kind="stable")[: job.keeps].tolist()
+        made = [_made(job, outputs[i]) for i in best]
+        with self.lock:
+            if job.has_ended:
+                return
+            for i, one in zip(best, made, strict=True):
+                self._name(images[i], outputs[i], one)
+            job.images = [images[i] for i in best]
+            job.end(DONE)
 
     def _fail(self, job: Job, error: Exception) -> None:
         if isinstance(error, UserError):
@@ -231,7 +271,18 @@ def _request_of(job: Job) -> SampleRequest:
 
 
 def _key_of(job: Job) -> Hashable:
-    return sharing_key(_request_of(job))
+    return sharing_key(_request_of(job)), job.later
+
+
+def _made(job: Job, output: PipelineOutput) -> KeptImage:
+    """The file of an image, joined with what it is a part of."""
+    pixels, join = output.arrays[0], job.join
+    if join is not None:
+        pixels = join(pixels)
+        if (pixels[..., 3] == 255).all():
+            pixels = pixels[..., :3]
+    height, width = pixels.shape[:2]
+    return KeptImage(job.client, encoded_png(pixels, output.provenance[0]), width, height)
 
 
 def _preview(x_0_hat: np.ndarray) -> bytes:

@@ -21,7 +21,7 @@ from glide_jax.evaluation.judging.comparison import Assignment, Trial
 from glide_jax.evaluation.judging.reading import read_models
 from glide_jax.evaluation.judging.results import results_of
 from glide_jax.evaluation.judging.votes import Votes
-from glide_jax.progress_line import Line
+from glide_jax.progress import Line
 
 ROOT = Path(__file__).parents[3]
 

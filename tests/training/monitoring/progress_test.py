@@ -1,9 +1,12 @@
 """The line says what is so, and its speed leaves out what is no training."""
 
 import io
+import json
 
+import numpy as np
 import pytest
 
+from glide_jax.progress import Choice, progress_choice
 from glide_jax.training.monitoring.progress import Progress
 
 
@@ -79,21 +82,36 @@ def test_a_pause_before_the_first_update_does_no_harm():
     assert p.is_first
 
 
-def test_a_terminal_has_one_line_until_something_else_is_said(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "20")
+def test_a_program_is_given_numbers():
+    stream, clock = io.StringIO(), Clock()
+    with progress_choice(Choice("json", "none")), progress(stream, clock) as p:
+        p.update(1, 0.5)
+        clock.now += 10
+        p.update(101, 0.25)
+        p.show_images(np.zeros((2, 8, 8, 3), np.uint8))
+    first, second = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert (first["task"], first["done"], first["left_s"]) == ("base", 1, None)
+    assert (second["done"], second["total"], second["left_s"]) == (101, 1000, 89.9)
+    assert second["figures"] == {"loss": 0.25, "images_per_s": 80.0, "elapsed_s": 10.0}
+
+
+def test_a_terminal_has_one_line_whatever_else_is_done(monkeypatch):
+    """And what the newest grid looks like."""
+    for name, value in {"COLUMNS": "60", "LINES": "24", "TERM": "xterm-256color"}.items():
+        monkeypatch.setenv(name, value)
     stream, clock = Terminal(), Clock()
-    with progress(stream, clock) as p:
+    with progress_choice(Choice("auto", "blocks")), progress(stream, clock) as p:
         p.update(1, 0.5)
         clock.now += 1
         p.update(2, 0.25)
-        assert "\n" not in stream.getvalue()
         with p.paused():
-            assert stream.getvalue().endswith("\n")
-        p.update(3, 0.25)
-    assert stream.getvalue().count("\n") == 2
-    assert stream.getvalue().endswith("\n")
-    for line in stream.getvalue().split("\r")[1:]:
-        assert len(line.rstrip("\n").removesuffix("\x1b[K")) < 20
+            pass
+        p.show_images(np.zeros((2, 8, 8, 3), np.uint8))
+        p.update(1000, 0.25)
+        assert stream.getvalue().partition("▀")[0].count("\n") == 1
+    assert "base 1000/1000" in stream.getvalue()
+    assert stream.getvalue().count("▀") >= 2 * 32
+    assert stream.getvalue().removesuffix("\x1b[?25h").endswith("\n")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The API of `glide-jax serve`: what it offers, and what it answers to anything else."""
 
+import dataclasses
 import io
 import json
 import socket
@@ -99,6 +100,8 @@ def test_a_model_that_was_trained_to_inpaint_is_not_offered_repaint(image, serve
         given = other.upload(served.png(image)).json["id"]
         frame = {"left": -8, "top": 0, "side": 16}
         done = other.sampled(task="inpaint", image=given, frame=frame)
+        assert pixels(other, done).shape == (16, 24, 3)
+        done = other.sampled(task="inpaint", image=given, frame=frame, result="frame")
         assert pixels(other, done).shape == (8, 8, 3)
 
 
@@ -118,15 +121,95 @@ def test_every_task_gives_an_image(served, image, request_):
         given["mask"] = mask_of(served, given["mask"])
     job = served.sampled(**given)
     found = pixels(served, job)
-    assert found.shape == (16, 16, 3)
+    assert found.shape == (16, 24 if "frame" in given else 16, 3)
     original = np.asarray(Image.open(io.BytesIO(served.png(image))))
     if "mask" in given:
         np.testing.assert_array_equal(found[:, :8], original[:, :8])
     if "frame" in given:
-        np.testing.assert_array_equal(found[:, 8:], original[:, :8])
+        np.testing.assert_array_equal(found[:, 8:], original)
     # The result is the next input.
     again = served.sampled(task="edit", image=job["images"][0]["id"], strength=0.3)
     assert again["images"][0]["provenance"]["strength"] == 0.3
+
+
+def test_an_image_grows_by_what_lies_beyond_it(served, image):
+    """To the right, then down: what nothing covers is transparent until it is sampled."""
+    original = np.asarray(Image.open(io.BytesIO(served.png(image))))
+    frames = ({"left": 8, "top": 0, "side": 16}, {"left": 0, "top": 8, "side": 16})
+    first = served.sampled(task="inpaint", image=image, frame=frames[0], resamples=1)
+    assert first["size"] == 24
+    grown = pixels(served, first)
+    assert grown.shape == (16, 24, 3)
+    np.testing.assert_array_equal(grown[:, :16], original)
+    asked = {"task": "inpaint", "resamples": 1}
+    second = served.sampled(image=first["images"][0]["id"], frame=frames[1], **asked)
+    larger = pixels(served, second)
+    assert larger.shape == (24, 24, 4)
+    np.testing.assert_array_equal(larger[:16, :, :3], grown)
+    assert (larger[..., 3] == 0).sum() == 8 * 8
+    corner = {"left": 8, "top": 8, "side": 16}
+    third = served.sampled(image=second["images"][0]["id"], frame=corner, **asked)
+    full = pixels(served, third)
+    assert full.shape == (24, 24, 3)
+    np.testing.assert_array_equal(full[:16, :16], original)
+    np.testing.assert_array_equal(full[16:, :16], larger[16:, :16, :3])
+
+
+def test_an_image_does_not_grow_without_end(served):
+    wide = served.upload(png(noise(16, 1024, 3))).json["id"]
+    frame = {"left": 1000, "top": -2000, "side": 2100}
+    reply = served.submit(task="inpaint", image=wide, frame=frame, resamples=1)
+    assert (reply.status, "2048 a side are the most" in reply.json["error"]) == (400, True)
+
+
+def test_later_stages_have_settings_of_their_own(served):
+    info = served.get("/api/info").json
+    names = {task: {field["name"] for field in fields} for task, fields in info["tasks"].items()}
+    own = {f"upsampler.{name}" for name in ("steps", "sampler", "guidance_scale", "aug_level")}
+    assert own <= names["sample"] & names["edit"]
+    assert own & names["inpaint"] == own - {"upsampler.sampler"}
+    assert not own & names["upsample"]
+    as_configured, other = (
+        served.sampled(**more)
+        for more in ({}, {"upsampler.steps": "10", "upsampler.aug_level": 0.5})
+    )
+    made = other["images"][0]["provenance"]
+    assert made["overrides"] == [
+        *("stages.upsampler.sampling.steps=10", "stages.upsampler.sampling.aug_level=0.5")
+    ]
+    assert as_configured["images"][0]["provenance"]["overrides"] == []
+    assert (pixels(served, other) != pixels(served, as_configured)).any()
+    # What a config says anyway is no change.
+    same = served.sampled(**{"upsampler.steps": "2"})
+    np.testing.assert_array_equal(pixels(served, same), pixels(served, as_configured))
+
+
+def test_guidance_has_an_interval_and_thresholding_a_cap(served):
+    settings = {"guidance_interval": [0.9, 0.1], "dynamic_threshold": 0.9, "threshold_cap": 1.5}
+    made = served.sampled(**settings)["images"][0]["provenance"]["settings"]
+    assert made["guidance_interval"] == [0.1, 0.9]
+    assert (made["dynamic_threshold"], made["threshold_cap"]) == (0.9, 1.5)
+
+
+def test_the_best_of_several_are_kept():
+    pipeline = pipeline_toys.pipeline()
+
+    def score(captions, images):
+        assert captions == ["red square"] * 3
+        assert images.shape == (3, 8, 8, 3)
+        return np.array([0.1, 0.9, 0.5])
+
+    judged = dataclasses.replace(pipeline, clip=pipeline_toys.clip_guide(8, score=score))
+    with page(judged) as (served, _):
+        fields = {field["name"] for field in served.get("/api/info").json["tasks"]["sample"]}
+        assert {"rerank", "clip_scale"} <= fields
+        job = served.sampled(rerank=3, num_images=2)
+        assert [image["provenance"]["index"] for image in job["images"]] == [1, 2]
+        expected = judged("red square", seed=3, num_images=2, rerank=3)
+        for image, one in zip(job["images"], expected.arrays, strict=True):
+            found = np.asarray(Image.open(io.BytesIO(served.png(image["id"]))))
+            np.testing.assert_array_equal(found, one)
+        assert "ask for fewer" in served.submit(rerank=2, num_images=3).json["error"]
 
 
 def test_an_all_white_mask_repaints_everything(served, image):

@@ -204,7 +204,7 @@ def test_brush_eraser_undo_invert_clear_and_keys(faces):
     assert 0.003 < mask_levels(tab) < 0.3
 
 
-def test_the_frame_is_dragged_beyond_the_image(faces):
+def test_the_frame_is_dragged_beyond_the_image_which_grows(faces):
     tab = faces.open()
     before = with_image(tab)
     tab.keyboard.press("f")
@@ -216,10 +216,53 @@ def test_the_frame_is_dragged_beyond_the_image(faces):
     wait_for_cards(tab, 2)
     until(lambda: current(tab) != before)
     old, new = faces.pixels(before), faces.pixels(current(tab))
-    moved = next(k for k in range(1, 16) if np.array_equal(new[:, : 16 - k], old[:, k:]))
-    assert 6 <= moved <= 10
+    moved = new.shape[1] - 16
+    assert (new.shape[0], 6 <= moved <= 10) == (16, True)
+    np.testing.assert_array_equal(new[:, :16], old)
     pressed = tab.locator("[data-tool][aria-pressed=true]")
     assert pressed.all_text_contents() == ["Brush"]  # the result is there to be painted on
+    # The frame is where it was: nothing more is asked for, and the same again downwards.
+    tab.keyboard.press("f")
+    tab.locator("#canvas").focus()
+    for _ in range(5):
+        tab.keyboard.press("ArrowDown")
+    grown = current(tab)
+    generate(tab, Prompt="blue square")
+    wait_for_cards(tab, 3)
+    until(lambda: current(tab) != grown)
+    larger = faces.pixels(current(tab))
+    assert larger.shape[0] > 16
+    assert larger.shape[1:] == (16 + moved, 4)  # below the old image nothing was sampled
+    np.testing.assert_array_equal(larger[:16, :, :3], new)
+    # A hole is sampled without anything being painted.
+    tab.keyboard.press("f")
+    tab.locator("#canvas").focus()
+    for _ in range(12):
+        tab.keyboard.press("ArrowLeft")
+    generate(tab)
+    wait_for_cards(tab, 4)
+    assert faces.complaints == []
+
+
+def test_advanced_settings_are_sent(faces):
+    tab = faces.open()
+    tab.locator("#more summary").click()
+    tab.get_by_label("Guidance from, to, its end").fill("0.8")
+    tab.get_by_label("Dynamic threshold").fill("0.9")
+    tab.get_by_label("Threshold cap").fill("1.5")
+    tab.get_by_label("upsampler: Steps").select_option("10")
+    generate(tab, Prompt="red square")
+    wait_for_cards(tab, 1)
+    kept = tab.evaluate("JSON.parse(sessionStorage.getItem('glide_jax')).history[0].provenance")
+    settings = kept["settings"]
+    assert settings["guidance_interval"] == [0, 0.8]
+    assert (settings["dynamic_threshold"], settings["threshold_cap"]) == (0.9, 1.5)
+    assert kept["overrides"] == ["stages.upsampler.sampling.steps=10"]
+    # They come back with the rest.
+    tab.get_by_label("Guidance from, to, its end").fill("")
+    cards(tab).last.locator("summary").click()
+    cards(tab).last.get_by_role("button", name="Same settings").click()
+    assert tab.get_by_label("Guidance from, to, its end").input_value() == "0.8"
     assert faces.complaints == []
 
 

@@ -16,6 +16,7 @@ TABLE = (
     Field("way", "choice", "which", choices=("ddim", "plms"), default="ddim"),
     Field("times", "choice", "how often", choices=(1, 5)),
     Field("frame", "frame", "where"),
+    Field("part", "interval", "from, to", low=0, high=1),
 )
 WHO = {"who": "ada-ada-ada"}
 
@@ -28,6 +29,7 @@ def test_values_come_as_their_kinds():
     given = {"count": 3.0, "share": 1, "times": 5.0, "frame": {"left": -1, "top": 0, "side": 4}}
     found = checked(TABLE, WHO | given)
     assert found["frame"] == Frame(-1, 0, 4)
+    assert checked(TABLE, WHO | {"part": [0.8, 0]})["part"] == [0.0, 0.8]
     assert (found["count"], found["times"]) == (3, 5)
     assert type(found["count"]) is type(found["times"]) is int
     assert type(found["share"]) is float
@@ -54,6 +56,11 @@ def test_values_come_as_their_kinds():
         ({"times": True}, "one of 1, 5"),
         ({"frame": [0, 0, 4]}, "left, top and side"),
         ({"frame": {"left": 0, "top": 0}}, "'side' is missing"),
+        ({"part": 0.5}, "two numbers from 0 to 1"),
+        ({"part": [0, 0.5, 1]}, "two numbers from 0 to 1"),
+        ({"part": [0, 2]}, "a number from 0 to 1"),
+        ({"part": [0, math.nan]}, "a number from 0 to 1"),
+        ({"part": [0.5, 0.5]}, "two different numbers from 0 to 1"),
         ({"cuont": 3}, "did you mean 'count'"),
     ],
     ids=str,

@@ -1,8 +1,8 @@
 // The canvas: an image, a mask painted on it, and the square frame that is sampled.
 //
 // The mask is kept in the image's own coordinates, so that it stays where it is on the image when
-// the frame moves. With the tools brush and eraser the canvas shows what lies in the frame; with
-// the tool frame it shows the image and its surroundings, and the frame can be dragged.
+// the frame moves. With the tools brush and eraser the canvas shows the image and the frame; with
+// the tool frame it shows their surroundings too, and the frame can be dragged.
 
 const MASK_SIDE = 512;
 const MAX_UNDO = 30;
@@ -10,7 +10,7 @@ const HANDLE = 18;
 const HELP = {
   brush: "Paint what is to be repainted.",
   eraser: "Paint what is to be kept after all.",
-  frame: "Drag the frame, or its corner; what lies beyond the image is painted anew.",
+  frame: "Drag the frame, or its corner: the image grows by what lies beyond it.",
 };
 const KEYS = {
   brush: " By keyboard: arrows move, Space paints, [ and ] change the size.",
@@ -36,6 +36,7 @@ export class Editor {
     this.tool = "brush";
     this.brush = 48;
     this.paints = false; // whether there is a mask and a frame in this task
+    this.usesMiddle = false; // whether the task uses the image's middle square alone
     this.cursor = null; // of the keyboard, or of the mouse over the canvas
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -48,9 +49,12 @@ export class Editor {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show());
   }
 
-  open(image) {
+  // frame: where the last one was, if the image has grown by it.
+  open(image, frame) {
     this.image = image; // {width, height, bitmap}
     this.resetFrame();
+    if (frame) this.frame = { ...frame };
+    this.hasHoles = this.findHoles();
     const scale = MASK_SIDE / Math.max(image.width, image.height);
     this.maskScale = scale;
     this.mask = canvasOf(image.width * scale, image.height * scale);
@@ -65,22 +69,37 @@ export class Editor {
     this.frame = { left: Math.floor((width - side) / 2), top: Math.floor((height - side) / 2), side };
   }
 
+  // Whether something of it is transparent: it grew beyond a corner.
+  findHoles() {
+    const canvas = canvasOf(MASK_SIDE, MASK_SIDE);
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(this.image.bitmap, 0, 0, MASK_SIDE, MASK_SIDE);
+    const data = context.getImageData(0, 0, MASK_SIDE, MASK_SIDE).data;
+    return data.some((value, i) => i % 4 === 3 && value < 128);
+  }
+
   use(tool) {
     this.tool = tool;
     this.cursor = null;
     this.changed();
   }
 
-  setPaints(paints) {
+  setPaints(paints, usesMiddle) {
     this.paints = paints;
+    this.usesMiddle = usesMiddle;
     this.changed();
   }
 
   // What the canvas shows: a square of the image's plane.
   view() {
-    if (this.tool !== "frame" || !this.paints) return this.frame;
     const { width, height } = this.image;
-    const { left, top, side } = this.frame;
+    const { left, top, side } = this.paints ? this.frame : { left: 0, top: 0, side: 0 };
+    if (this.tool !== "frame" || !this.paints) {
+      const [x, y] = [Math.min(0, left), Math.min(0, top)];
+      const [right, bottom] = [Math.max(width, left + side), Math.max(height, top + side)];
+      const long = Math.max(right - x, bottom - y);
+      return { left: (x + right - long) / 2, top: (y + bottom - long) / 2, side: long };
+    }
     const low = Math.min(-width / 3, -height / 3, left - side / 8, top - side / 8);
     const high = Math.max(width * (4 / 3), height * (4 / 3), left + side * 1.125, top + side * 1.125);
     return { left: low, top: low, side: high - low };
@@ -104,8 +123,8 @@ export class Editor {
     context.globalAlpha = 0.6;
     context.drawImage(this.tinted(style), 0, 0, this.image.width, this.image.height);
     context.globalAlpha = 1;
-    if (this.tool === "frame") this.showFrame(context, scale, view, style);
-    else if (this.cursor) this.showCursor(context, scale);
+    if (this.tool === "frame" || this.frame.side < view.side) this.showFrame(context, scale, view, style);
+    if (this.tool !== "frame" && this.cursor) this.showCursor(context, scale);
   }
 
   hatch(context, pixels, style) {
@@ -145,6 +164,7 @@ export class Editor {
     context.lineWidth = 3 * ratio;
     context.strokeStyle = style.getPropertyValue("--accent");
     context.strokeRect(left, top, side, side);
+    if (this.tool !== "frame") return;
     context.fillStyle = style.getPropertyValue("--accent");
     const handle = HANDLE * ratio;
     context.fillRect(left + side - handle / 2, top + side - handle / 2, handle, handle);
@@ -335,8 +355,12 @@ export class Editor {
   }
 
   changed() {
-    this.help.textContent = this.paints ? HELP[this.tool] + (HAS_KEYS.matches ? KEYS[this.tool] : "") : "";
-    this.help.hidden = !this.paints || !this.image;
+    let text = "";
+    if (this.paints) text = HELP[this.tool] + (HAS_KEYS.matches ? KEYS[this.tool] : "");
+    else if (this.usesMiddle && this.image && this.image.width !== this.image.height)
+      text = "The middle square of the image is used.";
+    this.help.textContent = text;
+    this.help.hidden = !text || !this.image;
     this.canvas.className = this.paints ? this.tool : "";
     this.show();
     this.onChange();

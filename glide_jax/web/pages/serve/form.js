@@ -17,7 +17,11 @@ const LABELS = {
   eta: "Eta",
   temperature: "Temperature",
   dynamic_threshold: "Dynamic threshold",
+  threshold_cap: "Threshold cap",
+  guidance_interval: "Guidance from, to",
+  rerank: "Keep the best of",
 };
+const PLACEHOLDERS = { seed: "random", rerank: "off", dynamic_threshold: "as configured", threshold_cap: "as configured" };
 const TASKS = {
   sample: "Text to image",
   inpaint: "Inpaint",
@@ -27,10 +31,16 @@ const TASKS = {
 const SHOWN = {
   sample: "New image",
 };
-const MORE = new Set(["eta", "temperature", "dynamic_threshold", "aug_level", "clip_scale", "classifier_scale"]);
+const MORE = new Set([
+  ...["eta", "temperature", "dynamic_threshold", "threshold_cap", "guidance_interval", "aug_level"],
+  ...["clip_scale", "classifier_scale", "rerank"],
+]);
 const SLIDERS = { guidance_scale: [1, 10, 0.5], strength: [0.05, 1, 0.05] };
 const SHARED = new Set(["prompt", "negative_prompt", "num_images", "seed", "label"]);
-const FROM_EDITOR = new Set(["image", "mask", "frame"]);
+const FROM_EDITOR = new Set(["image", "mask", "frame", "result"]);
+
+// Settings of later stages are STAGE.SETTING.
+const stageOf = (name) => name.split(".").slice(0, -1).join(".");
 
 const byId = (id) => document.getElementById(id);
 
@@ -63,18 +73,25 @@ export class Form {
     const more = byId("more-fields");
     fields.replaceChildren();
     more.replaceChildren();
+    let stage = "";
     for (const field of this.info.tasks[task]) {
-      if (!FROM_EDITOR.has(field.name)) (MORE.has(field.name) ? more : fields).append(this.control(field));
+      if (FROM_EDITOR.has(field.name)) continue;
+      const later = stageOf(field.name);
+      if (later && later !== stage) more.append(element("h3", { textContent: `Then ${later}` }));
+      stage = later;
+      (later || MORE.has(field.name) ? more : fields).append(this.control(field));
     }
     byId("more").hidden = !more.childElementCount;
     this.onTask(task);
   }
 
   control(field) {
-    const name = LABELS[field.name] || field.name;
+    const stage = stageOf(field.name);
+    const own = stage ? field.name.slice(stage.length + 1) : field.name;
+    const name = LABELS[own] || own;
     const id = `field-${field.name}`;
     const kept = this.kept(field);
-    const box = element("div", { className: `field ${field.name}` });
+    const box = element("div", { className: `field ${stage ? "later" : own}` });
     const label = element("label", { htmlFor: id, textContent: name });
     box.append(label);
     let input;
@@ -89,17 +106,22 @@ export class Form {
       }
       const wanted = JSON.stringify(kept ?? field.default);
       input.value = wanted;
+    } else if (field.kind === "interval") {
+      const [low, high] = kept || ["", ""];
+      input = this.number(field, low, field.low);
+      const end = this.number(field, high, field.high);
+      end.id = `${id}-end`;
+      end.title = field.about;
+      end.setAttribute("aria-label", `${name}, its end`);
+      input.setAttribute("aria-label", `${name}, its beginning`);
+      box.append(element("div", { className: "pair" }, input, end));
     } else {
-      input = element("input", { type: "number", inputMode: "decimal" });
-      input.step = field.kind === "integer" ? "1" : "any";
-      if (field.low !== undefined) input.min = field.low;
-      if (field.high !== undefined) input.max = field.high;
-      input.value = kept ?? field.default ?? "";
-      if (field.name === "seed") input.placeholder = "random";
-      if (field.name === "dynamic_threshold") input.placeholder = "as configured";
+      input = this.number(field, kept ?? field.default ?? "", PLACEHOLDERS[field.name] ?? "");
     }
     input.id = id;
     input.title = field.about;
+    // A stage's own, for who does not see the heading above.
+    if (stage) input.setAttribute("aria-label", `${stage}: ${name}`);
     const slider = SLIDERS[field.name];
     if (slider) {
       const [low, high, step] = slider;
@@ -110,8 +132,16 @@ export class Form {
       input.addEventListener("input", () => (range.value = input.value));
       box.append(range);
     }
-    box.append(input);
+    if (!input.parentElement) box.append(input);
     return box;
+  }
+
+  number(field, value, placeholder) {
+    const input = element("input", { type: "number", inputMode: "decimal", value, placeholder });
+    input.step = field.kind === "integer" ? "1" : "any";
+    if (field.low !== undefined) input.min = field.low;
+    if (field.high !== undefined) input.max = field.high;
+    return input;
   }
 
   remember() {
@@ -135,6 +165,11 @@ export class Form {
   read(field, input) {
     if (field.kind === "text") return input.value;
     if (field.kind === "choice") return JSON.parse(input.value);
+    if (field.kind === "interval") {
+      const end = byId(`${input.id}-end`).value;
+      if (input.value === "" && end === "") return null;
+      return [input.value === "" ? field.low : Number(input.value), end === "" ? field.high : Number(end)];
+    }
     return input.value === "" ? null : Number(input.value);
   }
 

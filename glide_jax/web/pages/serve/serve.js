@@ -77,7 +77,7 @@ async function open(entry) {
   history = history.slice(-MAX_HISTORY);
   current = entry.id;
   choices = [];
-  editor.open({ width: bitmap.naturalWidth, height: bitmap.naturalHeight, bitmap });
+  editor.open({ width: bitmap.naturalWidth, height: bitmap.naturalHeight, bitmap }, entry.frame);
   showHistory(history, current, (other) => guarded(() => open(other)));
   save();
   showStage();
@@ -116,7 +116,7 @@ async function requestOf() {
   request.image = current;
   if (request.task !== "inpaint") return request;
   const mask = await editor.maskFile();
-  if (!mask && !editor.isMoved()) {
+  if (!mask && !editor.isMoved() && !editor.hasHoles) {
     throw new Error("Paint what is to be repainted, or move the frame beyond the image.");
   }
   if (mask) request.mask = (await api.upload(mask)).id;
@@ -218,6 +218,7 @@ function ended(job, status) {
       size: status.size,
       request: { ...job.request, seed: status.seed },
       provenance,
+      frame: frameIn(job.request.frame),
     }));
   for (const entry of made) {
     shown.push(entry);
@@ -234,6 +235,14 @@ function ended(job, status) {
   showStage();
 }
 
+// Where the frame of a request is in the image that grew by it.
+function frameIn(frame) {
+  if (!frame) return undefined;
+  const scale = Math.max(1, info.image_size / frame.side);
+  const at = (value) => Math.max(0, Math.round(value * scale));
+  return { left: at(frame.left), top: at(frame.top), side: Math.round(frame.side * scale) };
+}
+
 // ---- what the stage shows
 
 function showStage() {
@@ -245,7 +254,7 @@ function showStage() {
   byId("canvas").hidden = !hasImage;
   byId("empty").hidden = isBusy || isChoosing || hasImage;
   byId("tools").hidden = !(hasImage && editor.paints);
-  byId("canvas-help").hidden = !(hasImage && editor.paints);
+  byId("canvas-help").hidden = !(hasImage && byId("canvas-help").textContent);
   byId("choose").hidden = !isChoosing;
   byId("progress").hidden = !isBusy;
   byId("stage").classList.toggle("busy", isBusy);
@@ -261,7 +270,8 @@ function tilesOf(count) {
 }
 
 function showPreviews(job) {
-  const images = job.last ? job.last.images : Array.from({ length: job.request.num_images || 1 }, () => ({}));
+  const count = job.request.rerank || job.request.num_images || 1;
+  const images = job.last ? job.last.images : Array.from({ length: count }, () => ({}));
   const tiles = tilesOf(images.length);
   if (tiles.dataset.of !== job.id) {
     tiles.dataset.of = job.id;
@@ -294,7 +304,7 @@ function showStatus(job) {
     text = before ? `${before} ${before === 1 ? "image comes" : "images come"} first` : "Next";
     bar.removeAttribute("value");
   } else if (status && status.state === "running") {
-    const done = status.images.filter((image) => image.id).length;
+    const done = status.images.filter((image) => image.done).length;
     const { seconds_left: left, fraction } = status;
     const count = status.images.length;
     const which = count > 1 ? `${done} of ${count} done` : "Sampling";
@@ -329,7 +339,7 @@ function showChoices() {
 
 function onTask(task) {
   if (!editor) return;
-  editor.setPaints(task === "inpaint");
+  editor.setPaints(task === "inpaint", task === "edit" || task === "upsample");
   byId("empty-text").textContent =
     task === "sample" ? "What you generate appears here." : "Open an image, or generate one first.";
   showStage();
