@@ -10,7 +10,7 @@ import jax
 from accelerator_suite import models
 from glide_jax.parallel.mesh import batch_sharding, make_mesh
 from glide_jax.planning import cost
-from glide_jax.training.loop import state_from_params, step_of
+from glide_jax.training.starting import state_from_params, step_of
 from glide_jax.training.state import state_sharding
 
 FIRST = 8

@@ -8,7 +8,7 @@ from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionS
 from glide_jax.models.platforms import abstract_device
 from glide_jax.parallel.mesh import batch_sharding, replicated, weight_sharding
 from glide_jax.training.job import Job
-from glide_jax.training.loop import packing_of, state_from_params, step_of
+from glide_jax.training.starting import packing_of, state_from_params, step_of
 from glide_jax.training.state import TrainState, state_sharding
 
 

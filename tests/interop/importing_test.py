@@ -17,7 +17,7 @@ from glide_jax.interop.exporting import export_checkpoint
 from glide_jax.interop.importing import import_checkpoint
 from glide_jax.interop.released_config import released_experiment, released_tokenizer
 from glide_jax.sampling.pipeline import Pipeline
-from glide_jax.training import loop
+from glide_jax.training import loop, starting
 from glide_jax.training.interrupt import Interrupt
 
 RELEASED = dict(released.FILES)
@@ -165,7 +165,7 @@ def _trained_state(experiment, directory):
     with Interrupt() as interrupt:
         loop.train(job, interrupt, None)
     key = jax.random.key(0)
-    fresh = jax.eval_shape(lambda: loop.state_from_params(job)(job.model.init(key)))
+    fresh = jax.eval_shape(lambda: starting.state_from_params(job)(job.model.init(key)))
     return open_checkpoint(directory / "checkpoints").restore(fresh)
 
 

@@ -25,7 +25,7 @@ from glide_jax.parallel import mesh
 from glide_jax.parallel.mesh import BATCH_AXES, batch_sharding
 from glide_jax.planning.memory import abstract_mesh, state_bytes
 from glide_jax.sampling.pipeline import Pipeline
-from glide_jax.training import loop
+from glide_jax.training import loop, starting
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.jobs import make_jobs
 from glide_jax.training.objectives.adapted import adapted_loss
@@ -118,8 +118,8 @@ def test_only_the_adapter_is_trained_and_kept(tmp_path):
 
 def test_before_the_first_step_it_is_the_base(tmp_path):
     job = job_of(tmp_path, "run")
-    base = loop.read_base(job, mesh.make_mesh(1))
-    start = loop.weights_of(job, base)(job.adapter.init(jax.random.key(0)))
+    base = starting.read_base(job, mesh.make_mesh(1))
+    start = starting.weights_of(job, base)(job.adapter.init(jax.random.key(0)))
     for path, x in base.items():
         np.testing.assert_array_equal(start[path], x, err_msg=path)
 
@@ -140,16 +140,16 @@ def test_a_run_does_not_go_on_with_another_base(tmp_path):
 
 def stepped(job, devices, steps=3):
     """The adapter after some steps on a mesh, and the losses."""
-    base = loop.read_base(job, devices)
+    base = starting.read_base(job, devices)
     abstract = jax.eval_shape(
-        lambda key: loop.state_from_params(job)(job.adapter.init(key)), jax.random.key(0)
+        lambda key: starting.state_from_params(job)(job.adapter.init(key)), jax.random.key(0)
     )
     make = jax.jit(
-        lambda key: loop.state_from_params(job)(job.adapter.init(key)),
+        lambda key: starting.state_from_params(job)(job.adapter.init(key)),
         out_shardings=state_sharding(devices, abstract),
     )
     state, losses = make(jax.random.key(0)), []
-    step = loop.step_of(job, devices, state, base)
+    step = starting.step_of(job, devices, state, base)
     source, reader = tiny.Swatches(), tiny.reader()
     images = np.stack([source[i].image[::2, ::2] for i in range(8)]).astype(np.float32)
     arrays = reader.read([source.captions(i)[0] for i in range(8)]).arrays
@@ -184,7 +184,7 @@ def test_devices_and_microbatches_do_not_change_the_step(
 def test_memory_is_that_of_the_base_and_the_adapter(tmp_path):
     job = job_of(tmp_path, "run")
     state = jax.eval_shape(
-        lambda key: loop.state_from_params(job)(job.adapter.init(key)), jax.random.key(0)
+        lambda key: starting.state_from_params(job)(job.adapter.init(key)), jax.random.key(0)
     )
     found = state_bytes(state, abstract_mesh(1, 1), job.base_shapes)
     of_adapter = 4 * sum(s.size for s in job.adapter.shapes.values())

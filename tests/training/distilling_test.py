@@ -22,7 +22,7 @@ from glide_jax.planning.cost import step_flops
 from glide_jax.planning.jobs import planned_jobs
 from glide_jax.planning.lowering import abstract_state
 from glide_jax.sampling.pipeline import Pipeline
-from glide_jax.training import jobs, loop
+from glide_jax.training import jobs, starting
 from glide_jax.training.distilling import rounds_left
 from glide_jax.training.jobs import make_jobs
 from glide_jax.training.objectives.distilled import TEACHER, as_teacher, distillation_loss
@@ -175,7 +175,7 @@ def test_a_student_starts_from_its_teacher_without_the_variance(tmp_path):
     assert first.initial_params.keys() == first.model.shapes.keys() - new
     for path, x in first.initial_params.items():
         np.testing.assert_array_equal(x, params[path][..., : x.shape[-1]], err_msg=path)
-    base = loop.read_base(first, make_mesh(1))
+    base = starting.read_base(first, make_mesh(1))
     assert {path: x.shape for path, x in base.items()} == {
         path: x.shape for path, x in first.base_shapes.items()
     }
