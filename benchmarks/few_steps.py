@@ -32,6 +32,9 @@ from glide_jax.sampling.stages import Stage
 from glide_jax.training.rounds import ROUNDS
 
 TEACHER_STEPS = ("20", "10", "trailing8", "trailing4")
+_ALSO = {"base_guidance": ("trailing8", "trailing4")}
+"""What learns guidance alone learns it at every timestep."""
+
 BATCH = 64
 COLUMNS = ("model", "steps", "evaluations", "all right", "95 %", "ms, base", "ms, both")
 
@@ -95,7 +98,8 @@ def _variants(teacher: Path, student: Path) -> Iterator[Variant]:
     for workdir in rounds:
         (own,) = Pipeline.load(workdir).stages
         name = workdir.name.replace("base_", "round ")
-        yield Variant(name, (own, upsampler), own.config.sampling.steps)
+        for steps in (own.config.sampling.steps, *_ALSO.get(workdir.name, ())):
+            yield Variant(f"{name}, {steps}", (own, upsampler), steps)
     own, enlarging = Pipeline.load(student).stages
     yield Variant("last round", (own, upsampler), own.config.sampling.steps)
     yield Variant("last round, distilled upsampler", (own, enlarging), own.config.sampling.steps)

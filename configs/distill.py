@@ -4,8 +4,9 @@
     glide-jax sample "a red star above a blue square" --checkpoint runs/distill --guidance-scale 3
 
 Hardware: two CPU cores, 3 GiB of memory. Time: not measured; the first lines of a run estimate it.
-It starts from runs/quickstart, trained by configs/quickstart.py. Expected: not measured yet;
-`python benchmarks/few_steps.py runs/quickstart runs/distill` prints it.
+It starts from runs/quickstart, trained by configs/quickstart.py. Expected: a student of guidance
+alone showed 95.7 % of 256 captions right in 4 evaluations, its teacher 96.9 % in 40
+(docs/training.md); of the other rounds nothing is measured yet.
 
 Where the figures come from.
 Meng et al. 2023 (arXiv 2210.03142), sec. 3: guidance first, then the steps.
@@ -23,7 +24,7 @@ def get_config():
     del config.text_pretraining
     base, upsampler = config.stages.base, config.stages.upsampler
     base.model.guidance_range = (1.0, 5.0)
-    base.training.update(distillation("guidance", "8", "4"), num_steps=1500, learning_rate=1e-3)
+    base.training.update(distillation("guidance", "8", "4"), num_steps=800, learning_rate=1e-3)
     base.sampling.steps = "trailing4"
     upsampler.training.update(distillation("2"), num_steps=300, learning_rate=1e-3)
     upsampler.sampling.steps = "trailing2"

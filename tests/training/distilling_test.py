@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import tiny
 from models.model_toys import filled
@@ -247,3 +248,21 @@ def test_a_step_is_counted_with_gradients_of_the_student_alone(monkeypatch, what
     (job,) = planned_jobs(student_of("teacher", rounds=(what,))).stages
     of_teacher = 2 * 2  # layers, and either both conditions or two steps
     assert step_flops(job) == (5 + of_teacher) * 2 * (8 * 8 * 3) ** 2
+
+
+@pytest.mark.parametrize("what", ["guidance", "1"])
+def test_a_student_learns_from_a_teacher_that_is_another(what):
+    loss, params, batch, key = linear_round(what)
+    teacher = as_teacher({path: 2 * x for path, x in params.items()})
+
+    def of_student(own):
+        return loss(own | teacher, batch, key)[0]
+
+    step = jax.jit(jax.value_and_grad(of_student))
+    values = []
+    for _ in range(20):
+        value, gradients = step(params)
+        values.append(float(value))
+        size = optax.tree.norm(gradients)
+        params = {path: x - 0.05 * gradients[path] / size for path, x in params.items()}
+    assert min(values) < 0.7 * values[0]
