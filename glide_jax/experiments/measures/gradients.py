@@ -108,7 +108,7 @@ class GradientNoise:
         if not memory:
             return memory
         steps = jnp.tile(jnp.arange(timesteps.num_steps), HISTORY)
-        steps = jnp.resize(steps, -(-len(steps) // self.batch_size) * self.batch_size)
+        steps = jnp.resize(steps, (-(-len(steps) // self.batch_size) * self.batch_size,))
         for number, t in enumerate(steps.reshape(-1, self.batch_size)):
             memory = timesteps.update(memory, t, losses(*batch(jax.random.fold_in(key, number)), t))
         return memory
