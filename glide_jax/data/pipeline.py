@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
@@ -39,6 +40,9 @@ MAX_UNAVAILABLE = 64
 
 WAIT_LINE_S = 60.0
 """While no image can be read, a line says so as often."""
+
+READS_AT_ONCE = 16
+"""How many images of a far source are read at the same time, in each process that reads."""
 
 _BATCHES_AHEAD = 2
 _PAUSE_S = 1.0
@@ -99,7 +103,8 @@ def batches(
         .random_map(functools.partial(_row, conditioning, crop_size))
     )
     count = batch_size // process_count
-    share = functools.partial(_share, rows, batch_size, process_index * count, count)
+    threads = READS_AT_ONCE if getattr(source, "is_far", False) else 1
+    share = functools.partial(_share, rows, threads, batch_size, process_index * count, count)
     dataset = grain.MapDataset.range(sys.maxsize).map(share)
     return Batches(dataset, workers, start_step, squares.closing)
 
@@ -223,6 +228,8 @@ class _Squares:
         # The golden section of all images: no two jumps come near each other.
         jump = max(1, round(0.618034 * len(self)))
         while True:
+            if self.closing.is_set():
+                raise UserError("stopped while images were read")
             try:
                 example = self._source[at]
                 pixels = images.square(example.image, self._size)
@@ -290,8 +297,21 @@ def _row(
     return {"image": pixels, "replacement": np.bool_(replacement)} | conditioning(annotation, rng)
 
 
-def _share(rows: grain.MapDataset, batch_size: int, first: int, count: int, step: int) -> Batch:
-    """Stack `count` rows of a step's global batch, starting with row `first`."""
+def _share(
+    rows: grain.MapDataset, threads: int, batch_size: int, first: int, count: int, step: int
+) -> Batch:
+    """Stack `count` rows of a step's global batch, starting with row `first`.
+
+    Each row has its own random numbers: in which order they are read changes nothing.
+    """
     start = step * batch_size + first
-    share: list[Any] = [rows[i] for i in range(start, start + count)]
+    indices = range(start, start + count)
+    read = map if threads == 1 else _pool(threads).map
+    share: list[Any] = [*read(rows.__getitem__, indices)]
     return {key: np.stack([row[key] for row in share]) for key in share[0]}
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """The threads of this process, which wait for images most of the time."""
+    return ThreadPoolExecutor(threads, "images")

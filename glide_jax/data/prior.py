@@ -39,6 +39,11 @@ class WithPrior:
         return fingerprint_of([self.own.fingerprint, self.prior.fingerprint, repr(self.share)])
 
     @property
+    def is_far(self) -> bool:
+        """See Source: of either."""
+        return any(getattr(source, "is_far", False) for source in (self.own, self.prior))
+
+    @property
     def of_prior(self) -> int:
         """How many images of an epoch are of the prior, repetitions included."""
         return max(1, round(len(self) * self.share))

@@ -62,6 +62,9 @@ class Source(Protocol):
 
     Every Example has a caption. A source skips images without one and counts them in its log; if
     finding them takes too long, they raise BrokenImage when they are read.
+
+    A source whose images come over a network has an attribute `is_far` that is True: several are
+    then read at the same time.
     """
 
     @property

@@ -5,7 +5,7 @@ DIR/base/checkpoints/STEP ─ one weight at a time ─ openai.each_array_of ─�
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from glide_jax.interop import families, files, namings, openai
 from glide_jax.interop.reference import reference_options
 from glide_jax.interop.showing import shown
 from glide_jax.interop.sidecar import Sidecar, sidecar_path, to_json
-from glide_jax.models.clip import Clip, split_params
+from glide_jax.models.clip import LOGIT_SCALE, PARTS, Clip
 from glide_jax.models.families import model_of
 from glide_jax.storage import move_files
 
@@ -95,27 +95,32 @@ def export_checkpoint(
     targets = [_named(out, part) for part in ("-image", "-text")] if is_clip else [out]
     _refuse_existing(targets)
     files.require_writable(out)
-    stored = checkpoint.each_weight(weights, _on_host(model.shapes))
     if added:
         check_base(_fingerprint(checkpoint, model.shapes), [one for one, _ in added], str(workdir))
-        stored = ((path, adapted(path, kernel, added)) for path, kernel in stored)
-    models = (model.image, model.text) if is_clip else (model,)
-    each: list[Any] = [stored]
+
+    def stored(prefix: str) -> Iterator[tuple[str, Any]]:
+        """The weights whose paths begin so, without that, a few at a time."""
+        for path, kernel in checkpoint.each_weight(weights, _on_host(model.shapes)):
+            if path.startswith(prefix):
+                yield path.removeprefix(prefix), adapted(path, kernel, added)
+
+    models, prefixes = ((model.image, model.text), PARTS) if is_clip else ((model,), ("",))
     if is_clip:
-        params = dict(stored)
-        each = [part.items() for part in split_params(params)]
-        experiment = _with_scale(experiment, float(model.logit_scale(params)))
+        scale = {LOGIT_SCALE: dict(stored(LOGIT_SCALE))[""]}
+        experiment = _with_scale(experiment, float(model.logit_scale(scale)))
         (stage,) = experiment.stages.values()
     lines: tuple[str, ...] = ()
     with files.folder_beside(out) as folder:
-        for target, one, its_params in zip(targets, models, each, strict=True):
+        for target, one, prefix in zip(targets, models, prefixes, strict=True):
             options, lines = reference_options(one, stage, names)
             name, tokenizer = families.of_model(one).NAME, opened.tokenizer
             beside = Sidecar(name, options, lines, experiment, tokenizer, vocab_size)
             file = folder / target.name
             sidecar_path(file).write_text(to_json(beside), encoding="utf-8")
             shapes = openai.reference_shapes(one, names)
-            arrays = shown(openai.each_array_of(one, its_params, names), shapes, f"writing {name}")
+            arrays = shown(
+                openai.each_array_of(one, stored(prefix), names), shapes, f"writing {name}"
+            )
             files.write_each(file, shapes, arrays, dtype, shown=target)
         move_files(folder, out.parent)
     return Exported(tuple(targets), weights, opened.step, lines)

@@ -25,7 +25,9 @@ from glide_jax.models.clip_layers import Transformer
 from glide_jax.models.pure import Pure
 from glide_jax.types import Array, Params
 
-_IMAGE, _TEXT = "image.", "text."
+PARTS = "image.", "text."
+"""How the paths of its encoders' weights begin."""
+
 
 LOGIT_SCALE = "logit_scale"
 """The path of the scale's logarithm, which is what is learned (Radford et al. 2021, sec. 2.5)."""
@@ -287,14 +289,13 @@ def join_params(image: Mapping[str, T], text: Mapping[str, T], logit_scale: T) -
 
 def join_path(place: int, path: str) -> str:
     """A weight's path in an encoder, the image's (0) or the text's (1) → its path in the `Clip`."""
-    return (_IMAGE, _TEXT)[place] + path
+    return PARTS[place] + path
 
 
 def split_params(params: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:
     """A `Clip`'s params → its image encoder's and its text encoder's."""
     image, text = (
-        {k.removeprefix(part): v for k, v in params.items() if k.startswith(part)}
-        for part in (_IMAGE, _TEXT)
+        {k.removeprefix(part): v for k, v in params.items() if k.startswith(part)} for part in PARTS
     )
     return image, text
 

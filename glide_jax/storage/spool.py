@@ -48,7 +48,10 @@ class Spool:
         if self._target is None:
             return
         self._scratch = Scratch()
-        self.folder = self._scratch.folder
+        # W&B names a run by the last two.
+        self._inside = Path(*directory.parts[-2:])
+        self.folder = self._scratch.folder / self._inside
+        self.folder.mkdir(parents=True)
         self._copied: dict[Path, tuple[int, int]] = {}
         for name in continued:
             with contextlib.suppress(FileNotFoundError):
@@ -78,7 +81,7 @@ class Spool:
         self._wanted.set()
         self._thread.join()
         if self._failed:
-            kept = self._scratch.keep()
+            kept = self._scratch.keep() / self._inside
             _log.warning(
                 "%s could not be written (%s): its newest files are in %s",
                 self._target,

@@ -1,5 +1,6 @@
 """A run in a bucket is the run on a disk: stopped, killed, refused, it goes on bit for bit."""
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -7,10 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from evaluation import evaluation_toys
+from evaluation.periodic_test import experiment as evaluated_experiment
 from refusals import refused
 
+from glide_jax import data
 from glide_jax.checkpoints import Checkpoints, find_checkpoint, open_checkpoint
 from glide_jax.checkpoints.markers import marked_steps, marker_name, step_of
+from glide_jax.evaluation import features, periodic
+from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.storage import Spool, spool, storage_path
 from glide_jax.training import loop
 from glide_jax.training.interrupt import Interrupt
@@ -150,6 +156,60 @@ def test_metrics_that_can_t_be_written_end_no_run(store, unbroken, monkeypatch, 
     assert "access is denied" in last
     kept = Path(last.rpartition(" ")[2]) / "metrics.jsonl"
     assert kept.read_text().count("\n") == 6
+
+
+def below(directory):
+    return {path.relative_to(directory).as_posix() for path in directory.rglob("*")}
+
+
+@pytest.mark.slow
+def test_events_and_a_trace_lie_beside_the_checkpoints(store):
+    directory = storage_path(store.url("runs/1/base"))
+    train(
+        directory,
+        no_images,
+        "monitoring.sinks=('jsonl', 'tensorboard')",
+        "monitoring.profile_steps=(2, 3)",
+        "stages.base.training.num_steps=4",
+    )
+    names = below(directory)
+    assert "metrics.jsonl" in names
+    assert any(name.startswith("tensorboard/") for name in names)
+    assert any(name.endswith("perfetto_trace.json.gz") for name in names)
+
+
+@pytest.mark.slow
+def test_weights_and_biases_goes_on_in_a_bucket(store, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    directory = storage_path(store.url("runs/1/base"))
+    for first in (1, 3):
+        with Metrics(directory, first, ["wandb"]) as metrics:
+            metrics.write(first, {"loss": 0.5})
+            assert metrics._sinks[0]._run.name == "1/base"
+    run_id = (directory / "wandb_id").read_text()
+    files = [name for name in below(directory) if name.endswith(".wandb")]
+    assert len({Path(name).name for name in files}) == 1
+    assert all(run_id in name for name in files)
+
+
+@pytest.mark.slow
+def test_evaluations_during_training_and_the_best_weights(store, monkeypatch):
+    monkeypatch.setattr(data, "open_source", lambda name, path, split: tiny.Swatches())
+    monkeypatch.setitem(
+        features.FEATURE_NETS, "toy", lambda path, *, resize, mesh: evaluation_toys.net("toy")
+    )
+    monkeypatch.setattr(periodic, "sampled", lambda *_: evaluation_toys.images(4))
+    workdir = storage_path(store.url("runs/1"))
+    job = tiny.job(workdir / "base", evaluated_experiment(), tiny.linear)
+    stage = evaluation_toys.stage()
+    params = {path: jnp.asarray(x) for path, x in stage.params.items()}
+    stage = dataclasses.replace(stage, step=2, params=params)
+    periodic.periodic_of(job, workdir).evaluate(Pipeline((stage,)), 2)
+    assert find_checkpoint(workdir / "best" / "base" / "checkpoints").step == 2
+    again = periodic.periodic_of(job, workdir)
+    assert again.is_done(2)
+    assert not again.is_done(4)
 
 
 def test_markers_of_all_processes_make_a_checkpoint():
