@@ -57,7 +57,8 @@ class Variant(NamedTuple):
 def main(argv: Sequence[str]) -> None:
     """Print what the docstring above says."""
     workdirs = [Path(word) for word in argv if not word.startswith("--")]
-    flags = dict(word[2:].partition("=")[::2] for word in argv if word.startswith("--"))
+    parted = (word[2:].partition("=") for word in argv if word.startswith("--"))
+    flags = {name: value for name, _, value in parted}
     split, count = flags.pop("split", "test"), int(flags.pop("count", 256))
     scale, repeats = float(flags.pop("scale", 3)), int(flags.pop("repeats", 5))
     out = flags.pop("plot", "")
