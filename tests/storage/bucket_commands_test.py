@@ -10,7 +10,7 @@ from glide_jax import cli, data, entry
 from glide_jax.checkpoints import open_stage
 from glide_jax.commands.train import train
 from glide_jax.sampling.output import read_provenance
-from glide_jax.storage import download, storage_path
+from glide_jax.storage import download, storage_path, upload
 from glide_jax.training.initialization import initial_checkpoint
 
 
@@ -63,4 +63,14 @@ def test_from_training_to_an_import(tmp_path, monkeypatch, capsys):
         assert open_stage(imported).shapes("ema_params") == shapes
         stage = tiny.experiment(f"stages.base.training.init_from={imported}").first_stage
         assert initial_checkpoint("base", stage).path == open_stage(imported).path
-        assert not [path for path in tmp_path.iterdir() if path.name.startswith("s3")]
+        download(workdir, tmp_path / "copy")
+    with object_store.STORES["gs"]() as store, object_store.used(store, monkeypatch):
+        upload(tmp_path / "copy", workdir := storage_path(store.url("runs/1")))
+        assert "base: " in command("info", workdir)
+        command("report", workdir)
+        exported = storage_path(store.url("exports/base.safetensors"))
+        command("export", workdir, "--out", exported, "--ema")
+        imported = storage_path(store.url("imports/base"))
+        command("import", local, "--out", imported)
+        assert open_stage(imported).shapes("ema_params") == shapes
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(("s3", "gs"))]
