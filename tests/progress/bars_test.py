@@ -150,7 +150,7 @@ def test_images_of_a_protocol_are_below_the_bars_and_leave_the_cursor(kind, star
     once = terminal.text().count(start)
     assert once == 2
     # Below: the lines that the image takes come before it, and the cursor goes up over them.
-    rows = int(re.search(r"[,;](?:r|height)=(\d+)", terminal.text())[1])
+    rows = int(re.findall(r"[,;](?:r|height)=(\d+)", terminal.text())[0])
     assert 8 < rows < 24
     assert f"\n\x1b7\x1b[{rows - 1}A\r{start}" in terminal.text()
     display.show(task_at("256×256", 1))

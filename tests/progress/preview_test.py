@@ -76,9 +76,8 @@ def test_kitty_s_chunks_are_the_image():
 
 def test_iterm2_s_sequence_is_the_image():
     pixels = image(5, 7)
-    (keys, data) = re.fullmatch(
-        r"\x1b\]1337;File=([^:]*):(.*)\a", iterm2(pixels, fitting(pixels, 80, 20), 7)
-    ).groups()
+    text = iterm2(pixels, fitting(pixels, 80, 20), 7)
+    ((keys, data),) = re.findall(r"\A\x1b\]1337;File=([^:]*):(.*)\a\Z", text)
     values = dict(pair.split("=") for pair in keys.split(";"))
     assert int(values["size"]) == len(base64.standard_b64decode(data))
     assert (values["width"], values["height"], values["inline"]) == ("56", "20", "1")
