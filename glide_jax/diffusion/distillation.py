@@ -93,7 +93,8 @@ def x_0_between(schedule: Schedule, i: Array, x_t: Array, x_s: Array) -> Array:
     Args:
         schedule: of the S steps that are taken.
         i: i32[b], in [0, S).
-        x_t, x_s: f32[b h w c], before and after step i.
+        x_t: f32[b h w c], before step i.
+        x_s: f32[b h w c], after it.
 
     Returns:
         f32[b h w c].
