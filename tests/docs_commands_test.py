@@ -24,9 +24,11 @@ TPU = "it compiles for a TPU, which takes libtpu"
 BUCKET = "it needs a bucket: tests/storage has one on loopback"
 VOCABULARY = "GLIDE's vocabulary is a download"
 OTHERS = "it is of other people's packages, which are not here"
+HOURS = "it samples thousands of images: tests/experiments runs each claim on small models"
 WEIGHTS = "the encoder's weights are a download of gigabytes"
 
 NOT_RUN = {
+    ("claims.md", "experiment guidance"): HOURS,
     ("converting.md", "import base.pt --as base --out"): TORCH,
     ("converting.md", "import base.pt upsample.pt"): TORCH,
     ("converting.md", "import IF-I-XL-v1.0/unet"): LICENSED,

@@ -230,7 +230,8 @@ def state_lines(state: Any, chips: int, base: Mapping[str, Any]) -> list[str]:
 
 def step_seconds(flops: float, topology: Topology) -> float:
     """How long a step takes at the expected share of the chips' peak, without collectives."""
-    return flops / (topology.chip.flops_per_second * topology.chips * EXPECTED_UTILISATION)
+    seconds = flops / (topology.chip.flops_per_second * topology.chips * EXPECTED_UTILISATION)
+    return max(seconds, 1e-9)  # that of a model without products, to divide by
 
 
 def cost_line(job: Job, topology: Topology, flops: float) -> str:
