@@ -26,8 +26,8 @@ def upgraded(values: dict[str, Any]) -> dict[str, Any]:
                 "it holds an Imagen model of version 0.3, whose weights had other names: train or "
                 "import it again"
             )
-        # New in 0.4: before it, no model was conditioned on a guidance scale.
-        if "low_res_size" in stage["model"]:
+        # New in 0.6: before it, no model was conditioned on a guidance scale.
+        if "aug_level_conditioning" in stage["model"]:
             stage["model"].setdefault("guidance_range", ())
     # New in 0.4: before it, nothing was evaluated during training.
     if values.get("evaluation"):

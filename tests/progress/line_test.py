@@ -95,4 +95,4 @@ def test_commands_take_the_same_values():
     preview = {name for name, flags in found.items() if flags.get("preview") == PREVIEWS}
     assert preview == {"train", "sample", "inpaint", "edit", "upsample", "evaluate", "sweep"}
     others = {"encode", "serve", "judge", "reference", "data", "import", "export", "download"}
-    assert have == preview | others
+    assert have == preview | others | {"experiment"}
