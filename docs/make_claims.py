@@ -25,8 +25,8 @@ NOTES = {
     "CLIP's can't be distinguished from none, and by Elo no two can. A model that is right less "
     "often, or more captions, would decide.",
     "reranking": "The shares rise with the number of samples, by less than 128 captions can tell: "
-    "93 % of single samples are right already. Some of the images were sampled by an earlier start, "
-    "whose time is not in the minutes.",
+    "93 % of single samples are right already. Some of the images were sampled by an earlier "
+    "start, whose time is not in the minutes.",
     "thresholding": "The first part says less than it seems: of the data's own images at this size "
     "55 % of the values are -1 or 1 (white, and pure colours), more than static thresholding's "
     "samples have, and dynamic thresholding leaves about half a percent by construction. Samples "
