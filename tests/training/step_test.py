@@ -1,5 +1,7 @@
 """One step is one step, on any number of devices and microbatches."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,6 +81,28 @@ def run(
     return state, losses
 
 
+@functools.cache
+def on_one_device(*options, steps=3):
+    """What `run` returns of the tiny experiment with these options, on one device."""
+    return run(mesh_of(1, 1), tiny.experiment(*options), steps)
+
+
+@functools.cache
+def pretrained(data, fsdp):
+    """What `run` returns of text pretraining."""
+
+    def guesser(experiment):
+        sizes = {"vocab_size": tiny.reader().vocab_size, "text_length": 6}
+        return caption_guesser(experiment.first_stage.model, hidden_width=8, **sizes)
+
+    return run(
+        mesh_of(data, fsdp),
+        tiny.experiment(),
+        build=guesser,
+        loss_of=lambda model, _: text_pretraining_loss(model),
+    )
+
+
 @pytest.fixture(autouse=True)
 def split_even_small_arrays(monkeypatch):
     monkeypatch.setattr(mesh, "SMALL", 500)
@@ -93,6 +117,7 @@ def assert_same(one, other):
         np.testing.assert_allclose(other[0].params[path], value, atol=5e-5, err_msg=path)
 
 
+@pytest.mark.slow
 def test_a_unet_takes_the_same_step_on_any_devices():
     """With dropout, and with a mesh that splits both the batch and the weights."""
     one, other = (run(mesh_of(*d), tiny.experiment(), build=tiny.unet) for d in [(1, 1), (2, 4)])
@@ -104,7 +129,7 @@ def test_a_unet_takes_the_same_step_on_any_devices():
 )
 def test_devices_and_microbatches_do_not_change_the_step(data, fsdp, size):
     microbatches = tiny.experiment(f"stages.base.training.microbatch_size={size}")
-    assert_same(run(mesh_of(1, 1), tiny.experiment()), run(mesh_of(data, fsdp), microbatches))
+    assert_same(on_one_device(), run(mesh_of(data, fsdp), microbatches))
 
 
 @pytest.mark.parametrize("size", [0, 1])
@@ -113,27 +138,13 @@ def test_weights_on_two_axes_do_not_change_the_step(size, monkeypatch):
     three_axes = mesh.make_mesh(4)
     assert three_axes.axis_names == ("data", "fsdp", "fsdp_rest")
     microbatches = tiny.experiment(f"stages.base.training.microbatch_size={size}")
-    assert_same(run(mesh_of(1, 1), tiny.experiment()), run(three_axes, microbatches))
+    assert_same(on_one_device(), run(three_axes, microbatches))
 
 
 @pytest.mark.parametrize("devices", [(8, 1), (4, 1), (2, 4)], ids=str)
 def test_text_pretraining_takes_the_same_step_on_any_devices(devices):
     """Its loss has variances over the batch; here a device has one caption or two."""
-
-    def guesser(experiment):
-        sizes = {"vocab_size": tiny.reader().vocab_size, "text_length": 6}
-        return caption_guesser(experiment.first_stage.model, hidden_width=8, **sizes)
-
-    one, other = (
-        run(
-            mesh_of(*mesh),
-            tiny.experiment(),
-            build=guesser,
-            loss_of=lambda model, _: text_pretraining_loss(model),
-        )
-        for mesh in [(1, 1), devices]
-    )
-    assert_same(one, other)
+    assert_same(pretrained(1, 1), pretrained(*devices))
 
 
 @pytest.mark.parametrize(("data", "fsdp", "microbatch"), [(8, 1, 0), (2, 4, 0), (2, 2, 1)], ids=str)
@@ -144,7 +155,7 @@ def test_devices_and_microbatches_do_not_change_the_memory_of_the_timesteps(data
         "stages.base.diffusion.num_steps=2",
     ]
     options.append("stages.base.diffusion.timesteps=loss_second_moment")
-    expected, expected_losses = run(mesh_of(1, 1), tiny.experiment(*options), steps=4)
+    expected, expected_losses = on_one_device(*options, steps=4)
     options.append(f"stages.base.training.microbatch_size={microbatch}")
     state, losses = run(mesh_of(data, fsdp), tiny.experiment(*options), steps=4)
     memory = expected.timesteps
@@ -159,9 +170,9 @@ def test_devices_and_microbatches_do_not_change_the_memory_of_the_timesteps(data
 
 @pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4)], ids=str)
 def test_muon_takes_the_same_step_on_any_devices(data, fsdp):
-    experiment = tiny.experiment("stages.base.training.optimizer=muon")
-    expected, expected_losses = run(mesh_of(1, 1), experiment)
-    state, losses = run(mesh_of(data, fsdp), experiment)
+    muon = "stages.base.training.optimizer=muon"
+    expected, expected_losses = on_one_device(muon)
+    state, losses = run(mesh_of(data, fsdp), tiny.experiment(muon))
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
     for path, value in expected.params.items():
         np.testing.assert_allclose(state.params[path], value, atol=2e-4, err_msg=path)
