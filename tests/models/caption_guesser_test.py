@@ -29,6 +29,10 @@ def model(request):
     return caption_guesser(request.param, hidden_width=8, **SIZES)
 
 
+def init(model):
+    return jax.jit(model.init)(jax.random.key(0))
+
+
 def condition(model, tokens):
     tokens = jnp.asarray(tokens, jnp.int32)
     if model.config is GLIDE:
@@ -50,9 +54,9 @@ def test_what_reads_captions_is_the_models_own(model):
 
 
 def test_each_guess_hears_every_word(model):
-    params = {path: x + 0.1 for path, x in model.init(jax.random.key(0)).items()}
+    params = {path: x + 0.1 for path, x in init(model).items()}
     asked = condition(model, [[1, 2, 3, 0, 0, 0], [4, 2, 3, 0, 0, 0], [1, 2, 5, 0, 0, 0]])
-    guess = model.apply(params, asked)
+    guess = jax.jit(model.apply)(params, asked)
     assert guess.images.shape == (2, 3, 8, 8, 3)
     for image in guess.images:
         assert np.abs(image[1:] - image[:1]).max((1, 2, 3)).min() > 1e-4
@@ -60,12 +64,11 @@ def test_each_guess_hears_every_word(model):
 
 def test_only_what_is_not_masked_is_read():
     model = caption_guesser(IMAGEN, hidden_width=8, **SIZES)
-    params = {path: x + 0.1 for path, x in model.init(jax.random.key(0)).items()}
+    params = {path: x + 0.1 for path, x in init(model).items()}
     asked = condition(model, [[1, 2, 3, 0, 0, 0]])
     other = dataclasses.replace(asked, text_embedding=asked.text_embedding.at[:, 3:].set(7.0))
-    np.testing.assert_array_equal(
-        model.apply(params, asked).images, model.apply(params, other).images
-    )
+    apply = jax.jit(model.apply)
+    np.testing.assert_array_equal(apply(params, asked).images, apply(params, other).images)
 
 
 def test_only_the_pooled_vector_learns_from_the_disagreement(model):
@@ -77,7 +80,7 @@ def test_only_the_pooled_vector_learns_from_the_disagreement(model):
     def disagreement(params):
         return loss(params, given, jax.random.key(0))[1].means["disagreement"]
 
-    gradients = jax.grad(disagreement)(model.init(jax.random.key(0)))
+    gradients = jax.jit(jax.grad(disagreement))(init(model))
     moved = {path for path, g in gradients.items() if float(jnp.abs(g).max()) > 0}
     pooling = "text.pooled.kernel" if model.config is GLIDE else "text.pool.proj.kernel"
     assert {"of_pooled.kernel", pooling} <= moved
@@ -97,16 +100,16 @@ def test_both_guesses_learn_the_mean_of_a_captions_images(model):
         updates, state = optimizer.update(grads, state)
         return optax.apply_updates(params, updates), state
 
-    params = model.init(jax.random.key(0))
+    params = init(model)
     state = optimizer.init(params)
     for _ in range(250):
         params, state = step(params, state)
-    value, aux = loss(params, given, jax.random.key(0))
+    value, aux = jax.jit(loss)(params, given, jax.random.key(0))
     np.testing.assert_allclose(value, aux.per_example_losses.mean(), rtol=1e-6)
-    at_first = loss(model.init(jax.random.key(0)), given, jax.random.key(0))[1].means
+    at_first = jax.jit(loss)(init(model), given, jax.random.key(0))[1].means
     assert aux.means["disagreement"] < 0.01 * at_first["disagreement"]
     np.testing.assert_allclose(aux.means["variance_of_pooled"], 1, atol=0.3)
-    for guess in model.apply(params, captions).images:
+    for guess in jax.jit(model.apply)(params, captions).images:
         for i in range(2):
             mean = images[i::2].mean(0)
             assert abs(float(guess[i].mean() - mean.mean())) < 0.05
