@@ -362,7 +362,7 @@ def test_a_reload_midway_loses_nothing(browser):
         image = current(tab)
         tab.reload()
         tab.wait_for_selector("#canvas:not([hidden])")
-        assert (current(tab), cards(tab).count()) == (image, 1)
+        until(lambda: (current(tab), cards(tab).count()) == (image, 1))
         assert len(faces.pipeline.batches) == 1
 
 
