@@ -24,7 +24,7 @@ NOTES = {
     "that there is little to gain: classifier-free guidance is ahead of CLIP's in prompt truth, "
     "CLIP's can't be distinguished from none, and by Elo no two can. A model that is right less "
     "often, or more captions, would decide.",
-    "reranking": "The shares rise with the number of samples, by less than 128 captions can tell: "
+    "reranking": "The shares rise with the number of samples, by less than 128 captions show: "
     "93 % of single samples are right already. Some of the images were sampled by an earlier "
     "start, whose time is not in the minutes.",
     "thresholding": "The first part says less than it seems: of the data's own images at this size "

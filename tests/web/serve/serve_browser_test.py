@@ -359,6 +359,7 @@ def test_a_reload_midway_loses_nothing(browser):
         tab.locator(".tile img").wait_for()
         faces.pipeline.let()
         wait_for_cards(tab, 1)
+        until(lambda: current(tab))
         image = current(tab)
         tab.reload()
         tab.wait_for_selector("#canvas:not([hidden])")
