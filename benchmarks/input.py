@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         job = make_jobs(experiment, folder / "run").stages[0]
-        flops = cost.BACKWARD_FACTOR * cost.forward_flops(job)
+        flops = cost.step_flops(job)
         need = arguments.tflops * 1e12 * arguments.mfu / flops
         print(
             f"{cost.quantity(flops)}FLOP an image: a device of {arguments.tflops:g} TFLOP/s "

@@ -23,7 +23,7 @@ def run(out: Path, *, smoke: bool) -> Iterator[tuple[str, Any]]:
     devices, batch = jax.device_count(), 2 if smoke else FIRST
     largest = batch if smoke else LARGEST
     job = models.base_job(smoke=smoke)
-    flops, peak = cost.BACKWARD_FACTOR * cost.forward_flops(job), models.peak(job)
+    flops, peak = cost.step_flops(job), models.peak(job)
     yield "TFLOP an image", flops / 1e12
     while batch <= largest:
         try:

@@ -13,7 +13,6 @@ from glide_jax.evaluation.images.from_data import open_data
 from glide_jax.evaluation.images.image_set import ImageSet
 from glide_jax.evaluation.references import Reference, read_reference
 from glide_jax.evaluation.registry import OUTPUTS, REFERENCE, needed
-from glide_jax.local_path import url_of
 from glide_jax.parallel.mesh import local_mesh
 from glide_jax.storage import fetched
 
@@ -86,7 +85,7 @@ def open_reference(
     Raises:
         UserError: it is neither a file, nor a folder, nor a split.
     """
-    path = fetched(name) if url_of(name) else Path(name)
+    path = fetched(name)
     if path.is_dir():
         return open_folder(path), None
     if path.is_file():

@@ -38,6 +38,14 @@ class Trained:
     own: bool
 
 
+SHORT_BASE = (
+    "stages.upsampler=none",
+    "evaluation=none",
+    "text_pretraining.training.num_steps=2000",
+    "stages.base.training.num_steps=2500",
+)
+"""Overrides of the quickstart: its base model alone, trained for a few minutes."""
+
 SHARED = {
     name: Trained(name, (), own=False)
     for name in ("quickstart", "clip_quickstart", "imagen_quickstart")

@@ -11,7 +11,6 @@ from glide_jax.models.model import (
     Model,
     enlarged,
     from_module,
-    level_embedding,
     out_channels,
 )
 from glide_jax.models.unet import UNet
@@ -28,9 +27,7 @@ class Adm(ConditionalUNet):
             self.label_embedding = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), shape))
         channels_in = IMAGE_CHANNELS * (2 if config.low_res_size else 1)
         self.unet = UNet(config, channels_in, channels_out, rngs)
-        needed = config.aug_level_conditioning
-        self.aug_level_embedding = level_embedding(config, rngs, needed=needed)
-        self.guidance_embedding = level_embedding(config, rngs, needed=bool(config.guidance_range))
+        self._add_levels(config, rngs)
 
     def encode(self, condition: Condition) -> Encoded:
         """Encode a condition. Raises ValueError if it lacks what the model needs."""

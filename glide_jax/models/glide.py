@@ -11,7 +11,6 @@ from glide_jax.models.model import (
     Model,
     enlarged,
     from_module,
-    level_embedding,
     out_channels,
 )
 from glide_jax.models.text_transformer import TextTransformer
@@ -37,9 +36,7 @@ class Glide(ConditionalUNet):
         self.config = config
         self.text = TextTransformer(config, text_shape, 4 * config.channels, dtype, rngs)
         self.unet = UNet(config, channels_in, channels_out, rngs, text_width=config.text_width)
-        needed = config.aug_level_conditioning
-        self.aug_level_embedding = level_embedding(config, rngs, needed=needed)
-        self.guidance_embedding = level_embedding(config, rngs, needed=bool(config.guidance_range))
+        self._add_levels(config, rngs)
 
     def encode(self, condition: Condition) -> Encoded:
         """Encode a condition. Raises ValueError if it lacks what the model needs."""

@@ -18,7 +18,6 @@ from glide_jax.models.model import (
     Encoded,
     Model,
     from_module,
-    level_embedding,
     out_channels,
 )
 from glide_jax.models.unet import UNet
@@ -33,9 +32,7 @@ class Imagen(ConditionalUNet):
         self.text = ImagenText(config, rngs)
         channels_in = IMAGE_CHANNELS * (2 if config.low_res_size else 1)
         self.unet = UNet(config, channels_in, channels_out, rngs)
-        needed = config.aug_level_conditioning
-        self.aug_level_embedding = level_embedding(config, rngs, needed=needed)
-        self.guidance_embedding = level_embedding(config, rngs, needed=bool(config.guidance_range))
+        self._add_levels(config, rngs)
 
     def encode(self, condition: Condition) -> Encoded:
         """Encode a condition. Raises ValueError if it lacks what the model needs."""

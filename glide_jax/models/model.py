@@ -12,7 +12,7 @@ from flax import nnx
 from glide_jax.config import DenoiserConfig
 from glide_jax.models import kernels, layers
 from glide_jax.models.attention import KeysValues
-from glide_jax.models.design import Design, design_of
+from glide_jax.models.design import design_of
 from glide_jax.models.enlargement import half_pixel
 from glide_jax.models.pure import Pure
 from glide_jax.models.unet import UNet
@@ -94,6 +94,12 @@ class ConditionalUNet(Conditional):
     aug_level_embedding: "LevelEmbedding | None"
     guidance_embedding: "LevelEmbedding | None"
 
+    def _add_levels(self, config: DenoiserConfig, rngs: nnx.Rngs) -> None:
+        """Embeddings of the numbers that the model is conditioned on beside the timestep."""
+        has_level, has_scale = config.aug_level_conditioning, bool(config.guidance_range)
+        self.aug_level_embedding = LevelEmbedding(config, rngs) if has_level else None
+        self.guidance_embedding = LevelEmbedding(config, rngs) if has_scale else None
+
     def _with_levels(self, pooled: Array | None, condition: Condition) -> Array | None:
         """`pooled` plus the embedded aug_level and guidance_scale, where it depends on them."""
         if self.aug_level_embedding is not None:
@@ -135,24 +141,16 @@ class LevelEmbedding(nnx.Module):
     The last layer starts at zero, so that an untrained embedding has no effect.
     """
 
-    def __init__(self, channels: int, design: Design, rngs: nnx.Rngs):
-        float32, width = jnp.dtype(jnp.float32), design.emb_width
-        self.channels = channels
-        self.design = design
-        self.level_in = layers.linear(channels, width, float32, rngs)
+    def __init__(self, config: DenoiserConfig, rngs: nnx.Rngs):
+        self.channels, self.design = config.channels, design_of(config)
+        float32, width = jnp.dtype(jnp.float32), self.design.emb_width
+        self.level_in = layers.linear(self.channels, width, float32, rngs)
         self.level_out = layers.linear(width, width, float32, rngs, zero=True)
 
     def __call__(self, timestep: Array) -> Array:
         """timestep: f32[b], the number as one, from 0 to about 1000 → f32[b emb_width]."""
         h = self.level_in(layers.timestep_embedding(timestep, self.channels))
         return self.level_out(self.design.activate(h))
-
-
-def level_embedding(
-    config: DenoiserConfig, rngs: nnx.Rngs, *, needed: bool
-) -> LevelEmbedding | None:
-    """The embedding of one of the numbers that a model is conditioned on; None: it isn't."""
-    return LevelEmbedding(config.channels, design_of(config), rngs) if needed else None
 
 
 def out_channels(*, learn_variance: bool) -> int:

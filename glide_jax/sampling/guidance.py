@@ -96,23 +96,18 @@ def _apply_known_pixels(
 
 
 def _threshold(inputs: GuidanceInputs) -> Transform:
-    quantile = inputs.sampling.dynamic_threshold
+    quantile, cap = inputs.sampling.dynamic_threshold, inputs.sampling.threshold_cap
     if quantile is None:
-        return Partial(_apply_static_threshold)
-    cap = inputs.sampling.threshold_cap
+        return Partial(_apply_threshold, None, None)
     # No cap is a number too: another one compiles nothing.
     cap = jnp.float32(jnp.inf if cap is None else cap)
-    return Partial(_apply_dynamic_threshold, jnp.float32(quantile), cap)
+    return Partial(_apply_threshold, jnp.float32(quantile), cap)
 
 
-def _apply_static_threshold(denoiser: Denoiser, context: GuidanceContext) -> Denoiser:
-    return guidance.clip_x_0(denoiser, context.schedule)
-
-
-def _apply_dynamic_threshold(
-    quantile: Array, cap: Array, denoiser: Denoiser, context: GuidanceContext
+def _apply_threshold(
+    quantile: Array | None, cap: Array | None, denoiser: Denoiser, context: GuidanceContext
 ) -> Denoiser:
-    return guidance.dynamic_threshold(denoiser, context.schedule, quantile, cap)
+    return guidance.thresholded(denoiser, context.schedule, quantile, cap)
 
 
 def _gradients(inputs: GuidanceInputs) -> Transform | None:

@@ -65,7 +65,6 @@ def make_jobs(experiment: Experiment, workdir: Path) -> Jobs:
         UserError: the data can't be prepared or opened, they lack what a model learns from, they
             differ between the processes of a run, they are not those of the checkpoints that are
             there, or a stage's `training.init_from` holds a different model.
-            holds a different model.
     """
     source = _source_of(experiment.data)
     _check_alike(source)
@@ -154,7 +153,6 @@ def _job(
     reader: CaptionReader | None,
     workdir: Path,
 ) -> Job:
-    check_distillation(f"stages.{name}", stage)
     model = _model(stage, experiment, reader)
     objective = OBJECTIVES[stage.model.family]
     loss, settings = objective.loss(model, stage, reader), getattr(stage.training, "adapter", None)
@@ -192,6 +190,7 @@ def _stage_job(
     reader: CaptionReader | None,
     workdir: Path,
 ) -> Job:
+    check_distillation(f"stages.{name}", stage)
     if not getattr(stage.training, "distillation", None):
         return _job(name, stage, experiment, source, data_set, reader, workdir)
     jobs = []

@@ -85,18 +85,14 @@ def check_distillation(section: str, stage: StageConfig) -> None:
 
 
 def rounds_of(name: str, experiment: Experiment, workdir: Path) -> tuple[Round, ...]:
-    """The rounds of a stage with a `training.distillation`, in their order.
+    """The rounds of a stage with a `training.distillation`, which is checked, in their order.
 
     Args:
         name: of the stage.
         experiment: to train.
         workdir: of the run.
-
-    Raises:
-        UserError: see `check_distillation`.
     """
     stage = experiment.stages[name]
-    check_distillation(f"stages.{name}", stage)
     assert isinstance(stage, DenoiserStageConfig)
     distillation = stage.training.distillation
     assert distillation is not None

@@ -19,7 +19,7 @@ from glide_jax.diffusion.guidance.gradients import (
     shift_score,
 )
 from glide_jax.diffusion.guidance.known_pixels import keep_known
-from glide_jax.diffusion.guidance.thresholding import clip_x_0, dynamic_threshold
+from glide_jax.diffusion.guidance.thresholding import clip_x_0, dynamic_threshold, thresholded
 
 __all__ = [
     "Gradient",
@@ -31,4 +31,5 @@ __all__ = [
     "keep_known",
     "shift_mean",
     "shift_score",
+    "thresholded",
 ]

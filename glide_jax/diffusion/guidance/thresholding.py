@@ -7,6 +7,25 @@ from glide_jax.diffusion.schedule import Schedule
 from glide_jax.types import Array, Denoiser
 
 
+def thresholded(
+    denoiser: Denoiser,
+    schedule: Schedule,
+    quantile: Array | float | None,
+    cap: Array | float | None,
+) -> Denoiser:
+    """`dynamic_threshold` or, without a quantile, `clip_x_0`: as sampling's settings say it.
+
+    Args:
+        denoiser: any.
+        schedule: the one it was trained on, every step.
+        quantile: see `dynamic_threshold`; None: static thresholding.
+        cap: see `dynamic_threshold`; None: there is none. Not read where quantile is None.
+    """
+    if quantile is None:
+        return clip_x_0(denoiser, schedule)
+    return dynamic_threshold(denoiser, schedule, quantile, jnp.inf if cap is None else cap)
+
+
 def clip_x_0(denoiser: Denoiser, schedule: Schedule, limit: Array | float = 1.0) -> Denoiser:
     """Static thresholding: x_0_hat cut to [-limit, limit].
 

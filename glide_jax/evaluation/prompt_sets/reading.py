@@ -19,7 +19,6 @@ from glide_jax.data.lines import read_text, split_lines
 from glide_jax.data.source import fingerprint_of
 from glide_jax.errors import UserError, unknown_name
 from glide_jax.evaluation.prompt_sets.prompt_set import PromptSet
-from glide_jax.local_path import url_of
 from glide_jax.sampling.request import Subject
 from glide_jax.storage import fetched
 
@@ -60,7 +59,7 @@ def open_prompts(name: str) -> PromptSet:
         file = resources.files("glide_jax.evaluation.prompt_sets") / OWN[name]
         with resources.as_file(file) as path:
             return read_prompts(path, name)
-    path = fetched(name) if url_of(name) else Path(name)
+    path = fetched(name)
     if not path.exists() and not path.suffix:
         raise UserError(f"{unknown_name('prompt set', name, OWN)}; or give a file of prompts")
     return read_prompts(path, path.stem)

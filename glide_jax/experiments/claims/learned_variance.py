@@ -1,6 +1,6 @@
 """Improved DDPM: a learned variance beside a fixed one."""
 
-from glide_jax.experiments.claim import Arm, Claim, Trained
+from glide_jax.experiments.claim import SHORT_BASE, Arm, Claim, Trained
 from glide_jax.experiments.measures.coded import Coded
 from glide_jax.experiments.measures.sampled import Sampled
 from glide_jax.experiments.verdict import Difference
@@ -14,10 +14,7 @@ def trained(kind: str) -> Trained:
     """The training of a base model with this kind of variance, `fixed` or `learned`."""
     learns, vlb_weight = _KINDS[kind]
     changes = (
-        "stages.upsampler=none",
-        "evaluation=none",
-        "text_pretraining.training.num_steps=2000",
-        "stages.base.training.num_steps=2500",
+        *SHORT_BASE,
         # As in the paper: the mean's loss is that of the noise.
         "stages.base.diffusion.prediction=eps",
         "stages.base.diffusion.weighting=uniform",

@@ -1,6 +1,6 @@
 """Classifier-free guidance needs a model that has learned without captions."""
 
-from glide_jax.experiments.claim import Arm, Claim, Trained
+from glide_jax.experiments.claim import SHORT_BASE, Arm, Claim, Trained
 from glide_jax.experiments.measures.sampled import Sampled
 from glide_jax.experiments.verdict import Difference
 
@@ -11,10 +11,7 @@ _SCALES = (1, 2, 3, 5)
 
 def _trained(dropout: float) -> Trained:
     changes = (
-        "stages.upsampler=none",
-        "evaluation=none",
-        "text_pretraining.training.num_steps=2000",
-        "stages.base.training.num_steps=2500",
+        *SHORT_BASE,
         f"stages.base.training.caption_dropout={dropout}",
     )
     return Trained("quickstart", changes, own=True)

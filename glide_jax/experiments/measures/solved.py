@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glide_jax.experiments.measures.sampled import Sampled, pixels_of
+from glide_jax.experiments.measures.sampled import Sampled, pixels_of, scores_of_images
 
 if TYPE_CHECKING:
     from glide_jax.experiments.claim import Scores
@@ -32,7 +32,7 @@ class Solved:
     def scores(self, lab: "Lab", seed: int) -> "Scores":
         """What `Sampled` gives, and `error`, of each image the root of the mean squared distance
         to the solution over its pixels, which are in [-1, 1]."""
-        own, exact = (pixels_of(one.images(lab, seed)) for one in (self.sampled, self.solution))
-        difference = (own.astype(np.float64) - exact) / 127.5
+        images, exact = (one.images(lab, seed) for one in (self.sampled, self.solution))
+        difference = (pixels_of(images).astype(np.float64) - pixels_of(exact)) / 127.5
         error = np.sqrt(np.square(difference).mean((1, 2, 3)))
-        return {**self.sampled.scores(lab, seed), "error": error}
+        return {**scores_of_images(images, lab.prompts(self.sampled.workdir)), "error": error}

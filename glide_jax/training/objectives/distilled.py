@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from glide_jax.config import SamplingConfig
 from glide_jax.diffusion.distillation import (
     distillation_terms,
     guidance_target,
@@ -16,7 +15,7 @@ from glide_jax.diffusion.distillation import (
     progressive_target,
 )
 from glide_jax.diffusion.gaussian import denoiser_from, q_sample
-from glide_jax.diffusion.guidance import classifier_free, clip_x_0, dynamic_threshold
+from glide_jax.diffusion.guidance import classifier_free, thresholded
 from glide_jax.diffusion.losses import WEIGHTINGS
 from glide_jax.diffusion.schedule import BETAS, Schedule, make_schedule
 from glide_jax.models.model import Model
@@ -69,6 +68,10 @@ def distillation_loss(
     schedule, weighting = make_schedule(betas), WEIGHTINGS[diffusion.weighting]
     steps = None if taught.num_steps is None else halving(betas, taught.num_steps)
 
+    def threshold(denoiser: Denoiser) -> Denoiser:
+        own = taught.stage.sampling
+        return thresholded(denoiser, schedule, own.dynamic_threshold, own.threshold_cap)
+
     def loss(params: Params, batch: Batch, key: Array):
         rng = ExampleRng(key, batch["index"])
         x_0, t = batch["image"], batch["t"]
@@ -82,12 +85,10 @@ def distillation_loss(
         prediction = taught.teacher.diffusion.prediction
         if steps is None:
             guided = _guided(teacher, weights, schedule, prediction, condition, null_caption)
-            denoiser = _thresholded(guided, schedule, taught.stage.sampling)
-            target = guidance_target(denoiser, schedule, x_t, t)
+            target = guidance_target(threshold(guided), schedule, x_t, t)
         else:
             plain = _denoiser(teacher, weights, schedule, prediction, condition)
-            denoiser = _thresholded(plain, schedule, taught.stage.sampling)
-            target = progressive_target(denoiser, steps, x_t, t)
+            target = progressive_target(threshold(plain), steps, x_t, t)
         own = {path: x for path, x in params.items() if not path.startswith(TEACHER)}
         encoded = student.encode(own, condition)
         output = student.apply(own, x_t, t, encoded, rng.keys("dropout"))
@@ -126,11 +127,3 @@ def _guided(
     null = dataclasses.replace(condition, **rows)
     both = jax.tree.map(lambda *halves: jnp.concatenate(halves), condition, null)
     return classifier_free(_denoiser(model, weights, schedule, prediction, both), scale)
-
-
-def _thresholded(denoiser: Denoiser, schedule: Schedule, sampling: SamplingConfig) -> Denoiser:
-    """The denoiser with the threshold that sampling puts around it."""
-    if sampling.dynamic_threshold is None:
-        return clip_x_0(denoiser, schedule)
-    cap = jnp.inf if sampling.threshold_cap is None else sampling.threshold_cap
-    return dynamic_threshold(denoiser, schedule, sampling.dynamic_threshold, cap)
