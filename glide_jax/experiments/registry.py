@@ -13,6 +13,7 @@ CLAIMS = {
     "reranking": "reranking",
     "retrieval": "retrieval",
     "noised_clip": "noised_clip",
+    "classifier_guidance": "classifier_guidance",
     "guidance_interval": "guidance_interval",
     "few_steps": "few_steps",
     "thresholding": "thresholding",
