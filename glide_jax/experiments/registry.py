@@ -18,6 +18,7 @@ CLAIMS = {
     "few_steps": "few_steps",
     "thresholding": "thresholding",
     "augmentation": "augmentation",
+    "efficient_unet": "efficient_unet",
     "null_captions": "null_captions",
     "inpainting": "inpainting",
     "learned_variance": "learned_variance",

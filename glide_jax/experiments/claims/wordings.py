@@ -6,7 +6,7 @@ from glide_jax.experiments.measures.sampled import Sampled
 from glide_jax.experiments.verdict import Difference
 
 _MODELS = {"frozen": "imagen_quickstart", "learned": "quickstart"}
-_SETTINGS = {"sampler": "ddim", "steps": "20", "guidance_scale": 3.0}
+_SETTINGS = {"sampler": "ddim", "steps": "10", "guidance_scale": 3.0}
 
 
 def _arm(model: str, wording: str) -> Arm:
