@@ -44,7 +44,7 @@ def get_config():
                 guidance_scales=(1.0, 3.0),
                 num_captions=256,
                 periodic=dict(
-                    every_steps=2000,
+                    every_steps=1000,
                     stages=("base",),
                     split="test",
                     num_captions=64,
@@ -72,9 +72,16 @@ def base():
             attention_resolutions=(8, 4, 2),
         ),
         diffusion=diffusion(),
-        # Small batches: on as many images, more steps teach more than cleaner gradients.
-        training=stage_training(num_steps=6000, max_aug_level=0.0),
-        sampling=sampling(steps="20", guidance_scale=3.0, resamples=10),
+        # Twice as many steps of half as many images learn no more, and take a third longer.
+        training=stage_training(
+            batch_size=16,
+            num_steps=3000,
+            learning_rate=4.5e-3,
+            ema_decay=0.998,
+            crop_size=0,
+            max_aug_level=0.0,
+        ),
+        sampling=sampling(steps="20", guidance_scale=3.0, resamples=10, aug_level=0.0),
     )
 
 
@@ -91,9 +98,18 @@ def upsampler():
             attention_resolutions=(16,),
         ),
         diffusion=diffusion(),
-        training=stage_training(num_steps=700, max_aug_level=0.1),
+        # So much noise on the low-res image that it learns what edges are like: with less, it keeps
+        # the base model's uneven ones.
+        training=stage_training(
+            batch_size=8,
+            num_steps=600,
+            learning_rate=3e-3,
+            ema_decay=0.999,
+            crop_size=48,
+            max_aug_level=0.35,
+        ),
         # The low-res image is inpainted already: RePaint need not repeat its steps.
-        sampling=sampling(steps="6", guidance_scale=1.0, resamples=1),
+        sampling=sampling(steps="4", guidance_scale=1.0, resamples=1, aug_level=0.1),
     )
 
 
@@ -150,12 +166,10 @@ def training(**choice):
 
 def stage_training(**choice):
     return dict(
-        training(batch_size=8, learning_rate=3e-3, ema_decay=0.999),
+        training(**choice),
         init_from="",
         caption_dropout=0.1,
-        crop_size=0,
         sample_every_steps=1000,
-        **choice,
     )
 
 
@@ -168,7 +182,6 @@ def sampling(**choice):
         dynamic_threshold=None,
         threshold_cap=None,
         temperature=1.0,
-        aug_level=0.0,
         batch_size=64,
         **choice,
     )
