@@ -32,6 +32,6 @@ def get_config():
     stage.diffusion = {key: base.diffusion[key] for key in stage.diffusion}
     training = {key: base.training[key] for key in stage.training}
     stage.training = ml_collections.ConfigDict(
-        training | dict(batch_size=64, num_steps=3000, learning_rate=2e-3, ema_decay=0.999)
+        training | dict(batch_size=64, num_steps=3000, learning_rate=2e-3)
     )
     return config

@@ -24,9 +24,7 @@ def get_config():
     del config.text_pretraining
     base, upsampler = config.stages.base, config.stages.upsampler
     base.model.guidance_range = (1.0, 5.0)
-    base.training.update(
-        distillation("guidance", "8", "4"), batch_size=8, num_steps=600, learning_rate=5e-4
-    )
+    base.training.update(distillation("guidance", "8", "4"), num_steps=600, learning_rate=5e-4)
     base.sampling.steps = "trailing4"
     upsampler.training.update(distillation("2"), num_steps=300, learning_rate=5e-4)
     upsampler.sampling.steps = "trailing2"

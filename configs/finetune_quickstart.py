@@ -30,7 +30,6 @@ def get_config():
         init_from="runs/quickstart",
         adapter=dict(rank=8, alpha=8.0, weights=("attention", "dense", "convolutions", "text")),
         optimizer="adamw",
-        batch_size=8,
         num_steps=400,
         learning_rate=2e-3,
         lr_warmup_steps=20,

@@ -44,7 +44,7 @@ def get_config():
                 guidance_scales=(1.0, 3.0),
                 num_captions=256,
                 periodic=dict(
-                    every_steps=1000,
+                    every_steps=2000,
                     stages=("base",),
                     split="test",
                     num_captions=64,
@@ -72,12 +72,12 @@ def base():
             attention_resolutions=(8, 4, 2),
         ),
         diffusion=diffusion(),
-        # Twice as many steps of half as many images learn no more, and take a third longer.
+        # Small batches: on as many images, more steps teach more than cleaner gradients.
         training=stage_training(
-            batch_size=16,
-            num_steps=3000,
-            learning_rate=4.5e-3,
-            ema_decay=0.998,
+            batch_size=8,
+            num_steps=6000,
+            learning_rate=3e-3,
+            ema_decay=0.999,
             crop_size=0,
             max_aug_level=0.0,
         ),
