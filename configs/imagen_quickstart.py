@@ -51,6 +51,7 @@ def get_config():
     )
     upsampler.model = upsampler_model(upsampler.model, low_res_size=16)
     upsampler.training.max_aug_level = 0.3
+    upsampler.sampling.aug_level = 0.1
     last = copy.deepcopy(upsampler)
     last.model.update(
         image_size=128, low_res_size=64, channel_mult=(1, 2, 4), num_res_blocks=(1, 2, 2)

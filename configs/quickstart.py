@@ -109,7 +109,7 @@ def upsampler():
             max_aug_level=0.35,
         ),
         # The low-res image is inpainted already: RePaint need not repeat its steps.
-        sampling=sampling(steps="4", guidance_scale=1.0, resamples=1, aug_level=0.1),
+        sampling=sampling(steps="4", guidance_scale=1.0, resamples=1, aug_level=0.05),
     )
 
 
