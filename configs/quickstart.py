@@ -169,6 +169,7 @@ def sampling(**choice):
         threshold_cap=None,
         temperature=1.0,
         aug_level=0.0,
+        cache_interval=1,
         batch_size=64,
         **choice,
     )
