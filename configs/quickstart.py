@@ -182,6 +182,7 @@ def sampling(**choice):
         dynamic_threshold=None,
         threshold_cap=None,
         temperature=1.0,
+        cache_interval=1,
         batch_size=64,
         **choice,
     )

@@ -60,6 +60,7 @@ def images(rows=(0, 1, 2), text=TEXT, mask=MASK, level=0.2, low_res=LOW_RES, **s
         aug_level=jnp.asarray(level, jnp.float32),
         known=None,
         initial=None,
+        caching=None,
     )
     return compiled(params, arguments).astype(int)
 
@@ -129,6 +130,7 @@ def temporaries(tokens, steps, images=1):
             aug_level=jnp.float32(0.1),
             known=None,
             initial=None,
+            caching=None,
         )
 
     constants, carry = jax.eval_shape(built.begin, model.shapes, jax.eval_shape(arguments))

@@ -186,9 +186,11 @@ def test_later_stages_have_settings_of_their_own(served):
 
 def test_guidance_has_an_interval_and_thresholding_a_cap(served):
     settings = {"guidance_interval": [0.9, 0.1], "dynamic_threshold": 0.9, "threshold_cap": 1.5}
+    settings |= {"cache_interval": 2}
     made = served.sampled(**settings)["images"][0]["provenance"]["settings"]
     assert made["guidance_interval"] == [0.1, 0.9]
     assert (made["dynamic_threshold"], made["threshold_cap"]) == (0.9, 1.5)
+    assert made["cache_interval"] == 2
 
 
 def test_the_best_of_several_are_kept():

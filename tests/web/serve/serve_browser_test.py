@@ -250,6 +250,7 @@ def test_advanced_settings_are_sent(faces):
     tab.get_by_label("Guidance from, to, its end").fill("0.8")
     tab.get_by_label("Dynamic threshold").fill("0.9")
     tab.get_by_label("Threshold cap").fill("1.5")
+    tab.get_by_label("Whole network every").fill("2")
     tab.get_by_label("upsampler: Steps").select_option("10")
     generate(tab, Prompt="red square")
     wait_for_cards(tab, 1)
@@ -257,6 +258,7 @@ def test_advanced_settings_are_sent(faces):
     settings = kept["settings"]
     assert settings["guidance_interval"] == [0, 0.8]
     assert (settings["dynamic_threshold"], settings["threshold_cap"]) == (0.9, 1.5)
+    assert settings["cache_interval"] == 2
     assert kept["overrides"] == ["stages.upsampler.sampling.steps=10"]
     # They come back with the rest.
     tab.get_by_label("Guidance from, to, its end").fill("")
