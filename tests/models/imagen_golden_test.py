@@ -62,6 +62,7 @@ def test_forward_pass_is_the_references(name, monkeypatch):
     close(out, nhwc(golden["out"]))
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("name", STAGES)
 def test_embeddings_are_the_references(name):
     _, _, model, params = load(name, GOLDEN)

@@ -53,6 +53,7 @@ def bright(scale, x_t, t):
     return scale * x_t.sum((1, 2, 3))
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
 def test_images_are_led_where_log_probability_rises(sampler):
     """The mean's way and the score's; a scale of 0 changes nothing."""

@@ -101,6 +101,7 @@ def test_an_upsampler_enlarges_what_it_is_given(pipe):
         pipe.reproduce(output.provenance[0])
 
 
+@pytest.mark.newest
 def test_every_stage_keeps_what_is_known(pipe):
     """Plain models, by RePaint; then the result is edited once more."""
     output = pipe.inpaint(IMAGE, MASK, "red square", resamples=1, guidance_scale=1)

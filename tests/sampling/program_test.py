@@ -81,6 +81,7 @@ def kept_for(interval, guidance_interval=None):
     return CachingArguments(jnp.int32(interval), guidance_interval)
 
 
+@pytest.mark.newest
 def test_the_loop_is_the_model_and_no_more():
     """Text and its keys are computed outside of it, and the null caption's once for all."""
     stage, b = pipeline_toys.stages()[0], 4
@@ -132,6 +133,7 @@ def test_where_features_are_computed_at_every_step_nothing_changes(guidance_inte
         assert (difference > 1) == (interval > 1)
 
 
+@pytest.mark.newest
 def test_kernels_are_transformed_once_before_the_loop(monkeypatch):
     monkeypatch.setattr(convolution, "method", lambda *_: convolution.winograd)
     stage = pipeline_toys.stages()[0]
@@ -206,6 +208,7 @@ def test_another_prompt_seed_or_number_compiles_nothing(counted):
     assert traces() == before
 
 
+@pytest.mark.newest
 def test_another_threshold_interval_or_callback_compiles_nothing(counted):
     pipe, traces = counted
     seen = []
@@ -227,6 +230,7 @@ def test_another_threshold_interval_or_callback_compiles_nothing(counted):
     assert traces() == before
 
 
+@pytest.mark.newest
 def test_another_noise_on_the_low_res_image_compiles_nothing():
     """Each image has other noise, and a model conditioned on its level uses that as well."""
     conditioned = pipeline_toys.stages("stages.upsampler.model.aug_level_conditioning=True")[1:]
@@ -255,6 +259,7 @@ def test_another_noise_on_the_low_res_image_compiles_nothing():
     assert (output(plain_model, 0.4).arrays != plain).any()
 
 
+@pytest.mark.newest
 def test_progress_shows_the_same_image_form(counted):
     pipe, _ = counted
     seen = []
@@ -265,6 +270,7 @@ def test_progress_shows_the_same_image_form(counted):
     np.testing.assert_allclose(x_0_hat, watched.astype(int), atol=1)
 
 
+@pytest.mark.newest
 def test_another_strength_compiles_nothing(counted):
     """Of the image that it begins from, strength 1 leaves nothing, less leaves something."""
     pipe, traces = counted
@@ -280,6 +286,7 @@ def test_another_strength_compiles_nothing(counted):
     assert traces() == before
 
 
+@pytest.mark.newest
 def test_another_mask_compiles_nothing(counted):
     pipe, traces = counted
     before = None
@@ -294,6 +301,7 @@ def test_another_mask_compiles_nothing(counted):
         before = traces()
 
 
+@pytest.mark.newest
 def test_programs_that_were_not_used_for_longest_are_forgotten(monkeypatch):
     monkeypatch.setattr(program, "MAX_PROGRAMS", 2)
     stage = pipeline_toys.stages()[0]

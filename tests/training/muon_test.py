@@ -116,6 +116,7 @@ def test_no_product_loses_precision_on_a_tpu_or_a_gpu():
     assert {product.params["precision"] for product in products} == {HIGHEST}
 
 
+@pytest.mark.newest
 def test_directions_stay_equally_long_with_a_tpu_s_products():
     matrix = of_falling_spectrum()
     exact = singular_values(orthogonalized(matrix))

@@ -76,6 +76,7 @@ def test_a_pipeline_of_fewer_models_offers_less(stages, tasks):
     assert list(offer.tasks) == tasks
 
 
+@pytest.mark.newest
 def test_a_model_of_classes_samples_them_and_nothing_else():
     with page(Pipeline((pipeline_toys.class_stage(),))) as (served, _):
         info = served.get("/api/info").json
@@ -90,6 +91,7 @@ def test_a_model_of_classes_samples_them_and_nothing_else():
         assert "from 0 to 2" in refused.json["error"]
 
 
+@pytest.mark.newest
 def test_a_model_that_was_trained_to_inpaint_is_not_offered_repaint(image, served):
     inpainter = Pipeline(pipeline_toys.stages("stages.base.model.inpaint=True")[:1])
     with page(inpainter) as (other, _):
@@ -162,6 +164,7 @@ def test_an_image_does_not_grow_without_end(served):
     assert (reply.status, "2048 a side are the most" in reply.json["error"]) == (400, True)
 
 
+@pytest.mark.newest
 def test_later_stages_have_settings_of_their_own(served):
     info = served.get("/api/info").json
     names = {task: {field["name"] for field in fields} for task, fields in info["tasks"].items()}
@@ -184,6 +187,7 @@ def test_later_stages_have_settings_of_their_own(served):
     np.testing.assert_array_equal(pixels(served, same), pixels(served, as_configured))
 
 
+@pytest.mark.newest
 def test_guidance_has_an_interval_and_thresholding_a_cap(served):
     settings = {"guidance_interval": [0.9, 0.1], "dynamic_threshold": 0.9, "threshold_cap": 1.5}
     settings |= {"cache_interval": 2}
@@ -193,6 +197,7 @@ def test_guidance_has_an_interval_and_thresholding_a_cap(served):
     assert made["cache_interval"] == 2
 
 
+@pytest.mark.newest
 def test_the_best_of_several_are_kept():
     pipeline = pipeline_toys.pipeline()
 
