@@ -127,6 +127,8 @@ def test_a_result_in_the_docs_is_of_its_claim_and_its_verdict_of_the_rule(path):
     findings = [
         # JSON has no infinity.
         Finding(
+            one["kind"],
+            one["score"],
             one["text"],
             one["above"],
             Interval(

@@ -32,7 +32,7 @@ def add(parser: Parser) -> Run:
         type=int,
         dest="labels",
         metavar="N",
-        help="sample these classes, not prompts; for a class-conditional model",
+        help="sample these classes, not prompts; of a class-conditional model, or by --classifier",
     )
     parser.add_argument(
         "--rerank",

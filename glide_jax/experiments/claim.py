@@ -29,8 +29,8 @@ class Trained:
     Attributes:
         config: the name of its config.
         overrides: `KEY=VALUE` each; `{RUNS}` in one stands for the folder of the shared workdirs.
-        own: whether the experiment trains it, in a folder of its own; if not, it is shared, and
-            whoever runs the experiment has trained it by `command_of`.
+        own: whether the experiment trains it, for itself and for others that need one of this
+            name; if not, whoever runs the experiment has trained it by `command_of`.
     """
 
     config: str
@@ -41,10 +41,19 @@ class Trained:
 SHORT_BASE = (
     "stages.upsampler=none",
     "evaluation=none",
-    "text_pretraining.training.num_steps=2000",
-    "stages.base.training.num_steps=2500",
+    "text_pretraining.training.num_steps=1500",
+    "stages.base.training.num_steps=2000",
+    "stages.base.training.sample_every_steps=2000",
 )
-"""Overrides of the quickstart: its base model alone, trained for a few minutes."""
+"""Overrides of the quickstart: its base model alone, trained a third as long, for a few minutes."""
+
+SHORT = {
+    "short": Trained(
+        "quickstart", (*SHORT_BASE, "stages.base.training.caption_dropout=0.2"), own=True
+    )
+}
+"""A base model that is wrong often enough that what helps it is seen, with GLIDE's share of null
+captions."""
 
 SHARED = {
     name: Trained(name, (), own=False)
@@ -110,6 +119,16 @@ class Arm:
 
 class Comparison(Protocol):
     """A difference that the claim says is above a number."""
+
+    @property
+    def kind(self) -> str:
+        """DIFFERENCE, SHARE or ELO, see `verdict`."""
+        ...
+
+    @property
+    def score(self) -> str:
+        """The name of the score, of SCORES."""
+        ...
 
     @property
     def text(self) -> str:

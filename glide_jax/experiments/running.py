@@ -1,8 +1,8 @@
 """Runs a claim: every arm with every seed, once; then figures, findings and a verdict.
 
     FOLDER/images/                   generated images, of all experiments
-           NAME/trained/WORKDIR/     what the experiment trains itself
-                scores/ARM-SEED.json the scores of every row, with what decides them
+           trained/WORKDIR/          what experiments train themselves, of all that need it
+           NAME/scores/ARM-SEED.json the scores of every row, with what decides them
                 result.json          all of it
                 plot.png
 
@@ -61,6 +61,13 @@ class ArmScores(NamedTuple):
     left_s: float
 
 
+class _Measurement(NamedTuple):
+    """The scores of an arm with a seed, and the seconds that they took."""
+
+    scores: Scores
+    seconds: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Place:
     """Where an experiment finds and leaves what.
@@ -90,7 +97,7 @@ class Place:
 
     def workdir(self, claim: Claim, name: str) -> Path:
         """Of a name in `claim.trained`."""
-        return self.own / "trained" / name if claim.trained[name].own else self.runs / name
+        return (self.folder / "trained" if claim.trained[name].own else self.runs) / name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,10 +162,10 @@ def run_claim(claim: Claim, place: Place, callbacks: Callbacks) -> dict[str, Any
         UserError: a model can't be sampled as an arm says.
         DiskError: a file can't be written.
     """
-    begun = time.monotonic()
     workdirs = {name: place.workdir(claim, name) for name in claim.trained}
     lab = Lab(workdirs, place.folder, claim.split, claim.rows, callbacks.on_progress)
-    found = _measure(claim, place, lab, callbacks)
+    measured = _measure(claim, place, lab, callbacks)
+    found = {unit: one.scores for unit, one in measured.items()}
     table = {
         arm.name: {
             name: np.stack([found[arm.name, seed][name] for seed in claim.seeds])
@@ -166,15 +173,16 @@ def run_claim(claim: Claim, place: Place, callbacks: Callbacks) -> dict[str, Any
         }
         for arm in claim.arms
     }
-    result = _result(claim, place, lab, table) | {"seconds": round(time.monotonic() - begun)}
+    seconds = round(sum(one.seconds for one in measured.values()))
+    result = _result(claim, place, lab, table) | {"seconds": seconds}
     write_json(place.results / RESULT, result)
     return result
 
 
 def _measure(
     claim: Claim, place: Place, lab: Lab, callbacks: Callbacks
-) -> Mapping[tuple[str, int], Scores]:
-    """(arm, seed) → scores: those that are there, and the others measured."""
+) -> Mapping[tuple[str, int], _Measurement]:
+    """(arm, seed) → what is there, and the others measured."""
     units = [(arm, seed) for arm in claim.arms for seed in claim.seeds]
     paths = {(a.name, s): place.results / "scores" / f"{slug(a.name)}-{s}.json" for a, s in units}
     keys = {(arm.name, seed): _key(claim, arm, seed, lab) for arm, seed in units}
@@ -182,12 +190,15 @@ def _measure(
     missing = [(arm, seed) for arm, seed in units if (arm.name, seed) not in found]
     begun = time.monotonic()
     for done, (arm, seed) in enumerate(missing, 1):
-        unit = arm.name, seed
+        unit, at = (arm.name, seed), time.monotonic()
         plain = {name: _plain(v) for name, v in arm.measure.scores(lab, seed).items()}
-        write_json(paths[unit], {"key": keys[unit], "scores": plain})
-        found[unit] = _arrays(plain)
-        left = (time.monotonic() - begun) / done * (len(missing) - done)
-        shown = {name: found[unit][name] for name in claim.scores if name in found[unit]}
+        now = time.monotonic()
+        content = {"key": keys[unit], "seconds": round(now - at, 1), "scores": plain}
+        write_json(paths[unit], content)
+        found[unit] = _measurement(content)
+        left = (now - begun) / done * (len(missing) - done)
+        scores = found[unit].scores
+        shown = {name: scores[name] for name in claim.scores if name in scores}
         callbacks.on_measured(ArmScores(*unit, shown, len(found), len(units), left))
     return found
 
@@ -196,22 +207,28 @@ def _key(claim: Claim, arm: Arm, seed: int, lab: Lab) -> str:
     """Says whether scores are of the same things: all that decides them."""
     weights = {name: lab.fingerprint(name) for name in arm.measure.needs}
     rows = [lab.prompts(name).fingerprint for name in arm.measure.needs[:1]]
-    decides = [declared(arm.measure), weights, rows, claim.split, claim.rows, seed, __version__]
+    settings = {name: _sampling_of(lab.experiment(name)) for name in arm.measure.needs}
+    decides = [declared(arm.measure), weights, settings, rows, claim.split, claim.rows, seed]
+    decides.append(__version__)
     return fingerprint_of([json.dumps(decides, sort_keys=True, default=str)])[:16]
 
 
-def _kept(path: Path, key: str) -> dict[str, np.ndarray] | None:
+def _sampling_of(experiment: Experiment) -> dict[str, str]:
+    """Stage → its settings of sampling; a guide has none."""
+    return {name: repr(getattr(s, "sampling", None)) for name, s in experiment.stages.items()}
+
+
+def _kept(path: Path, key: str) -> _Measurement | None:
     if not path.exists():
         return None
     content = json.loads(path.read_text("utf-8"))
-    if content["key"] != key:
-        return None
-    return _arrays(content["scores"])
+    return _measurement(content) if content["key"] == key else None
 
 
-def _arrays(plain: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """What `_plain` was given, in seven digits: None is NaN again."""
-    return {name: np.array(values, np.float64) for name, values in plain.items()}
+def _measurement(content: Mapping[str, Any]) -> _Measurement:
+    """Of a file of scores: None is NaN again."""
+    scores = {name: np.array(values, np.float64) for name, values in content["scores"].items()}
+    return _Measurement(scores, content["seconds"])
 
 
 def _plain(values: np.ndarray) -> list[float | None]:
@@ -256,7 +273,10 @@ def _result(
             for arm in claim.arms
         ],
         "findings": [
-            {"text": one.text, "above": one.above, **_rounded(one.interval), "outcome": one.outcome}
+            {
+                **{key: getattr(one, key) for key in ("kind", "score", "text", "above", "outcome")},
+                **_rounded(one.interval),
+            }
             for one in findings
         ],
         "verdict": verdict(findings),

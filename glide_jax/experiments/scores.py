@@ -30,6 +30,10 @@ SCORES = {
     "kept": Score("surroundings kept", True, True),
     "bits_per_dim": Score("bits/dim", False, False),
     "gradient_noise": Score("noise of the gradient", False, False),
+    "class_shown": Score("class is shown", True, True),
+    "precision": Score("precision", True, True),
+    "recall": Score("recall", True, True),
+    "distance": Score("distance to the true image", False, False),
     "found": Score("own caption found", True, True),
     "elo": Score("Elo, the scorer as judge", False, False),
 }

@@ -6,12 +6,13 @@ from typing import Any
 
 from glide_jax.experiments.scores import SCORES
 from glide_jax.experiments.verdict import (
+    ELO,
     FAILS,
     HOLDS,
-    MINUS,
     NOT_REPRODUCED,
     OPEN,
     REPRODUCED,
+    SHARE,
 )
 
 _FEW = 3
@@ -46,12 +47,10 @@ def figure(name: str, numbers: Mapping[str, float | None]) -> str:
 
 def finding(one: Mapping[str, Any]) -> str:
     """`+3.1 points (+0.8 … +5.4)` of a difference; `82.8 % (77.7 … 87.0)` of an arm's own score."""
-    if MINUS not in one["text"]:
-        name = one["text"].partition(":")[0]
+    name = one["score"]
+    if one["kind"] == SHARE:
         return f"{figure(name, one)}, claimed above {SCORES[name].shown(one['above'])}"
-    name = one["text"].partition(":")[0].removeprefix("Elo by ")
-    by_elo = one["text"].startswith("Elo by ")
-    percent = SCORES[name].percent and not by_elo
+    percent = SCORES[name].percent and one["kind"] != ELO
     unit = 100 if percent else 1
     ends = " … ".join(_end(one[end], unit, "+") for end in ("low", "high"))
     wanted = f", claimed above {_end(one['above'], unit, '+')}" if one["above"] else ""

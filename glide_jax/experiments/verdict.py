@@ -26,8 +26,10 @@ RESAMPLES = 1000
 
 REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
 
-MINUS = " − "
-"""Between the arms of a difference, in words."""
+_MINUS = " − "
+
+DIFFERENCE, SHARE, ELO = "difference", "share", "elo"
+"""Kinds of comparisons: of two arms' scores, of an arm's with a number, of two arms' Elo scores."""
 
 HOLDS, FAILS, OPEN = "holds", "fails", "open"
 
@@ -37,11 +39,12 @@ class Finding:
     """A comparison as it was found.
 
     Attributes:
-        text: what is compared.
-        above: what the claim says that it is above.
+        kind, score, text, above: see Comparison.
         interval: the difference.
     """
 
+    kind: str
+    score: str
     text: str
     above: float
     interval: Interval
@@ -56,7 +59,10 @@ class Finding:
 
 def findings_of(comparisons: Sequence[Comparison], table: Table) -> list[Finding]:
     """Each comparison's finding."""
-    return [Finding(one.text, one.above, one.interval(table)) for one in comparisons]
+    return [
+        Finding(one.kind, one.score, one.text, one.above, one.interval(table))
+        for one in comparisons
+    ]
 
 
 def verdict(findings: Sequence[Finding]) -> str:
@@ -99,9 +105,14 @@ class Difference:
     above: float = 0.0
 
     @property
+    def kind(self) -> str:
+        """DIFFERENCE."""
+        return DIFFERENCE
+
+    @property
     def text(self) -> str:
         """What is compared, in words."""
-        return f"{self.score}: {self.arm}{MINUS}{self.other}"
+        return f"{self.score}: {self.arm}{_MINUS}{self.other}"
 
     def interval(self, table: Table) -> Interval:
         """The difference, by the paired bootstrap over rows."""
@@ -123,6 +134,11 @@ class AtLeast:
     score: str
     arm: str
     above: float
+
+    @property
+    def kind(self) -> str:
+        """SHARE."""
+        return SHARE
 
     @property
     def text(self) -> str:
@@ -152,9 +168,14 @@ class EloDifference:
     above: float = 0.0
 
     @property
+    def kind(self) -> str:
+        """ELO."""
+        return ELO
+
+    @property
     def text(self) -> str:
         """What is compared, in words."""
-        return f"Elo by {self.score}: {self.arm}{MINUS}{self.other}"
+        return f"Elo by {self.score}: {self.arm}{_MINUS}{self.other}"
 
     def interval(self, table: Table) -> Interval:
         """The difference, by the bootstrap over rows.

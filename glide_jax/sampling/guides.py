@@ -123,18 +123,22 @@ def _filled(rows: list) -> list:
     return rows + rows[-1:] * ((1 << (len(rows) - 1).bit_length()) - len(rows))
 
 
-def classifier_guide(model: Classifier, params: Params, num_steps: int) -> Guide:
+def classifier_guide(
+    model: Classifier, params: Params, num_steps: int, *, is_noised: bool
+) -> Guide:
     """ADM's classifier as a guide: log p = log softmax (Dhariwal & Nichol 2021, sec. 4).
 
     Args:
         model: the classifier.
         params: its weights.
         num_steps: of the noising process it was trained on.
+        is_noised: whether it was trained on noised images; if not, it takes any for one at t = 0.
     """
     num_classes = model.config.num_classes
 
     def scaled_log_softmax(params, labels, scale, x_t, t):
-        logs = jax.nn.log_softmax(model.apply(params, x_t, t))
+        learned = t if is_noised else jnp.zeros_like(t)
+        logs = jax.nn.log_softmax(model.apply(params, x_t, learned))
         return scale * jnp.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
 
     def log_probability(labels, scale):

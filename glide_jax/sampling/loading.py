@@ -283,7 +283,9 @@ def load_classifier(workdir: Path, mesh: Mesh | None = None) -> Guide:
         family = stage.model.family
         raise UserError(f"{workdir} holds a model of family {family!r}, not a classifier")
     model, _ = _open(checkpoint, experiment, None)
-    return classifier_guide(model, _params(checkpoint, model, mesh), stage.diffusion.num_steps)
+    is_noised = stage.diffusion.timesteps != FIRST
+    params, num_steps = _params(checkpoint, model, mesh), stage.diffusion.num_steps
+    return classifier_guide(model, params, num_steps, is_noised=is_noised)
 
 
 def _encoder_of(

@@ -23,7 +23,7 @@ from glide_jax.sampling.released import released_workdirs
 from glide_jax.sampling.request import SampleRequest, Subject
 from glide_jax.sampling.run import OnProgress, Progress, RunResult, run_request
 from glide_jax.sampling.sharing import Row, shared_request
-from glide_jax.sampling.stages import Stage, check_prompts
+from glide_jax.sampling.stages import Stage, check_labels, check_prompts
 from glide_jax.sampling.tasks import Wanted
 from glide_jax.storage import storage_path
 
@@ -180,7 +180,7 @@ class Pipeline:
         progress_every: int = 1,
         **settings: Any,
     ) -> PipelineOutput:
-        """Sample classes, with a class-conditional model (ADM).
+        """Sample classes, with a class-conditional model (ADM) or a classifier that guides.
 
         Args:
             labels: numbers of classes.
@@ -188,7 +188,7 @@ class Pipeline:
 
         Raises:
             UserError: a class that doesn't exist, a value that makes no sense, or a model without
-                classes.
+                classes that no classifier guides.
         """
         numbers = [labels] if isinstance(labels, int) else labels
         subjects = [Subject(label=label) for label in numbers]
@@ -387,7 +387,8 @@ class Pipeline:
             raise UserError(f"progress_every must be 1 or more, not {progress_every}")
         if request.low_res is None:
             check_prompts(self.stages, [subject.prompt for subject in request.subjects])
-        first = self.stages[request.first_stage]
+        first, labels = self.stages[request.first_stage], [s.label for s in request.subjects]
+        check_labels(first, labels, request.settings.classifier_scale)
         guides = guides_of(
             request.settings, first.image_size, first.config.diffusion, self.clip, self.classifier
         )

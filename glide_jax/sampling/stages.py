@@ -133,6 +133,18 @@ def check_prompts(stages: Sequence[Stage], prompts: Sequence[str]) -> None:
         raise UserError(f"a model of family {family!r} reads no captions: it samples no prompts")
 
 
+def check_labels(
+    stage: Stage, labels: Sequence[int | None], classifier_scale: float | None
+) -> None:
+    """Raises UserError unless the first stage, or a classifier that guides it, knows classes."""
+    knows = getattr(stage.model.config, "num_classes", 0) or classifier_scale is not None
+    if not knows and any(label is not None for label in labels):
+        raise UserError(
+            "this model is not class-conditional: leave the class out, or give a classifier that "
+            "guides it, and classifier_scale"
+        )
+
+
 def truncated_prompts(stage: Stage, prompts: Sequence[str]) -> list[str]:
     """Those of the prompts that are longer than the stage reads."""
     if stage.reader is None or not prompts:
@@ -195,16 +207,15 @@ def condition_of(
         scales: b guidance scales; only a model that is conditioned on them reads them.
 
     Raises:
-        UserError: the model needs a class, and there is none, or none of that number; or it has no
-            classes.
+        UserError: the model needs a class, and there is none, or none of that number.
     """
     condition = Condition()
     if stage.reader is not None:
         condition = _captions(stage, [subject.prompt for subject in subjects])
     labels = [subject.label for subject in subjects]
     num_classes = getattr(stage.model.config, "num_classes", 0)
-    if num_classes or any(label is not None for label in labels):
-        if num_classes and None in labels:
+    if num_classes:
+        if None in labels:
             raise UserError(f"this model samples classes, not prompts: give 0 … {num_classes - 1}")
         condition = dataclasses.replace(condition, label=class_labels(labels, num_classes))
     if low_res is not None:

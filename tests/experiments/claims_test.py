@@ -33,6 +33,14 @@ def test_a_claim_declares_all_that_it_needs(name, tmp_path):
         assert f"--config={trained.config} " in command_of(workdir, trained, tmp_path)
 
 
+def test_a_name_stands_for_one_training():
+    """Experiments share what they train themselves."""
+    trained = {}
+    for claim in map(find_claim, CLAIMS):
+        for name, one in claim.trained.items():
+            assert trained.setdefault(name, one) == one, name
+
+
 def names_in(comparison):
     """The arms that a comparison needs."""
     pair = (comparison.arm, getattr(comparison, "other", comparison.arm))

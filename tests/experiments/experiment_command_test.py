@@ -7,10 +7,9 @@ import pytest
 from experiments import experiment_toys
 
 from glide_jax import cli, entry
+from glide_jax.commands import train
 from glide_jax.experiments.claims import guidance
 from glide_jax.experiments.registry import CLAIMS
-
-WORKDIRS = ("quickstart", "clip_quickstart")
 
 
 def experiment(*words):
@@ -33,10 +32,15 @@ def test_a_claim_is_run_and_printed(tmp_path, monkeypatch, capsys):
         for arm in guidance.CLAIM.arms
     )
     monkeypatch.setattr(guidance, "CLAIM", dataclasses.replace(guidance.CLAIM, arms=arms))
-    for name in WORKDIRS:
+    trained = []
+    monkeypatch.setattr(train, "train", lambda _, workdir: trained.append(workdir))
+    own = {name: one.own for name, one in guidance.CLAIM.trained.items()}
+    for name in own:
         (tmp_path / name / "base" / "checkpoints" / "7").mkdir(parents=True)
     with experiment_toys.toy_models():
         assert experiment("guidance", "--runs", tmp_path, "--rows", 4) == 0
+    folder = tmp_path / "experiments" / "trained"
+    assert trained == [folder / name for name, is_own in own.items() if is_own]
     said = capsys.readouterr()
     assert "[9/9] classifier-free, 3, seed 3: prompt truth" in said.out
     assert "(a first look, of 4 rows)" in said.out
@@ -53,7 +57,7 @@ def test_a_claim_is_run_and_printed(tmp_path, monkeypatch, capsys):
     [
         (["guidence"], "did you mean 'guidance'?"),
         (["guidance", "--rows", "1"], "--rows must be 2 or more"),
-        (["guidance"], "run glide-jax train --config=quickstart --workdir=runs/quickstart"),
+        (["few_steps"], "run glide-jax train --config=quickstart --workdir=runs/quickstart"),
         (["guidance", "--out", "gs://bucket/a"], "local folders"),
     ],
 )

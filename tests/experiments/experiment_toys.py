@@ -16,7 +16,7 @@ from glide_jax.data.shapes.builder import example
 from glide_jax.experiments import lab as labs
 from glide_jax.experiments.running import Callbacks, Place, run_claim
 from glide_jax.models.model import Encoded
-from glide_jax.sampling.guides import ClipGuide
+from glide_jax.sampling.guides import ClipGuide, Guide
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.stages import make_stage
 
@@ -107,6 +107,11 @@ def clip():
     )
 
 
+def classifier():
+    """The same, whatever the class."""
+    return Guide(8, 1000, lambda labels, scale: Partial(brightness, jnp.float32(scale)))
+
+
 @contextlib.contextmanager
 def toy_models(fingerprint="weights", *, learns_variance=False):
     """While the body runs, every workdir holds the toys."""
@@ -116,6 +121,7 @@ def toy_models(fingerprint="weights", *, learns_variance=False):
         (labs, "read_experiment"): whole,
         (labs.Pipeline, "load"): pipeline,
         (labs, "load_clip"): clip(),
+        (labs, "load_classifier"): classifier(),
         (labs, "fingerprint_of_workdir"): fingerprint,
         # As conftest's one_device.
         (jax, "device_count"): 1,

@@ -109,12 +109,13 @@ def test_clip_guides(tmp_path):
 
 
 def test_a_missing_workdir_is_answered_with_its_command(tmp_path):
-    claim, place = find_claim("guidance"), Place(tmp_path / "runs", tmp_path / "out", "guidance")
+    claim, place = find_claim("wordings"), Place(tmp_path / "runs", tmp_path / "out", "wordings")
     with pytest.raises(UserError) as refused:
         check_trained(claim, place)
-    command = f"glide-jax train --config=quickstart --workdir={tmp_path}/runs/quickstart"
+    runs = tmp_path / "runs"
+    command = f"glide-jax train --config=imagen_quickstart --workdir={runs}/imagen_quickstart"
     assert command in str(refused.value)
-    for name in ("quickstart", "clip_quickstart"):
+    for name in ("quickstart", "imagen_quickstart"):
         (tmp_path / "runs" / name / "base" / "checkpoints" / "7").mkdir(parents=True)
     check_trained(claim, place)
 
@@ -132,8 +133,9 @@ def test_own_trainings_are_finished_once(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train_own(claim, place, note)
     train_own(claim, place, note)
-    train_own(claim, place, note)
-    workdir = tmp_path / "out" / "toy" / "trained" / "short"
+    # So of another experiment that needs it.
+    train_own(claim, dataclasses.replace(place, name="other"), note)
+    workdir = tmp_path / "out" / "trained" / "short"
     assert trained == [(workdir, 3, 7)] * 2, "stopped, continued, and then left as it is"
     other = dataclasses.replace(own, overrides=("seed=4",))
     with pytest.raises(UserError, match="by another config"):

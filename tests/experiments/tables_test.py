@@ -5,8 +5,11 @@ import pytest
 from glide_jax.experiments.tables import figure, finding, why
 
 
-def found(text, value, low, high, above=0.0, outcome="holds"):
+def found(text, value, low, high, above=0.0, outcome="holds", kind="difference"):
+    """`SCORE: ARMS`, as findings are written."""
     return {
+        "kind": kind,
+        "score": text.partition(":")[0],
         "text": text,
         "value": value,
         "low": low,
@@ -21,9 +24,9 @@ def found(text, value, low, high, above=0.0, outcome="holds"):
     [
         (found("prompt_truth: a − b", 0.031, 0.008, 0.054), "+3.1 points (+0.8 … +5.4)"),
         (found("error: a − b", -0.0123, -0.02, 0.001), "−0.0123 (−0.02 … +0.001)"),
-        (found("Elo by respects: a − b", 31.26, None, None), "+31.3 (? … ?)"),
+        (found("respects: a − b", 31.26, None, None, kind="elo"), "+31.3 (? … ?)"),
         (
-            found("found: t/T 0", 0.828, 0.777, 0.87, above=10 / 64),
+            found("found: t/T 0", 0.828, 0.777, 0.87, above=10 / 64, kind="share"),
             "82.8 % (77.7 … 87.0), claimed above 15.6 %",
         ),
         (
@@ -54,6 +57,6 @@ def test_the_reason_is_what_decides():
         reason = why({"verdict": verdict, "findings": findings})
         assert reason.startswith(f"prompt_truth: {text} ")
         assert ";" not in reason
-    many = [found(f"found: {i}", 0.5 + i / 10, 0.4, 0.9, above=0.1) for i in range(4)]
+    many = [found(f"found: {i}", 0.5 + i / 10, 0.4, 0.9, above=0.1, kind="share") for i in range(4)]
     reason = why({"verdict": "reproduced", "findings": many})
     assert reason.startswith("4 comparisons, the nearest of which is found: 0 50.0 %")

@@ -22,7 +22,7 @@ from glide_jax.experiments.verdict import (
 
 
 def found(low, high, above=0.0):
-    return Finding("a − b", above, Interval((low + high) / 2, low, high))
+    return Finding("difference", "respects", "a − b", above, Interval((low + high) / 2, low, high))
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,10 @@ def found(low, high, above=0.0):
         # No worse than by 0.2.
         ([found(-0.1, 0.3, above=-0.2)], REPRODUCED),
         ([found(0.1, 0.3, above=0.4)], NOT_REPRODUCED),
-        ([Finding("infinite", 0.0, Interval(math.nan, -math.inf, math.inf))], UNDECIDED),
+        (
+            [Finding("elo", "respects", "infinite", 0.0, Interval(math.nan, -math.inf, math.inf))],
+            UNDECIDED,
+        ),
     ],
 )
 def test_the_rule(findings, expected):

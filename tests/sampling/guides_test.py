@@ -18,7 +18,7 @@ from glide_jax.config import (
 from glide_jax.errors import UserError
 from glide_jax.models.classifier import classifier
 from glide_jax.models.clip import clip
-from glide_jax.sampling.guides import classifier_guide, clip_guide
+from glide_jax.sampling.guides import Guide, classifier_guide, clip_guide
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.text.reader import TokenReader
 
@@ -90,13 +90,25 @@ def test_a_clip_that_is_not_noised_takes_every_image_for_a_clean_one(clip_toy):
             assert bool((of(x_t, first) == of(x_t, last)).all()) == same
 
 
-@pytest.mark.slow
-def test_a_classifier_leads_towards_its_class():
+def guide_of_classifier(is_noised):
     config = ClassifierConfig(
         family="classifier", num_classes=3, **pipeline_toys.shared(ClassifierConfig)
     )
     model = classifier(config)
-    guide = classifier_guide(model, filled(model.shapes), 1000)
+    return classifier_guide(model, filled(model.shapes), 1000, is_noised=is_noised)
+
+
+@pytest.mark.parametrize("is_noised", [True, False])
+def test_a_classifier_that_is_not_noised_takes_every_image_for_a_clean_one(is_noised):
+    x_t = jnp.asarray(np.random.default_rng(0).standard_normal((2, 8, 8, 3)), jnp.float32)
+    log_probability = guide_of_classifier(is_noised).log_probability([0, 1], 1.0)
+    found = [log_probability(x_t, jnp.full(2, t)) for t in (0, 999)]
+    assert bool((found[0] == found[1]).all()) != is_noised
+
+
+@pytest.mark.slow
+def test_a_classifier_leads_towards_its_class():
+    guide = guide_of_classifier(is_noised=True)
     pipe = Pipeline((pipeline_toys.class_stage(),), classifier=guide)
     labels = [0, 1, 2, 2]
     plain = pipe.sample_classes(labels, sampler="ddpm", steps=8)
@@ -110,6 +122,20 @@ def test_a_classifier_leads_towards_its_class():
         return float(jax.jit(towards)(x_0, jnp.zeros(4, jnp.int32)).mean())
 
     assert log_probability(led) > log_probability(plain)
+
+
+def test_a_classifier_guides_a_model_that_knows_no_classes():
+
+    def log_probability(labels, scale):
+        return Partial(bright, jnp.float32(scale) * jnp.array(labels, jnp.float32))
+
+    guide = Guide(8, 1000, log_probability)
+    pipe = Pipeline(pipeline_toys.stages()[:1], classifier=guide)
+    asked = {"guidance_scale": 1, "sampler": "ddpm", "steps": "ddim4"}
+    dark, light = pipe.sample_classes([-1, 1], classifier_scale=0.5, **asked).arrays
+    assert light.mean() > dark.mean() + 1
+    with pytest.raises(UserError, match="not class-conditional"):
+        pipe.sample_classes([0, 1], **asked)
 
 
 @pytest.mark.slow

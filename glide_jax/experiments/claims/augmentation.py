@@ -4,7 +4,7 @@ from glide_jax.experiments.claim import SHARED, Arm, Claim
 from glide_jax.experiments.measures.sampled import Sampled
 from glide_jax.experiments.verdict import Difference
 
-_LEVELS = (0.0, 0.1, 0.2, 0.3)
+_LEVELS = (0.0, 0.1)
 
 CLAIM = Claim(
     says="An upsampler that was trained with noise-conditioning augmentation enlarges a base "
@@ -20,12 +20,9 @@ CLAIM = Claim(
         Arm(
             f"aug_level {level:g}",
             Sampled("imagen_quickstart", {"upsampler.aug_level": level}, num_stages=2),
-            "16×16 to 64×64",
-            level,
         )
         for level in _LEVELS
     ),
     scores=("prompt_truth", "respects"),
     comparisons=(Difference("prompt_truth", "aug_level 0.1", "aug_level 0"),),
-    x_label="aug_level",
 )

@@ -4,7 +4,7 @@ from glide_jax.experiments.claim import SHARED, Arm, Claim
 from glide_jax.experiments.measures.sampled import Sampled
 from glide_jax.experiments.verdict import Difference
 
-_SCALES = (1.5, 3.0, 5.0, 7.0)
+_SCALES = (3.0, 7.0)
 _INTERVALS = {"everywhere": (0.0, 1.0), "in 0.2 … 0.9": (0.2, 0.9)}
 
 

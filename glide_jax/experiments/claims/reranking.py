@@ -16,7 +16,7 @@ CLAIM = Claim(
     "any one of them, and the best of more better still",
     paper="DALL-E, Ramesh et al. 2021, arXiv 2102.12092",
     where="section 2.6 and figure 6; GLIDE compares with it in table 3",
-    figure="by the eye, images that fit their caption better, of the best of 1 to 512; no number",
+    figure="by the eye, images of COCO's captions, the best of 1, 8, 64 and 512; no number",
     trained={name: SHARED[name] for name in ("quickstart", "clip_quickstart")},
     split="compositional",
     rows=128,

@@ -6,7 +6,7 @@ from glide_jax.experiments.measures.sampled import Sampled
 from glide_jax.experiments.verdict import Difference
 
 _MODELS = {"frozen": "imagen_quickstart", "learned": "quickstart"}
-_SETTINGS = {"sampler": "ddim", "steps": "20", "guidance_scale": 3.0}
+_SETTINGS = {"sampler": "ddim", "steps": "10", "guidance_scale": 3.0}
 
 
 def _arm(model: str, wording: str) -> Arm:
@@ -22,7 +22,7 @@ CLAIM = Claim(
     figure="no number of new words; people prefer T5-XXL's samples to CLIP's on DrawBench",
     trained={name: SHARED[name] for name in _MODELS.values()},
     split="compositional",
-    rows=128,
+    rows=64,
     seeds=(1, 2, 3),
     arms=tuple(_arm(model, wording) for model in _MODELS for wording in WORDINGS),
     scores=("prompt_truth", "respects"),

@@ -42,14 +42,15 @@ class Sampled:
 
     def images(self, lab: "Lab", seed: int, prompts: "PromptSet | None" = None) -> "ImageSet":
         """The images of the rows, or of other prompts."""
+        from glide_jax.experiments.lab import CLIP_SCALE, LedBy
+
         return lab.generate(
             self.workdir,
             self.settings,
             seed,
             prompts or lab.prompts(self.workdir),
             num_stages=self.num_stages,
-            clip=self.clip,
-            clip_scale=self.clip_scale,
+            led_by=LedBy(CLIP_SCALE, self.clip, self.clip_scale) if self.clip else None,
         )
 
 
