@@ -40,15 +40,6 @@ class Layout(abc.ABC):
     def up(self) -> list[Stage]:
         """The stages that take the skip connections, in their order."""
 
-    @property
-    @abc.abstractmethod
-    def shallow(self) -> int:
-        """Of the stages on the way up, how many of the last are evaluated at every step.
-
-        What enters the first of them from below is kept from step to step, see
-        `diffusion.caching`.
-        """
-
     def _first(self, in_channels: int) -> Stage:
         return [layers.conv(in_channels, self.config.widths[0], 3, self.dtype, self.rngs)]
 
@@ -113,11 +104,6 @@ class AdmLayout(Layout):
                 stages.append(stage)
         return stages
 
-    @property
-    def shallow(self) -> int:
-        """All of the first level's."""
-        return self.config.level_blocks[0] + 1
-
     def _stage(self, width_in: int, width_out: int, level: int) -> Stage:
         res = self._res(width_in, width_out)
         return [res, self._attention(width_out, level)] if self._attends(level) else [res]
@@ -155,11 +141,6 @@ class EfficientLayout(Layout):
         """See `Layout`."""
         levels = reversed(range(len(self.config.widths) - 1))
         return [self._up_stage(2 * self.config.widths[level], level) for level in levels]
-
-    @property
-    def shallow(self) -> int:
-        """The first level's, where there are others below it."""
-        return min(1, len(self.config.widths) - 1)
 
     def _down_stage(self, level: int) -> Stage:
         widths = self.config.widths

@@ -24,6 +24,11 @@ from glide_jax.models.layouts import LAYOUTS, Layout
 from glide_jax.models.remat import remat
 from glide_jax.types import Array
 
+SHALLOW = 1
+"""Of the stages on the way up, how many of the last are evaluated at every step where deep features
+are kept. The rest of the quickstart's first level would make the shallow part three times as large,
+and its images are no nearer than with this at a longer interval, see docs/sampling.md."""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
@@ -127,7 +132,7 @@ class UNet(_Trunk):
         layout = _layout(config, design_of(config, text_width), rngs)
         super().__init__(layout, in_channels)
         self.output_blocks = layers.module_list(map(layers.module_list, layout.up()))
-        self.num_deep = len(self.output_blocks) - layout.shallow
+        self.num_deep = max(len(self.output_blocks) - SHALLOW, 0)
         width, float32 = config.widths[0], jnp.dtype(jnp.float32)
         self.out_norm = layers.GroupNorm(width, config.norm_groups)
         self.out_conv = layers.conv(width, out_channels, 3, float32, rngs, zero=True)
@@ -176,8 +181,7 @@ class UNet(_Trunk):
         Args: as `__call__`.
 
         Returns:
-            [b h w c'] of the net's dtype: what enters the last `Layout.shallow` stages on the way
-            up from below.
+            [b h w c'] of the net's dtype: what enters the last stage on the way up from below.
         """
         run = self._run(emb, text, text_mask, None)
         h, skips = self._middle(x, run)

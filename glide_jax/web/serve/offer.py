@@ -180,7 +180,7 @@ def _settings(stage: Stage, sampling: SamplingConfig) -> tuple[Field, ...]:
         "left out: as the config says"
     )
     interval = [Field("guidance_interval", "interval", where, low=0, high=1)]
-    every = "the network's deep part is evaluated at every so manieth step; 1: at every one"
+    every = "n: the deep part of the network is evaluated at every n-th step; 1: at every one"
     most, cached = stage.config.diffusion.num_steps, sampling.cache_interval
     caching = [Field("cache_interval", "integer", every, low=1, high=most, default=cached)]
     choices = (*_steps(stage), sampling.steps)
