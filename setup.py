@@ -42,6 +42,9 @@ DEPENDENCIES = [
     # Before 0.11.26 it compresses what it writes whether one wants it or not.
     "orbax-checkpoint>=0.11.26,<0.13",
     "pillow>=11,<14",
+    # TFDS's tensorflow-metadata was generated for 6.31, does not say so, and fails with Colab's
+    # 5.29; what else of Google's comes with it asks for this.
+    "protobuf>=6.33.5",
     # Flax asks for it, too.
     "rich>=13.9.4,<16",
     "safetensors>=0.5.3,<0.9",
