@@ -180,6 +180,7 @@ def test_rematerialised_gradients_are_the_same(policy):
         np.testing.assert_allclose(again[path], leaf, rtol=1e-3, atol=1e-5, err_msg=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_prepared_weights_give_the_same_image_but_for_rounding(dtype):
     wide = {"channels": 64, "resblock_updown": False} | ONE_LEVEL
