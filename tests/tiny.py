@@ -70,6 +70,9 @@ UPSAMPLER_OVERRIDES = (
     "stages.upsampler.training.num_steps=3",
     "stages.upsampler.training.checkpoint_every_steps=100",
     "stages.upsampler.training.sample_every_steps=100",
+    "stages.upsampler.training.crop_size=0",
+    "stages.upsampler.training.max_aug_level=0.1",
+    "stages.upsampler.sampling.aug_level=0.0",
     "stages.upsampler.sampling.steps='2'",
     "stages.upsampler.sampling.batch_size=4",
 )

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from imagen_toys import CONFIG, EFFICIENT
 from model_toys import filled
 from sampling import pipeline_toys
@@ -22,7 +23,11 @@ CAPTIONS = {"tokens": np.array([[5, 6, 7, 0, 0, 0], [9, 8, 1, 2, 0, 0]], np.int3
 CAPTIONS |= {"mask": CAPTIONS["tokens"] > 0}
 TEXT = {"text_embedding": RNG.standard_normal((2, 5, 24)).astype(np.float32)}
 TEXT |= {"mask": np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]], bool)}
-ATTENDING = ("stages.base.model.attention_resolutions=(8,4)", "stages.base.model.inpaint=True")
+ATTENDING = (
+    tiny.TWO_SIZES,
+    "stages.base.model.attention_resolutions=(8,4)",
+    "stages.base.model.inpaint=True",
+)
 """At the first level too, where the shallow part attends to the caption."""
 
 

@@ -49,6 +49,10 @@ def clip_toy():
     return guide_of_clip(is_noised=True)
 
 
+LARGER = (tiny.TWO_SIZES, "stages.base.model.attention_resolutions=(4,)")
+"""Of one size, the toy's images are black or white already."""
+
+
 def bright(scale, x_t, t):
     return scale * x_t.sum((1, 2, 3))
 
@@ -58,9 +62,7 @@ def bright(scale, x_t, t):
 def test_images_are_led_where_log_probability_rises(sampler):
     """The mean's way and the score's; a scale of 0 changes nothing."""
     guide = pipeline_toys.clip_guide(8, lambda _, scale: Partial(bright, jnp.float32(scale)))
-    # Of one size, the toy's images are black or white already.
-    larger = (tiny.TWO_SIZES, "stages.base.model.attention_resolutions=(4,)")
-    pipe = Pipeline(pipeline_toys.stages(*larger)[:1], clip=guide)
+    pipe = Pipeline(pipeline_toys.stages(*LARGER)[:1], clip=guide)
 
     def mean(**settings):
         # Not the noisiest step, where a score shifted by s shifts x_0_hat by 2·10⁴ s.
@@ -127,12 +129,11 @@ def test_a_classifier_leads_towards_its_class():
 
 
 def test_a_classifier_guides_a_model_that_knows_no_classes():
-
     def log_probability(labels, scale):
         return Partial(bright, jnp.float32(scale) * jnp.array(labels, jnp.float32))
 
     guide = Guide(8, 1000, log_probability)
-    pipe = Pipeline(pipeline_toys.stages()[:1], classifier=guide)
+    pipe = Pipeline(pipeline_toys.stages(*LARGER)[:1], classifier=guide)
     asked = {"guidance_scale": 1, "sampler": "ddpm", "steps": "ddim4"}
     dark, light = pipe.sample_classes([-1, 1], classifier_scale=0.5, **asked).arrays
     assert light.mean() > dark.mean() + 1

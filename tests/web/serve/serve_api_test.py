@@ -317,9 +317,9 @@ def test_a_pixel_or_a_stripe_is_edited_enlarged_and_grows(served, name):
     image = served.upload(png(array)).json["id"]
     for task in ({"task": "edit", "strength": 0.3}, {"task": "upsample"}):
         assert pixels(served, served.sampled(image=image, **task)).shape == (16, 16, 3)
-    frame = {"left": -1, "top": -1, "side": 4}
+    frame = {"left": -1, "top": -1, "side": 16}
     grown = pixels(served, served.sampled(task="inpaint", image=image, frame=frame, resamples=1))
-    assert grown.shape[:2] == (max(3, height + 1), max(3, width + 1))
+    assert grown.shape[:2] == (max(15, height) + 1, max(15, width) + 1)
     white = mask_of(served, np.ones((height, width)))
     done = served.sampled(task="inpaint", image=image, mask=white, resamples=1)
     assert done["state"] == "done"
