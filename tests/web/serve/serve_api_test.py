@@ -322,13 +322,12 @@ def test_a_pixel_and_a_stripe_are_edited_enlarged_and_grow_while_they_can(served
     asked = {"task": "inpaint", "image": image, "frame": frame, "resamples": 1}
     if width > 16:
         assert "2048 a side are the most" in served.submit(**asked).json["error"]
-    else:
-        # Enlarged until the frame has the model's size.
-        grown = max(side - 1, height) + 1
-        assert pixels(served, served.sampled(**asked)).shape[:2] == (grown * 16 // side,) * 2
+        return
+    # Enlarged until the frame has the model's size.
+    grown = max(side - 1, height) + 1
+    assert pixels(served, served.sampled(**asked)).shape[:2] == (grown * 16 // side,) * 2
     white = mask_of(served, np.ones((height, width)))
-    done = served.sampled(task="inpaint", image=image, mask=white, resamples=1)
-    assert done["state"] == "done"
+    assert served.sampled(task="inpaint", image=image, mask=white, resamples=1)["state"] == "done"
 
 
 def repaint(served, image, **more):
