@@ -73,14 +73,7 @@ def base():
         ),
         diffusion=diffusion(),
         # Small batches: on as many images, more steps teach more than cleaner gradients.
-        training=stage_training(
-            batch_size=8,
-            num_steps=6000,
-            learning_rate=3e-3,
-            ema_decay=0.999,
-            crop_size=0,
-            max_aug_level=0.0,
-        ),
+        training=stage_training(num_steps=6000, crop_size=0, max_aug_level=0.0),
         sampling=sampling(steps="20", guidance_scale=3.0, resamples=10, aug_level=0.0),
     )
 
@@ -100,14 +93,7 @@ def upsampler():
         diffusion=diffusion(),
         # So much noise on the low-res image that it learns what edges are like: with less, it keeps
         # the base model's uneven ones.
-        training=stage_training(
-            batch_size=8,
-            num_steps=600,
-            learning_rate=3e-3,
-            ema_decay=0.999,
-            crop_size=48,
-            max_aug_level=0.35,
-        ),
+        training=stage_training(num_steps=600, crop_size=48, max_aug_level=0.35),
         # The low-res image is inpainted already: RePaint need not repeat its steps.
         sampling=sampling(steps="4", guidance_scale=1.0, resamples=1, aug_level=0.05),
     )
@@ -166,10 +152,11 @@ def training(**choice):
 
 def stage_training(**choice):
     return dict(
-        training(**choice),
+        training(batch_size=8, learning_rate=3e-3, ema_decay=0.999),
         init_from="",
         caption_dropout=0.1,
         sample_every_steps=1000,
+        **choice,
     )
 
 

@@ -47,8 +47,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError(f"--sample={arguments.sample} must be 1 or more")
     check_writable(arguments.out.parent)
     runtime.show_notes()
-    data.prepare(arguments.source, arguments.path)
-    source = data.open_source(arguments.source, arguments.path, arguments.split)
+    source = data.open_prepared(arguments.source, arguments.path, arguments.split)
     found = survey(source, sample=arguments.sample, show=_SHOWN)
     print(f"{arguments.split}: " + "\n".join(found.lines()))
     if not found.shown:

@@ -293,6 +293,11 @@ class SamplingConfig:
     cache_interval: int
     batch_size: int
 
+    @property
+    def is_guided_everywhere(self) -> bool:
+        """Whether the guidance interval is the whole process."""
+        return tuple(self.guidance_interval) == (0, 1)
+
     def __post_init__(self):
         between(0, 1, self, "eta")
         at_least(0, self, "guidance_scale", "temperature", "aug_level")

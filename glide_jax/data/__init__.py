@@ -21,6 +21,7 @@ __all__ = [
     "check_name",
     "keep",
     "open_kept",
+    "open_prepared",
     "open_source",
     "prepare",
 ]
@@ -75,6 +76,19 @@ def open_source(name: str, path: str, split: str) -> Source:
     """
     module, variant = _find(name)
     return module.open_split(variant, path, split)
+
+
+def open_prepared(name: str, path: str, split: str) -> Source:
+    """`prepare` a data set, and open one of its splits.
+
+    Args:
+        name, path, split: as for `open_source`.
+
+    Raises:
+        UserError: as for `prepare` and `open_source`.
+    """
+    prepare(name, path)
+    return open_source(name, path, split)
 
 
 def open_kept(name: str, path: str, split: str, file: Path) -> Source | None:

@@ -31,13 +31,13 @@ class Carry(NamedTuple):
         x_t: f32[b h w c].
         sampler_state: what the sampler remembers, see `Sampler.init`.
         x_0_hat: f32[b h w c], the last step's estimate of x_0; zeros before the first.
-        features: the last step's deep features, see `caching`; (): none are kept.
+        features: the last step's deep features, see `caching`; None: none are kept.
     """
 
     x_t: Array
     sampler_state: Any
     x_0_hat: Array
-    features: Any = ()
+    features: Any = None
 
 
 def image_keys(seed_key: Array, indices: Array | Sequence[int]) -> Array:
@@ -176,12 +176,13 @@ def sample_x_0_hats(
     return loop.run(begin(sampler, x_T), _all_steps(schedule), None, noise, record=True)[1]
 
 
-def begin(sampler: Sampler, x_T: Array, features: Any = ()) -> Carry:
+def begin(sampler: Sampler, x_T: Array, features: Any = None) -> Carry:
     """The state before the first step.
 
     Args:
         sampler, x_T: as for `sample`.
-        features: of a CachedDenoiser, of any values: the first step computes them anew.
+        features: of a CachedDenoiser, of any values: the first step computes them anew; None: of
+            a Denoiser.
     """
     return Carry(x_T, sampler.init(x_T), jnp.zeros_like(x_T), features)
 

@@ -251,7 +251,7 @@ def _initial(edit: StageEdit, num_steps: int) -> InitialImage | None:
 def _caching(sampling: SamplingConfig, *, guided: bool) -> CachingArguments | None:
     if sampling.cache_interval == 1:
         return None
-    partly = guided and tuple(sampling.guidance_interval) != (0, 1)
+    partly = guided and not sampling.is_guided_everywhere
     interval = jnp.float32(sampling.guidance_interval) if partly else None
     return CachingArguments(jnp.int32(sampling.cache_interval), interval)
 

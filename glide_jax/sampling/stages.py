@@ -179,7 +179,7 @@ def check_guidance(
             )
     if any(subject.negative_prompt for subject in subjects):
         raise UserError(f"{distilled}, away from nothing in particular: leave negative_prompt out")
-    if tuple(sampling.guidance_interval) != (0, 1):
+    if not sampling.is_guided_everywhere:
         raise UserError(f"{distilled}, at every noise level: leave guidance_interval at (0, 1)")
 
 

@@ -47,8 +47,7 @@ def open_data(experiment: Experiment, workdir: Path) -> RunData:
             kept = data.open_kept(part.source, part.path, part.split, file)
             if kept is not None:
                 return kept
-        data.prepare(part.source, part.path)
-        source = data.open_source(part.source, part.path, part.split)
+        source = data.open_prepared(part.source, part.path, part.split)
         new.append((source, file))
         return source
 

@@ -1,50 +1,21 @@
 import gzip
-import http.server
 import logging
 import pickle
-import re
 import shutil
 import tarfile
 import threading
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from data_toys import add_file, write_shard
+from shard_toys import Down, Ranges, forget, levels, opened, serving
 
-from glide_jax import data
 from glide_jax.data import Example, images, network, remote
 from glide_jax.data import shards as shards_module
-from glide_jax.data.shards import index_of, shards_of
 from glide_jax.errors import UserError
 
-
-def forget():
-    """As a process that starts."""
-    shards_of.cache_clear()
-    index_of.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("GLIDE_JAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(remote, "RETRY_PAUSES_S", (0.0,))
-    forget()
-
-
-@pytest.fixture
-def shards(tmp_path):
-    """Two shards of three images each, image i all i."""
-    folder = tmp_path / "shards"
-    folder.mkdir()
-    for shard in range(2):
-        some = [
-            Example(np.full((8, 8, 3), i, np.uint8), (f"image {i}", f"number {i}"), {})
-            for i in range(3 * shard, 3 * shard + 3)
-        ]
-        write_shard(folder / f"{shard:05}.tar", some, 3 * shard)
-    return folder
+pytestmark = pytest.mark.usefixtures("shard_cache")
 
 
 def test_a_server_that_never_answers_is_known_in_time(monkeypatch):
@@ -53,14 +24,6 @@ def test_a_server_that_never_answers_is_known_in_time(monkeypatch):
     with pytest.raises(TimeoutError, match=r"no answer in 0\.1 s"):
         remote.in_time(never.wait)
     never.set()
-
-
-def opened(path, name="webdataset", split="train"):
-    return data.open_source(name, str(path), split)
-
-
-def levels(source):
-    return [int(source[i].image[0, 0, 0]) for i in range(len(source))]
 
 
 @pytest.mark.parametrize("path", ["", "/*.tar", "/{00000..00001}.tar", "/{00000,00001}.tar"])
@@ -167,51 +130,6 @@ def test_what_can_not_be_opened_is_one_line(shards, tmp_path):
         opened(shards, split="trian")
 
 
-class Ranges(http.server.SimpleHTTPRequestHandler):
-    """A server that knows ranges, and fails now and then."""
-
-    failures = 0
-
-    def do_GET(self):
-        content = (self.server.folder / self.path.strip("/")).read_bytes()
-        if Ranges.failures:
-            Ranges.failures -= 1
-            self.send_error(503)
-            return
-        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        start, end = (int(asked[1]), int(asked[2]) + 1) if asked else (0, len(content))
-        end = min(end, len(content))
-        self.send_response(206 if asked else 200)
-        self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(end - start))
-        self.end_headers()
-        self.wfile.write(content[start:end])
-
-    def do_HEAD(self):
-        size = (self.server.folder / self.path.strip("/")).stat().st_size
-        self.send_response(200)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(size))
-        self.end_headers()
-
-    def log_message(self, *words):
-        pass
-
-
-@contextmanager
-def serving(folder, handler, port=0):
-    """A server's URL, while it runs."""
-    pytest.importorskip("aiohttp")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        server.folder = folder
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-
-
 def test_shards_far_away_are_read_in_ranges_and_asked_again(shards, monkeypatch):
     with serving(shards, Ranges) as url:
         source = opened(f"{url}/{{00000..00001}}.tar")
@@ -221,18 +139,6 @@ def test_shards_far_away_are_read_in_ranges_and_asked_again(shards, monkeypatch)
         monkeypatch.setattr(Ranges, "failures", 2)
         with pytest.raises(images.BrokenImage, match="503"):
             source[4]
-
-
-class Down(Ranges):
-    """Answers 503 to everything asked of some paths."""
-
-    paths = frozenset()
-
-    def do_HEAD(self):
-        self.send_error(503) if self.path in Down.paths else super().do_HEAD()
-
-    def do_GET(self):
-        self.send_error(503) if self.path in Down.paths else super().do_GET()
 
 
 def test_a_shard_that_is_down_when_a_run_starts_has_its_index_of_the_run_before(
@@ -413,140 +319,3 @@ def test_a_server_that_fails_is_left_alone_and_comes_back(shards, monkeypatch, c
     assert "1 of 2 shards can't be read" in said[-2]
     assert "can be read again" in said[-1]
     assert "in which 3 images were replaced; 0 of 2" in said[-1]
-
-
-@pytest.fixture
-def many(tmp_path):
-    """Three shards of eighty images each: the name of each decides its split."""
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for shard in range(3):
-        some = [
-            Example(np.full((4, 4, 3), i, np.uint8), (f"image {i}",), {})
-            for i in range(80 * shard, 80 * shard + 80)
-        ]
-        write_shard(folder / f"{shard:05}.tar", some, 80 * shard)
-    return folder
-
-
-def goes_on(path, file, tmp_path, source="webdataset"):
-    """The run's data on a machine that has never read them."""
-    forget()
-    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
-    return data.open_kept(source, str(path), "train", file)
-
-
-def test_a_run_goes_on_elsewhere_with_what_it_began_with(many, tmp_path, monkeypatch, caplog):
-    """A shard is down: the same images in the same order, all others readable; then it is back."""
-    file = tmp_path / "run" / "shards.jsonl.gz"
-    with serving(many, Down) as url:
-        path = f"{url}/{{00000..00002}}.tar"
-        began = opened(path)
-        data.keep(began, file)
-        monkeypatch.setattr(Down, "paths", {"/00001.tar"})
-        source = goes_on(path, file, tmp_path)
-        assert (source.fingerprint, len(source)) == (began.fingerprint, len(began))
-        assert [source.captions(i) for i in range(len(source))] == [
-            began.captions(i) for i in range(len(began))
-        ]
-        (line,) = [line for line in caplog.messages if "can't be read" in line]
-        assert line.startswith("cannot read the shard http://127.0.0.1:")
-        assert "00001.tar" in line
-        assert "images of other shards replace its own" in line
-        assert "1 of 3 shards" in line
-        down = [i for i in range(len(source)) if 80 <= int(source.captions(i)[0][6:]) < 160]
-        with pytest.raises(images.Unavailable):
-            source[down[0]]
-        np.testing.assert_array_equal(source[down[-1] + 1].image, began[down[-1] + 1].image)
-        Down.paths = frozenset()
-        source._outages._clock = lambda: time.monotonic() + 1000
-        np.testing.assert_array_equal(source[down[0]].image, began[down[0]].image)
-
-
-def test_a_machine_that_has_never_read_a_run_s_shards_reads_none_to_its_end(shards, tmp_path):
-    asked = []
-
-    class Counted(Ranges):
-        def do_GET(self):
-            asked.append(self.path)
-            super().do_GET()
-
-    file = tmp_path / "shards.jsonl.gz"
-    with serving(shards, Counted) as url:
-        path = f"{url}/{{00000..00001}}.tar"
-        data.keep(opened(path), file)
-        asked.clear()
-        source = goes_on(path, file, tmp_path)
-        assert asked == []
-        assert levels(source) == list(range(6))
-
-
-@pytest.mark.parametrize("named", ["folder", "braces"])
-def test_a_shard_that_is_gone_for_good_ends_no_run_that_began_with_it(
-    named, shards, tmp_path, caplog
-):
-    path = shards if named == "folder" else f"{shards}/{{00000..00001}}.tar"
-    file = tmp_path / "shards.jsonl.gz"
-    began = opened(path)
-    data.keep(began, file)
-    (shards / "00001.tar").unlink()
-    source = goes_on(path, file, tmp_path)
-    assert (source.fingerprint, len(source)) == (began.fingerprint, len(began))
-    assert "00001.tar: it does not exist; images of other shards replace its own" in caplog.text
-    for i, level in enumerate([0, 1, 2]):
-        assert int(source[i].image[0, 0, 0]) == level
-    with pytest.raises(images.Unavailable):
-        pickle.loads(pickle.dumps(source))[4]
-    # Of a run that begins, it is a mistake in data.path where that names it.
-    forget()
-    if named == "braces":
-        with pytest.raises(UserError, match="does not exist"):
-            opened(path)
-
-
-def test_a_shard_that_comes_later_stays_out_of_a_run(shards, tmp_path, caplog):
-    (shards / "00001.tar").rename(shards / "later")
-    file = tmp_path / "shards.jsonl.gz"
-    began = opened(shards)
-    data.keep(began, file)
-    (shards / "later").rename(shards / "00001.tar")
-    source = goes_on(shards, file, tmp_path)
-    assert source.fingerprint == began.fingerprint
-    assert levels(source) == [0, 1, 2]
-    assert "1 of 2 shards stay out of this run, which began without them" in caplog.text
-
-
-def test_what_is_kept_is_of_one_path_and_one_map_of_fields(shards, tmp_path):
-    file = tmp_path / "shards.jsonl.gz"
-    assert goes_on(shards, file, tmp_path) is None
-    data.keep(opened(shards), file)
-    assert len(goes_on(shards, file, tmp_path)) == 6
-    assert goes_on(f"{shards}/*.tar", file, tmp_path) is None
-    assert goes_on(shards, file, tmp_path, "webdataset?caption=txt") is None
-    assert data.open_kept("shapes/32", str(shards), "train", file) is None
-
-
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        b"",
-        b"no gzip",
-        gzip.compress(b""),
-        gzip.compress(b'{"path": 1'),
-    ],
-    ids=["empty", "text", "no line", "no JSON"],
-)
-def test_a_damaged_file_of_shards_is_one_line(damaged, shards, tmp_path):
-    file = tmp_path / "shards.jsonl.gz"
-    file.write_bytes(damaged)
-    with pytest.raises(UserError, match="delete it, and the shards are read again") as caught:
-        data.open_kept("webdataset", str(shards), "train", file)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_of_shards_that_is_cut_off_is_one_line(shards, tmp_path):
-    file = tmp_path / "shards.jsonl.gz"
-    data.keep(opened(shards), file)
-    file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(UserError, match="delete it, and the shards are read again"):
-        goes_on(shards, file, tmp_path)
