@@ -56,6 +56,9 @@ OVERRIDES = (
 TWO_SIZES = "stages.base.model.channel_mult=(1, 1)"
 """For tests of what halves and doubles images inside a U-Net."""
 
+ATTENDING = (TWO_SIZES, "stages.base.model.attention_resolutions=(4,)")
+"""The same, with attention at the smaller size."""
+
 UPSAMPLER_OVERRIDES = (
     "stages.upsampler.model.image_size=16",
     "stages.upsampler.model.low_res_size=8",

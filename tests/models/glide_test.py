@@ -18,7 +18,7 @@ VOCAB, LENGTH = 50, 6
 
 
 def build(learn_variance=False, **changes):
-    config = tiny.experiment(tiny.TWO_SIZES, "stages.base.model.attention_resolutions=(4,)")
+    config = tiny.experiment(*tiny.ATTENDING)
     config = dataclasses.replace(config.first_stage.model, **changes)
     model = glide(config, vocab_size=VOCAB, text_length=LENGTH, learn_variance=learn_variance)
     params = model.init(jax.random.key(0))

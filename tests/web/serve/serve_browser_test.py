@@ -254,7 +254,10 @@ def test_advanced_settings_are_sent(faces):
     tab.get_by_label("upsampler: Steps").select_option("10")
     generate(tab, Prompt="red square")
     wait_for_cards(tab, 1)
-    kept = tab.evaluate("JSON.parse(sessionStorage.getItem('glide_jax')).history[0].provenance")
+    # The card is there before it is kept.
+    first = "JSON.parse(sessionStorage.getItem('glide_jax')).history[0]"
+    tab.wait_for_function(first)
+    kept = tab.evaluate(f"{first}.provenance")
     settings = kept["settings"]
     assert settings["guidance_interval"] == [0, 0.8]
     assert (settings["dynamic_threshold"], settings["threshold_cap"]) == (0.9, 1.5)
