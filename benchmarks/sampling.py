@@ -6,9 +6,10 @@
     python benchmarks/sampling.py memory --workdir /tmp/released     at batches of 1, 2, 4 and 8
     python benchmarks/sampling.py start --workdir /tmp/released      from nothing to the first step
     python benchmarks/sampling.py quality --workdir runs/quickstart  prompt-truth by seconds
+    python benchmarks/sampling.py caching --workdir runs/quickstart  the same, of kept deep features
 
-All but `quality` use models of the released sizes; if their workdir does not exist, it is made with
-weights from a formula. Each prints a table. The PyTorch code is run beside ours if it can be
+All but the last two use models of the released sizes; if their workdir does not exist, it is made
+with weights from a formula. Each prints a table. The PyTorch code is run beside ours if it can be
 imported as `glide_text2im`; both use as many threads as there are cores. To compare them on one
 core: `taskset -c 1 python benchmarks/sampling.py speed`.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from glide_jax.entry import status_of
 
-PARTS = ("speed", "job", "operations", "memory", "start", "quality")
+PARTS = ("speed", "job", "operations", "memory", "start", "quality", "caching")
 
 
 def main() -> None:

@@ -114,6 +114,7 @@ def sample_arguments(stage: Any, images: int, tokens: int) -> SampleArguments:
         aug_level=jnp.float32(sampling.aug_level),
         known=None,
         initial=None,
+        caching=None,
     )
 
 

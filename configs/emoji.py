@@ -66,6 +66,7 @@ def get_config():
                         temperature=1.0,
                         aug_level=0.0,
                         resamples=10,
+                        cache_interval=1,
                         batch_size=16,
                     ),
                 ),

@@ -47,6 +47,7 @@ MODULES = {
         "diffusion/timesteps.py",
         "diffusion/augmentation.py",
         "diffusion/sample.py",
+        "diffusion/caching.py",
         "diffusion/samplers/sampler.py",
         "diffusion/samplers/ddpm.py",
         "diffusion/samplers/ddim.py",

@@ -77,6 +77,8 @@ def small(words):
 
 
 def _small(override):
+    # A microbatch is of no more images than a device has.
+    override = re.sub(r"(\.microbatch_size=)[1-9].*", r"\g<1>1", override)
     return re.sub(r"(\.num_steps=).*", r"\g<1>2", override)
 
 

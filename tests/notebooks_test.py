@@ -125,14 +125,13 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture
-def kernel(small, tmp_path, monkeypatch, request):
+def kernel(small, tmp_path, monkeypatch):
     """The environment of a kernel: one device, and no files but those in its own folder."""
     values = {
         "GLIDE_JAX_NOTEBOOK_TINY": small,
         "GLIDE_JAX_CACHE": tmp_path / "cache",
         "TFDS_DATA_DIR": small / "data",
         "IPYTHONDIR": tmp_path / "ipython",
-        "JAX_COMPILATION_CACHE_DIR": request.config.cache.mkdir("xla-notebooks"),
         "XLA_FLAGS": xla_flags.quick_cpu(1),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),

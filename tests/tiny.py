@@ -26,9 +26,10 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (30, 60, 220)}
 OVERRIDES = (
     "stages.base.model.image_size=8",
     "stages.base.model.channels=32",
-    "stages.base.model.channel_mult=(1, 1)",
+    # One size, and attention in the middle alone: half of what two sizes take to compile.
+    "stages.base.model.channel_mult=(1,)",
     "stages.base.model.num_res_blocks=1",
-    "stages.base.model.attention_resolutions=(4,)",
+    "stages.base.model.attention_resolutions=()",
     "stages.base.model.text_width=16",
     "stages.base.model.text_layers=1",
     "stages.base.model.text_heads=2",
@@ -52,11 +53,17 @@ OVERRIDES = (
     "stages.base.sampling.batch_size=4",
     "evaluation.periodic=none",
 )
+TWO_SIZES = "stages.base.model.channel_mult=(1, 1)"
+"""For tests of what halves and doubles images inside a U-Net."""
+
+ATTENDING = (TWO_SIZES, "stages.base.model.attention_resolutions=(4,)")
+"""The same, with attention at the smaller size."""
+
 UPSAMPLER_OVERRIDES = (
     "stages.upsampler.model.image_size=16",
     "stages.upsampler.model.low_res_size=8",
     "stages.upsampler.model.channels=32",
-    "stages.upsampler.model.channel_mult=(1, 1)",
+    "stages.upsampler.model.channel_mult=(1,)",
     "stages.upsampler.model.num_res_blocks=1",
     "stages.upsampler.model.attention_resolutions=()",
     "stages.upsampler.model.text_width=16",
@@ -66,6 +73,9 @@ UPSAMPLER_OVERRIDES = (
     "stages.upsampler.training.num_steps=3",
     "stages.upsampler.training.checkpoint_every_steps=100",
     "stages.upsampler.training.sample_every_steps=100",
+    "stages.upsampler.training.crop_size=0",
+    "stages.upsampler.training.max_aug_level=0.1",
+    "stages.upsampler.sampling.aug_level=0.0",
     "stages.upsampler.sampling.steps='2'",
     "stages.upsampler.sampling.batch_size=4",
 )

@@ -24,6 +24,7 @@ def test_what_a_later_stage_can_t_do_is_said_before_anything_is_made(tmp_path, m
         train(config.experiment_from(loaded), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_device")
 def test_an_upsampler_alone_is_trained_and_samples_no_prompts(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(data, "prepare", lambda source, path: None)

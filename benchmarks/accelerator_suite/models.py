@@ -13,9 +13,9 @@ from glide_jax.types import Condition
 SMALL = (
     "stages.base.model.image_size=16",
     "stages.base.model.channels=32",
-    "stages.base.model.channel_mult=(1, 2)",
+    "stages.base.model.channel_mult=(1,)",
     "stages.base.model.num_res_blocks=1",
-    "stages.base.model.attention_resolutions=(8,)",
+    "stages.base.model.attention_resolutions=()",
     "stages.base.model.head_channels=32",
     "stages.base.model.text_width=64",
     "stages.base.model.text_layers=1",

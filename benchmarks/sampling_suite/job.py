@@ -17,6 +17,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("--base-steps", default="100", metavar="N", help="of DDPM; 100")
     parser.add_argument("--upsampler-steps", default="fast27", metavar="N", help="of DDIM; fast27")
+    parser.add_argument(
+        "--distilled",
+        nargs=2,
+        metavar="N",
+        help="also in so many evaluations of each model, unguided, as a distilled pair takes them",
+    )
     parser.add_argument("--repeats", type=int, default=1, metavar="N")
 
 
@@ -25,6 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
     steps = arguments.base_steps, arguments.upsampler_steps
     released_size.workdir(arguments.workdir)
     jobs = {"glide_jax": ours(arguments.workdir, *steps)}
+    if few := arguments.distilled:
+        jobs[f"glide_jax, {few[0]} + {few[1]}"] = ours(arguments.workdir, *few, few=True)
     if released_size.has_reference():
         jobs["PyTorch"] = theirs(arguments.workdir, *steps)
     print(f"{released_size.threads()} threads; {steps[0]} and {steps[1]} steps", flush=True)
@@ -42,14 +50,20 @@ def run(arguments: argparse.Namespace) -> None:
     print(table(("turn", "by", "seconds", "compiling", "seconds to ours"), rows))
 
 
-def ours(workdir, base_steps: str, upsampler_steps: str):
-    """Our job, a call of the Pipeline."""
+def ours(workdir, base_steps: str, upsampler_steps: str, *, few: bool = False):
+    """Our job, a call of the Pipeline.
+
+    few: what a distilled pair computes, but for its embedding of the guidance scale, two vectors'
+    products with a matrix: DDIM, and each model evaluated once a step.
+    """
     overrides = [
         f"stages.base.sampling.steps='{base_steps}'",
         f"stages.upsampler.sampling.steps='{upsampler_steps}'",
     ]
+    overrides += ["stages.base.sampling.sampler='ddim'"] * few
     pipe = Pipeline.load(workdir, overrides=overrides)
-    return lambda: pipe(released_size.PROMPT, guidance_scale=GUIDANCE).arrays
+    scale = 1.0 if few else GUIDANCE
+    return lambda: pipe(released_size.PROMPT, guidance_scale=scale).arrays
 
 
 def theirs(workdir, base_steps: str, upsampler_steps: str):

@@ -29,6 +29,9 @@ def upgraded(values: dict[str, Any]) -> dict[str, Any]:
         # New in 0.6: before it, no model was conditioned on a guidance scale.
         if "aug_level_conditioning" in stage["model"]:
             stage["model"].setdefault("guidance_range", ())
+        # New in 0.7: before it, the whole model was evaluated at every step.
+        if "sampling" in stage:
+            stage["sampling"].setdefault("cache_interval", 1)
     # New in 0.4: before it, nothing was evaluated during training.
     if values.get("evaluation"):
         values["evaluation"].setdefault("periodic", None)

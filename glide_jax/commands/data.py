@@ -6,7 +6,7 @@ from pathlib import Path
 from glide_jax.commands.command import Run
 from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
-from glide_jax.local_path import local_path
+from glide_jax.storage import check_writable, storage_path
 
 _SHOWN = 32
 _SIDE = 160
@@ -27,7 +27,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--out",
-        type=local_path,
+        type=storage_path,
         default=Path("contact_sheet.png"),
         metavar="FILE",
         help="the contact sheet; default: contact_sheet.png",
@@ -45,9 +45,9 @@ def _check(arguments: argparse.Namespace) -> None:
 
     if arguments.sample < 1:
         raise UserError(f"--sample={arguments.sample} must be 1 or more")
+    check_writable(arguments.out.parent)
     runtime.show_notes()
-    data.prepare(arguments.source, arguments.path)
-    source = data.open_source(arguments.source, arguments.path, arguments.split)
+    source = data.open_prepared(arguments.source, arguments.path, arguments.split)
     found = survey(source, sample=arguments.sample, show=_SHOWN)
     print(f"{arguments.split}: " + "\n".join(found.lines()))
     if not found.shown:

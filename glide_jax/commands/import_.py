@@ -7,8 +7,7 @@ from glide_jax.commands.progress_options import add_progress
 from glide_jax.config import DTYPES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.local_path import local_path
-from glide_jax.storage import check_writable, storage_path
+from glide_jax.storage import check_writable, fetched, storage_path
 
 
 def add(parser: Parser) -> Run:
@@ -18,12 +17,12 @@ def add(parser: Parser) -> Run:
     parser.add_argument(
         "files",
         nargs="*",
-        type=local_path,
+        type=storage_path,
         metavar="FILE",
         help="a file of weights, such as .pt, .ckpt or .safetensors, or a folder with one or with "
-        "shards; clip has two, in any order; default: what `download` fetches. DeepFloyd IF's "
-        "(if-…) are files that you have, under its names or Diffusers'; their licence is "
-        "non-commercial",
+        "shards, on a disk or in a bucket; clip has two, in any order; default: what `download` "
+        "fetches. DeepFloyd IF's (if-…) are files that you have, under its names or Diffusers'; "
+        "their licence is non-commercial",
     )
     parser.add_argument(
         "--as",
@@ -39,7 +38,7 @@ def add(parser: Parser) -> Run:
         "--options",
         action="append",
         default=[],
-        type=local_path,
+        type=storage_path,
         metavar="JSON",
         help="of weights in another size than the released ones: a file of options by the "
         "reference's names, such as image_size; the shapes say most of them. One for each FILE. "
@@ -61,6 +60,7 @@ def add(parser: Parser) -> Run:
         from glide_jax import runtime
         from glide_jax.interop.download import download
         from glide_jax.interop.importing import import_checkpoint
+        from glide_jax.interop.sidecar import fetched_weights
 
         runtime.quiet_checkpoint_errors()
         files, names, out = arguments.files, arguments.names, arguments.out
@@ -77,7 +77,9 @@ def add(parser: Parser) -> Run:
                     "first: give the FILE that you have of it"
                 )
             files = [download(file.name) for file in public]
-        experiment = import_checkpoint(files, names, out, arguments.options, arguments.dtype)
+        files = [fetched_weights(file) for file in files]
+        options = [fetched(file) for file in arguments.options]
+        experiment = import_checkpoint(files, names, out, options, arguments.dtype)
         for name, stage in experiment.stages.items():
             print(f"{out / name}: {stage.model.family}; `glide-jax info {out}` says more")
 

@@ -12,7 +12,6 @@ from glide_jax.commands.command import Run, run_command
 from glide_jax.commands.progress_options import NAMES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.local_path import local_path
 from glide_jax.storage import check_writable, storage_path
 
 
@@ -43,7 +42,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--like",
-        type=local_path,
+        type=storage_path,
         metavar="PNG",
         help="sample this image once more, with everything that its file says it was made with",
     )

@@ -12,6 +12,7 @@ from glide_jax.config.experiment import Experiment
 from glide_jax.config.overrides import override
 from glide_jax.config.reading import from_dict
 from glide_jax.errors import UserError
+from glide_jax.local_path import not_local
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Any:
@@ -59,9 +60,11 @@ def find_config(name_or_path: str | Path) -> Path:
             released config comes before a file without a suffix; write `./NAME` for that file.
 
     Raises:
-        UserError: there is no such config.
+        UserError: there is no such config, or it is a URL: nothing from elsewhere is run as Python.
     """
     text = str(name_or_path)
+    if why := not_local(name_or_path):
+        raise UserError(why)
     released = config_folder() / f"{text}.py"
     if text.isidentifier() and released.is_file():
         return released

@@ -273,6 +273,9 @@ class SamplingConfig:
             `diffusion.augmentation`.
         resamples: how often RePaint takes each step, to inpaint with a model that was not trained
             to (Lugmayr et al. 2022); 1: once.
+        cache_interval: n: the deep part of the network is evaluated at every n-th step alone, and
+            its features are kept for the steps between (DeepCache, Ma et al. 2023); 1: at every
+            step.
         batch_size: images sampled at once.
     """
 
@@ -287,12 +290,18 @@ class SamplingConfig:
     temperature: float
     aug_level: float
     resamples: int
+    cache_interval: int
     batch_size: int
+
+    @property
+    def is_guided_everywhere(self) -> bool:
+        """Whether the guidance interval is the whole process."""
+        return tuple(self.guidance_interval) == (0, 1)
 
     def __post_init__(self):
         between(0, 1, self, "eta")
         at_least(0, self, "guidance_scale", "temperature", "aug_level")
-        at_least(1, self, "resamples", "batch_size")
+        at_least(1, self, "resamples", "cache_interval", "batch_size")
         quantile, interval = self.dynamic_threshold, self.guidance_interval
         what = "none, or a quantile above 0 and at most 1, such as 0.995"
         require(quantile is None or 0 < quantile <= 1, self, "dynamic_threshold", what)

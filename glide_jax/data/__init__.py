@@ -7,12 +7,24 @@ TFDS nor grain.
 import importlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
-from glide_jax.data.source import Example, Source
+from glide_jax.data.source import Example, Kept, Source
 from glide_jax.errors import unknown_name
 
-__all__ = ["SOURCES", "Example", "Source", "captions", "check_name", "open_source", "prepare"]
+__all__ = [
+    "SOURCES",
+    "Example",
+    "Source",
+    "captions",
+    "check_name",
+    "keep",
+    "open_kept",
+    "open_prepared",
+    "open_source",
+    "prepare",
+]
 
 SOURCES = {
     "emoji": "glide_jax.data.emoji",
@@ -64,6 +76,48 @@ def open_source(name: str, path: str, split: str) -> Source:
     """
     module, variant = _find(name)
     return module.open_split(variant, path, split)
+
+
+def open_prepared(name: str, path: str, split: str) -> Source:
+    """`prepare` a data set, and open one of its splits.
+
+    Args:
+        name, path, split: as for `open_source`.
+
+    Raises:
+        UserError: as for `prepare` and `open_source`.
+    """
+    prepare(name, path)
+    return open_source(name, path, split)
+
+
+def open_kept(name: str, path: str, split: str, file: Path) -> Source | None:
+    """Open a split for a run that goes on, with what `keep` has written of its data.
+
+    Args:
+        name, path, split: as for `open_source`.
+        file: of `keep`.
+
+    Returns:
+        None: nothing is kept there of such a data set: `prepare` and `open_source` it.
+
+    Raises:
+        UserError: as for `prepare` and `open_source`, or the file is damaged.
+    """
+    module, variant = _find(name)
+    if not hasattr(module, "open_kept"):
+        return None
+    return module.open_kept(variant, path, split, file)
+
+
+def keep(source: Source, file: Path) -> None:
+    """Write to a run's workdir what it begins with, of a data set whose parts may be missing later.
+
+    Raises:
+        DiskError: it can't be written.
+    """
+    if isinstance(source, Kept):
+        source.keep(file)
 
 
 def captions(source: Source) -> Iterator[str]:

@@ -5,12 +5,10 @@ Every shard is read once from end to end; its index is then kept in the cache fo
 
 import dataclasses
 import functools
-import hashlib
 import io
 import itertools
 import json
 import logging
-import os
 import sys
 import tarfile
 import time
@@ -21,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from glide_jax.cache import CACHE_VARIABLE, cache_folder
 from glide_jax.data import images
 from glide_jax.data.fields import Fields, texts, value_at
 from glide_jax.data.filenames import printable
@@ -34,7 +31,8 @@ from glide_jax.data.remote import (
     reason_of,
     with_retries,
 )
-from glide_jax.errors import UserError, a_few, one_line
+from glide_jax.data.shard_cache import index_file, last_index, note_last, write
+from glide_jax.errors import UserError, a_few
 from glide_jax.progress import Counter
 
 CAPTION_LINE = "\n"
@@ -47,7 +45,6 @@ _PAUSE_S = 5.0
 _SKIPPED = "another shard of its server can't be read"
 _FOR_GOOD = (FileNotFoundError, PermissionError, ImportError)
 _log = logging.getLogger(__name__)
-_VERSION = 3  # of the index's content
 _PARTS = ("names", "captions", "labels", "where", "skipped")
 _GZIP = b"\x1f\x8b"
 
@@ -96,7 +93,7 @@ class Index:
 
 
 @functools.lru_cache(maxsize=4)
-def shards_of(path: str, fields: Fields) -> tuple[Shard, ...]:
+def shards_of(path: str, fields: Fields, began: tuple[str, ...] | None = None) -> tuple[Shard, ...]:
     """Return all shards that a path names; those without an index are read.
 
     One that can't be read now is returned with the index of an earlier run on this machine. Where
@@ -105,17 +102,21 @@ def shards_of(path: str, fields: Fields) -> tuple[Shard, ...]:
     Args:
         path: as for `find_tars`.
         fields: the suffixes of the image, the caption and the label.
+        began: of a run that goes on, those that it began with, which have an index: they alone are
+            returned, also one that does not exist any more; None: it begins.
 
     Raises:
         UserError: there are no shards, none can be read in START_S, or one is no tar file.
     """
     urls = find_tars(path)
     found: dict[str, Shard] = {}
-    missing, ends = list(urls), time.monotonic() + START_S
+    if began is not None:
+        found, urls = _not_listed(began, urls, fields), list(began)
+    missing, ends = [url for url in urls if url not in found], time.monotonic() + START_S
     while missing:
-        reasons = _index_each(missing, fields, found)
+        reasons = _index_each(missing, fields, found, began or ())
         for url, reason in reasons.items():
-            if known := _last_index(url, fields):
+            if known := last_index(url, fields):
                 found[url] = Shard(url, known, "" if reason == _SKIPPED else reason)
         # What has just failed comes last, as what follows a failure on its server isn't asked.
         missing = [url for url in [*missing, *reasons] if url not in found]
@@ -140,6 +141,25 @@ def index_of(shards: tuple[Shard, ...]) -> Index:
     return Index(tuple(shard.url for shard in shards), parts)
 
 
+def _not_listed(began: tuple[str, ...], listed: list[str], fields: Fields) -> dict[str, Shard]:
+    """The shards of a run that are not where its path leads; of others one line is logged."""
+    if new := [printable(url) for url in listed if url not in began]:
+        _log.warning(
+            "%d of %d shards stay out of this run, which began without them (%s): one that begins "
+            "in another --workdir, with training.init_from, reads them",
+            len(new),
+            len(listed),
+            a_few(new),
+        )
+    shards = {}
+    for url in began:
+        index = last_index(url, fields)
+        if url not in listed and index:
+            reason = f"cannot read the shard {printable(url)}: it does not exist"
+            shards[url] = Shard(url, index, reason)
+    return shards
+
+
 def _without(missing: list[str], reason: str, count: int, path: str) -> None:
     """Say which shards are left out; UserError: all are."""
     if len(missing) == count:
@@ -158,14 +178,17 @@ def _without(missing: list[str], reason: str, count: int, path: str) -> None:
     )
 
 
-def _index_each(urls: list[str], fields: Fields, found: dict[str, Shard]) -> dict[str, str]:
+def _index_each(
+    urls: list[str], fields: Fields, found: dict[str, Shard], began: tuple[str, ...]
+) -> dict[str, str]:
     """Add to `found` the shards that can be read, and return why each of the others can't.
 
-    While one of a server fails, others of it aren't asked: each would wait for nothing.
+    One that does not exist is an error, unless the run began with it. While one of a server fails,
+    others of it aren't asked: each would wait for nothing.
     """
     reasons: dict[str, str] = {}
     failing: set[str] = set()
-    new = [url for url in urls if not _last_index(url, fields)]
+    new = [url for url in urls if not last_index(url, fields)]
     with Counter(sys.stderr, "reading shards", len(new), "shards") as counter:
         for url in urls:
             server = urllib.parse.urlsplit(url)[1]
@@ -174,28 +197,16 @@ def _index_each(urls: list[str], fields: Fields, found: dict[str, Shard]) -> dic
                 continue
             try:
                 found[url] = Shard(url, _index_file(url, fields), "")
-            except images.Unavailable as error:
-                if not is_remote(url):
+            except images.BrokenImage as error:
+                may_come = isinstance(error, images.Unavailable) and is_remote(url)
+                if not may_come and url not in began:
                     raise
                 reasons[url] = str(error)
-                failing.add(server)
+                if may_come:
+                    failing.add(server)
             if url in new:
                 counter.advance(1)
     return reasons
-
-
-def _write(file: Path, text: str) -> None:
-    """Write an index, atomically."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(file)
-    except OSError as error:
-        raise UserError(
-            f"can't write the index {file}: {error.strerror or one_line(error)}; set "
-            f"{CACHE_VARIABLE} to a folder that can be written"
-        ) from error
 
 
 def _index_file(shard: str, fields: Fields) -> Path:
@@ -211,32 +222,11 @@ def _index_file(shard: str, fields: Fields) -> Path:
 
     info = with_retries(ask, f"the shard {printable(shard)}")
     stamp = [str(info.get(key, "")) for key in ("size", "mtime", "ETag", "etag", "updated")]
-    file = _kept(f"{_hash(shard, stamp, fields)}.json")
+    file = index_file(shard, stamp, fields)
     if not file.exists():
-        _write(file, json.dumps(_rows(shard, fields)))
-    last = _last_file(shard, fields)
-    if not last.exists() or last.read_text(encoding="utf-8") != file.name:
-        _write(last, file.name)
+        write(file, json.dumps(_rows(shard, fields)))
+    note_last(shard, fields, file)
     return file
-
-
-def _last_index(shard: str, fields: Fields) -> Path | None:
-    """Return the index that a run has made or used last of a shard; None: none has."""
-    last = _last_file(shard, fields)
-    file = _kept(last.read_text(encoding="utf-8")) if last.exists() else None
-    return file if file and file.exists() else None
-
-
-def _last_file(shard: str, fields: Fields) -> Path:
-    return _kept(f"{_hash(shard, fields)}.last")
-
-
-def _kept(name: str) -> Path:
-    return cache_folder() / "shards" / name
-
-
-def _hash(*what: Any) -> str:
-    return hashlib.sha256(repr((_VERSION, *what)).encode()).hexdigest()[:32]
 
 
 def _rows(shard: str, fields: Fields) -> dict[str, Any]:

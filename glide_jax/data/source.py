@@ -6,12 +6,17 @@ it. In the data set's name, "shapes/64", `variant` is what follows the slash (""
     prepare(variant: str, path: str) -> None                    # write it to disk, once
     open_split(variant: str, path: str, split: str) -> Source   # UserError: unknown variant, split
 
+A data set whose parts may be missing when a run goes on has a third, and its source is `Kept`:
+
+    open_kept(variant: str, path: str, split: str, file: Path) -> Source | None
+
 A data set made by TensorFlow Datasets needs only its builder: `prepared` stores and reads it.
 """
 
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -98,5 +103,18 @@ class Source(Protocol):
         """Return the captions of image i without decoding it.
 
         (): it has none, and reading it raises BrokenImage.
+        """
+        ...
+
+
+@runtime_checkable
+class Kept(Protocol):
+    """A split whose parts may be missing when a run goes on; see `data.open_kept`."""
+
+    def keep(self, file: Path) -> None:
+        """Write what a run needs to know of them then.
+
+        Raises:
+            DiskError: it can't be written.
         """
         ...

@@ -21,6 +21,7 @@ caption are skipped; one line of the log counts and names them.
 """
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from glide_jax.data import images
@@ -28,6 +29,7 @@ from glide_jax.data.fields import Fields, split_fields
 from glide_jax.data.filenames import printable
 from glide_jax.data.outages import Outages
 from glide_jax.data.remote import is_remote, read_range
+from glide_jax.data.run_shards import keep_shards, kept_shards
 from glide_jax.data.shards import CAPTION_LINE, Shard, index_of, shards_of
 from glide_jax.data.source import Example, checked_index, fingerprint_of
 from glide_jax.data.splitting import check_split, describe_split, held_out, split_indices
@@ -58,6 +60,27 @@ def open_split(variant: str, path: str, split: str) -> "WebDataset":
     check_split(split, "shards")
     fields = _fields(variant)
     return WebDataset(path, shards_of(path, fields), split, fields)
+
+
+def open_kept(variant: str, path: str, split: str, file: Path) -> "WebDataset | None":
+    """Open a split for a run that goes on: with the shards that it began with, and no others.
+
+    Args:
+        variant, path, split: as for `open_split`.
+        file: of `WebDataset.keep`.
+
+    Returns:
+        None: there is no such file, or it is of another path.
+
+    Raises:
+        UserError: as for `prepare` and `open_split`, or the file is damaged.
+    """
+    check_split(split, "shards")
+    fields = _fields(variant)
+    began = kept_shards(file, path, fields)
+    return (
+        None if began is None else WebDataset(path, shards_of(path, fields, began), split, fields)
+    )
 
 
 class WebDataset:
@@ -117,6 +140,15 @@ class WebDataset:
             )
         )
 
+    def keep(self, file: Path) -> None:
+        """Write to the workdir of a run what it begins with; see `open_kept`.
+
+        Raises:
+            DiskError: it can't be written.
+        """
+        path, shards, _, fields = self._arguments
+        keep_shards(file, path, fields, shards)
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -140,9 +172,12 @@ class WebDataset:
         try:
             retries = self._outages.has_retries(shard)
             data = read_range(shard, start, size, name, retries=retries)
-        except images.Unavailable as error:
+        except images.BrokenImage as error:
+            gone = isinstance(error.__cause__, FileNotFoundError)  # the shard, not the image
+            if not gone and not isinstance(error, images.Unavailable):
+                raise
             self._outages.failed(shard, str(error))
-            raise
+            raise images.Unavailable(str(error)) from error
         self._outages.worked(shard)
         return data
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from glide_jax.diffusion.caching import CachedDenoiser
 from glide_jax.diffusion.samplers import Noise, Sampler, fixed_noise
 from glide_jax.diffusion.schedule import Schedule
 from glide_jax.types import Array, Denoiser, Prediction
@@ -30,11 +31,13 @@ class Carry(NamedTuple):
         x_t: f32[b h w c].
         sampler_state: what the sampler remembers, see `Sampler.init`.
         x_0_hat: f32[b h w c], the last step's estimate of x_0; zeros before the first.
+        features: the last step's deep features, see `caching`; None: none are kept.
     """
 
     x_t: Array
     sampler_state: Any
     x_0_hat: Array
+    features: Any = None
 
 
 def image_keys(seed_key: Array, indices: Array | Sequence[int]) -> Array:
@@ -173,14 +176,20 @@ def sample_x_0_hats(
     return loop.run(begin(sampler, x_T), _all_steps(schedule), None, noise, record=True)[1]
 
 
-def begin(sampler: Sampler, x_T: Array) -> Carry:
-    """The state before the first step; x_T as for `sample`."""
-    return Carry(x_T, sampler.init(x_T), jnp.zeros_like(x_T))
+def begin(sampler: Sampler, x_T: Array, features: Any = None) -> Carry:
+    """The state before the first step.
+
+    Args:
+        sampler, x_T: as for `sample`.
+        features: of a CachedDenoiser, of any values: the first step computes them anew; None: of
+            a Denoiser.
+    """
+    return Carry(x_T, sampler.init(x_T), jnp.zeros_like(x_T), features)
 
 
 def advance(
     sampler: Sampler,
-    denoiser: Denoiser,
+    denoiser: Denoiser | CachedDenoiser,
     schedule: Schedule,
     carry: Carry,
     first: Array,
@@ -192,7 +201,8 @@ def advance(
     """Take a chunk of the steps that `sample` takes.
 
     Args:
-        sampler, denoiser, schedule, keys: as for `sample`.
+        sampler, denoiser, schedule, keys: as for `sample`; a CachedDenoiser keeps its features from
+            chunk to chunk.
         carry: the state after the chunk before, or `begin`.
         first: i32[], in [0, S): the chunk's first step, an index into the schedule; S - 1 comes
             first of all.
@@ -220,7 +230,7 @@ class _Loop(NamedTuple):
     """The scan, and what stays the same over its steps."""
 
     sampler: Sampler
-    denoiser: Denoiser
+    denoiser: Denoiser | CachedDenoiser
     schedule: Schedule
     keys: Array | None
 
@@ -228,12 +238,14 @@ class _Loop(NamedTuple):
         self, carry: Carry, steps: Array, taken: Array | None, noise: Array | None, *, record: bool
     ) -> tuple[Carry, Any]:
         """Take those of the steps that are `taken` (None: all); record: each one's x_0_hat too."""
-        denoiser = _without_mean_gradient(self.denoiser, self.sampler)
 
         def take(carry: Carry, i: Array, given: Array | None) -> Carry:
             source = noise_source(given, self.keys, i, carry.x_t.shape[1:])
             x_t, state = carry.x_t, carry.sampler_state
-            return Carry(*self.sampler.update(denoiser, self.schedule, i, x_t, state, source))
+            denoiser, features = self.denoiser_of(i, carry)
+            denoiser = _without_mean_gradient(denoiser, self.sampler)
+            after = self.sampler.update(denoiser, self.schedule, i, x_t, state, source)
+            return Carry(*after, features)
 
         def step(carry: Carry, per_step: tuple[Array, Array | None, Array | None]):
             i, is_taken, given = per_step
@@ -245,6 +257,13 @@ class _Loop(NamedTuple):
             return carry, (carry.x_0_hat if record else None)
 
         return jax.lax.scan(step, carry, (steps, taken, noise))
+
+    def denoiser_of(self, i: Array, carry: Carry) -> tuple[Denoiser, Any]:
+        """The denoiser of step i, and the features that it has."""
+        if not isinstance(self.denoiser, CachedDenoiser):
+            return self.denoiser, carry.features
+        features = self.denoiser.features(i, carry.x_t, carry.features)
+        return self.denoiser.given(features), features
 
 
 def _without_mean_gradient(denoiser: Denoiser, sampler: Sampler) -> Denoiser:

@@ -6,7 +6,7 @@ Nothing here loads JAX: the claims are listed, and mistakes answered, without it
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -118,12 +118,13 @@ class Arm:
 
 
 class Comparison(Protocol):
-    """A difference that the claim says is above a number."""
+    """A difference that the claim says is above a number.
 
-    @property
-    def kind(self) -> str:
-        """DIFFERENCE, SHARE or ELO, see `verdict`."""
-        ...
+    Attributes:
+        kind: DIFFERENCE, SHARE or ELO, see `verdict`.
+    """
+
+    kind: ClassVar[str]
 
     @property
     def score(self) -> str:

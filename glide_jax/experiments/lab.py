@@ -148,8 +148,7 @@ class Lab:
     def labels(self, name: str) -> list[int]:
         """The classes of the split's first images, of a workdir's data set that has classes."""
         settings = self.experiment(name).data
-        data.prepare(settings.source, settings.path)
-        source = data.open_source(settings.source, settings.path, self.split)
+        source = data.open_prepared(settings.source, settings.path, self.split)
         labels = [source[i].label for i in range(min(self.rows, len(source)))]
         return [label for label in labels if label is not None]
 

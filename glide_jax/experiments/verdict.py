@@ -13,6 +13,7 @@ chance, which the rule makes up for by asking for all of a claim's.
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -103,11 +104,7 @@ class Difference:
     arm: str
     other: str
     above: float = 0.0
-
-    @property
-    def kind(self) -> str:
-        """DIFFERENCE."""
-        return DIFFERENCE
+    kind: ClassVar[str] = DIFFERENCE
 
     @property
     def text(self) -> str:
@@ -134,11 +131,7 @@ class AtLeast:
     score: str
     arm: str
     above: float
-
-    @property
-    def kind(self) -> str:
-        """SHARE."""
-        return SHARE
+    kind: ClassVar[str] = SHARE
 
     @property
     def text(self) -> str:
@@ -166,11 +159,7 @@ class EloDifference:
     other: str
     among: tuple[str, ...]
     above: float = 0.0
-
-    @property
-    def kind(self) -> str:
-        """ELO."""
-        return ELO
+    kind: ClassVar[str] = ELO
 
     @property
     def text(self) -> str:

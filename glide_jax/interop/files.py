@@ -270,15 +270,22 @@ def _write_pt(
     path: Path, shapes: Shapes, arrays: Iterable[tuple[str, np.ndarray]], dtype: np.dtype
 ) -> None:
     torch = _torch(path)
+    # Before the first array comes: between those that come and go, the memory of what is kept would
+    # leave holes that nothing fits into, a third of the file with jaxlib 0.7.2.
+    kept = {key: np.empty(shape, dtype) for key, shape in shapes.items()}
+    left = set(shapes)
+    for key, array in arrays:
+        _require_shape(key, array, shapes)
+        kept[key][...] = array
+        left.discard(key)
+    _require_none(left)
 
     def tensor(array: np.ndarray) -> Any:
-        # PyTorch requires a writable array; JAX's are read-only.
-        array = np.require(array, requirements="W")
         if array.dtype == DTYPES["bfloat16"]:
             return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
         return torch.from_numpy(array)
 
-    torch.save({key: tensor(array) for key, array in arrays}, path)
+    torch.save({key: tensor(array) for key, array in kept.items()}, path)
 
 
 def _write_safetensors(
@@ -298,12 +305,20 @@ def _write_safetensors(
     with path.open("wb") as file:
         first = file.write(len(text).to_bytes(8, "little") + text)
         for key, array in arrays:
-            if array.shape != shapes[key]:
-                raise ValueError(f"{key} is {array.shape}, not {shapes[key]}")
+            _require_shape(key, array, shapes)
             file.seek(first + places.pop(key))
             file.write(array.reshape(-1).view(np.uint8))
-    if places:
-        raise ValueError(f"no {', '.join(places)}")
+    _require_none(places)
+
+
+def _require_shape(key: str, array: np.ndarray, shapes: Shapes) -> None:
+    if array.shape != shapes[key]:
+        raise ValueError(f"{key} is {array.shape}, not {shapes[key]}")
+
+
+def _require_none(left: Iterable[str]) -> None:
+    if missing := sorted(left):
+        raise ValueError(f"no {', '.join(missing)}")
 
 
 def _torch(path: Path) -> Any:

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from glide_jax import config
 from glide_jax.checkpoints.upgrading import upgraded
 from glide_jax.config import Experiment
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, one_line
+from glide_jax.progress import say
+from glide_jax.storage import fetched, is_in_bucket
 
 _MAX_VOCAB_SIZE = 10_000_000
 """No tokenizer has more ids; a damaged number must not reserve memory."""
@@ -38,6 +41,29 @@ class Sidecar:
 def sidecar_path(file: Path) -> Path:
     """`model.pt` → `model.pt.options.json`."""
     return file.with_name(f"{file.name}.options.json")
+
+
+def fetched_weights(file: Path) -> Path:
+    """A file of weights, or a folder of shards, on this machine, with its sidecar beside it.
+
+    Args:
+        file: local, or in a bucket: then a copy in the cache folder, which is made once.
+
+    Raises:
+        UserError: it is in a bucket, and not there, or can't be read.
+    """
+    if not is_in_bucket(file):
+        return file
+    say(f"copying {file} into the cache, unless it is there")
+    here, there = fetched(file), sidecar_path(file)
+    beside = sidecar_path(here)
+    try:
+        beside.unlink(missing_ok=True)
+        if there.exists():
+            shutil.copyfile(fetched(there), beside)
+    except OSError as error:
+        raise UserError(f"can't read {there}: {error.strerror or one_line(error)}") from error
+    return here
 
 
 def is_sidecar(file: Path) -> bool:

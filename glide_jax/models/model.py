@@ -45,6 +45,23 @@ class Encoded(NamedTuple):
     text_mask: Array | None = None
 
 
+class FeatureCaching(NamedTuple):
+    """A model in two parts, the deep one of which need not be evaluated at every step.
+
+    `apply_with(params, x_t, t, encoded, deep_features(params, x_t, t, encoded))` is
+    `Model.apply`, but for rounding. Both take `params | prepared` as `apply` does.
+
+    Attributes:
+        deep_features: (params, x_t: f32[b h w 3], t: i32[b], Encoded) → [b h' w' c], what the
+            shallow part gets from below.
+        apply_with: (params, x_t, t, Encoded, deep features) → as `Model.apply`, of the shallow
+            part around deep features that may be another x_t's and t's.
+    """
+
+    deep_features: Callable[[Params, Array, Array, Encoded], Array]
+    apply_with: Callable[[Params, Array, Array, Encoded, Array], Array]
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
     """A denoising model as pure functions of its weights.
@@ -64,6 +81,8 @@ class Model:
         enlarge: low_res: f32[b h w 3] → f32[b h' w' 3], of x_t's size, for an upsampler whose
             low-res image is enlarged before noise is added to it, see `diffusion.augmentation`;
             None: `encode` enlarges it.
+        caching: its parts, for sampling that keeps deep features, see `diffusion.caching`; None:
+            it has no such parts.
     """
 
     config: DenoiserConfig
@@ -73,6 +92,7 @@ class Model:
     apply: Callable[..., Array]
     prepare: Callable[[Params, Array, Array, Encoded], Params]
     enlarge: Callable[[Array], Array] | None = None
+    caching: FeatureCaching | None = None
 
 
 class Conditional(nnx.Module):
@@ -120,6 +140,23 @@ class ConditionalUNet(Conditional):
 
     def __call__(self, x_t: Array, t: Array, encoded: Encoded, keys: Array | None) -> Array:
         """See `Model.apply`."""
+        x, emb = self._inputs(x_t, t, encoded)
+        return self.unet(x, emb, encoded.keys_values, keys, text_mask=encoded.text_mask)
+
+    def deep_features(self, x_t: Array, t: Array, encoded: Encoded) -> Array:
+        """See `FeatureCaching`."""
+        x, emb = self._inputs(x_t, t, encoded)
+        text, mask = encoded.keys_values, encoded.text_mask
+        return self.unet.deep_features(x, emb, text, text_mask=mask)
+
+    def with_features(self, x_t: Array, t: Array, encoded: Encoded, features: Array) -> Array:
+        """See `FeatureCaching.apply_with`."""
+        x, emb = self._inputs(x_t, t, encoded)
+        text, mask = encoded.keys_values, encoded.text_mask
+        return self.unet.with_features(x, emb, features, text, text_mask=mask)
+
+    def _inputs(self, x_t: Array, t: Array, encoded: Encoded) -> tuple[Array, Array]:
+        """What the U-Net gets: x_t with the extra channels, and the embedding of t and the rest."""
         emb = self.unet.time_embedding(t)
         if encoded.pooled is not None:
             emb = emb + encoded.pooled
@@ -128,8 +165,7 @@ class ConditionalUNet(Conditional):
                 sizes = f"{encoded.extra_channels.shape[1:3]}, x_t of {x_t.shape[1:3]}"
                 raise ValueError(f"low_res must be enlarged to x_t's size: it is of {sizes}")
             x_t = jnp.concatenate([x_t, encoded.extra_channels], axis=-1)
-        text, mask = encoded.keys_values, encoded.text_mask
-        return self.unet(x_t, emb, text, keys, text_mask=mask)
+        return x_t, emb
 
 
 class LevelEmbedding(nnx.Module):
@@ -194,10 +230,18 @@ def from_module(
     def encode(params, condition):
         return pure.bind(params).encode(condition)
 
-    def apply(params, x_t, t, encoded, keys=None):
+    def bound(params):
         module = pure.bind(params)
         kernels.use_prepared(module, params)
-        return module(x_t, t, encoded, keys)
+        return module
+
+    def apply(params, x_t, t, encoded, keys=None):
+        return bound(params)(x_t, t, encoded, keys)
+
+    caching = FeatureCaching(
+        lambda params, *inputs: bound(params).deep_features(*inputs),
+        lambda params, *inputs: bound(params).with_features(*inputs),
+    )
 
     def prepare(params, x_t, t, encoded):
         cast = kernels.in_compute_dtype(pure.bind(params).unet, "unet", params)
@@ -206,4 +250,4 @@ def from_module(
         )
         return transformed | cast
 
-    return Model(config, pure.shapes, pure.init, encode, apply, prepare, enlarge)
+    return Model(config, pure.shapes, pure.init, encode, apply, prepare, enlarge, caching)

@@ -9,7 +9,7 @@ blocks in another order: see `layouts`.
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,11 @@ from glide_jax.models.design import Design, design_of
 from glide_jax.models.layouts import LAYOUTS, Layout
 from glide_jax.models.remat import remat
 from glide_jax.types import Array
+
+SHALLOW = 1
+"""Of the stages on the way up, how many of the last are evaluated at every step where deep features
+are kept. The rest of the quickstart's first level would make the shallow part three times as large,
+and its images are no nearer than with this at a longer interval, see docs/sampling.md."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +49,14 @@ class _Run:
             else:
                 h = block(h)
         return h
+
+    def skip(self, stages: Iterable[Sequence[nnx.Module]]) -> None:
+        """Leave out the arguments of these stages' blocks, which are not run."""
+        for block in itertools.chain.from_iterable(stages):
+            if isinstance(block, ResBlock):
+                next(self.keys)
+            elif isinstance(block, AttentionBlock):
+                next(self.texts)
 
 
 def _run(
@@ -86,13 +99,21 @@ class _Trunk(nnx.Module):
         h = self.time_in(layers.timestep_embedding(t, self.channels))
         return self.time_out(self.design.activate(h))
 
-    def _down(self, x: Array, run: _Run) -> tuple[Array, list[Array]]:
-        """x: [b h w in_channels] → the middle's output, and each stage's skip connection."""
+    def _down(self, x: Array, run: _Run, count: int | None = None) -> list[Array]:
+        """x: [b h w in_channels] → the first `count` stages' outputs, which are skip connections.
+
+        None: all of them.
+        """
         h, skips = x.astype(self.dtype), []
-        for stage in self.input_blocks:
+        for stage in self.input_blocks[:count]:
             h = run(stage, h)
             skips.append(h)
-        return run(self.middle_block, h), skips
+        return skips
+
+    def _middle(self, x: Array, run: _Run) -> tuple[Array, list[Array]]:
+        """x: [b h w in_channels] → the middle's output, and all skip connections."""
+        skips = self._down(x, run)
+        return run(self.middle_block, skips[-1]), skips
 
 
 class UNet(_Trunk):
@@ -111,6 +132,7 @@ class UNet(_Trunk):
         layout = _layout(config, design_of(config, text_width), rngs)
         super().__init__(layout, in_channels)
         self.output_blocks = layers.module_list(map(layers.module_list, layout.up()))
+        self.num_deep = max(len(self.output_blocks) - SHALLOW, 0)
         width, float32 = config.widths[0], jnp.dtype(jnp.float32)
         self.out_norm = layers.GroupNorm(width, config.norm_groups)
         self.out_conv = layers.conv(width, out_channels, 3, float32, rngs, zero=True)
@@ -142,11 +164,71 @@ class UNet(_Trunk):
         Returns:
             f32[b h w out_channels].
         """
-        emb = self.design.embedding_for_blocks(emb)
-        run = _run(self.remat, emb, text, text_mask, keys)
-        h, skips = self._down(x, run)
-        for stage in self.output_blocks:
+        run = self._run(emb, text, text_mask, keys)
+        h, skips = self._middle(x, run)
+        return self._out(self._up(h, skips, self.output_blocks, run))
+
+    def deep_features(
+        self,
+        x: Array,
+        emb: Array,
+        text: tuple[KeysValues, ...] | None = None,
+        *,
+        text_mask: Array | None = None,
+    ) -> Array:
+        """Run the deep part of the net, without dropout.
+
+        Args: as `__call__`.
+
+        Returns:
+            [b h w c'] of the net's dtype: what enters the last stage on the way up from below.
+        """
+        run = self._run(emb, text, text_mask, None)
+        h, skips = self._middle(x, run)
+        return self._up(h, skips, self.output_blocks[: self.num_deep], run)
+
+    def with_features(
+        self,
+        x: Array,
+        emb: Array,
+        features: Array,
+        text: tuple[KeysValues, ...] | None = None,
+        *,
+        text_mask: Array | None = None,
+    ) -> Array:
+        """Run the shallow part of the net around deep features, without dropout.
+
+        Args: as `__call__`, and `features`, what `deep_features` returned.
+
+        Returns:
+            As `__call__`, which is this with the features of the same x and emb.
+        """
+        run = self._run(emb, text, text_mask, None)
+        # Each stage on the way up takes one skip connection: these the deep ones have left.
+        shallow = len(self.input_blocks) - self.num_deep
+        skips = self._down(x, run, shallow)
+        run.skip((*self.input_blocks[shallow:], self.middle_block))
+        run.skip(self.output_blocks[: self.num_deep])
+        return self._out(self._up(features, skips, self.output_blocks[self.num_deep :], run))
+
+    def _run(
+        self,
+        emb: Array,
+        text: tuple[KeysValues, ...] | None,
+        text_mask: Array | None,
+        keys: Array | None,
+    ) -> _Run:
+        return _run(self.remat, self.design.embedding_for_blocks(emb), text, text_mask, keys)
+
+    def _up(
+        self, h: Array, skips: list[Array], stages: Iterable[Sequence[nnx.Module]], run: _Run
+    ) -> Array:
+        """Run stages on the way up, which take the last of the skip connections."""
+        for stage in stages:
             h = run(stage, jnp.concatenate([h, self.design.skip(skips.pop())], axis=-1))
+        return h
+
+    def _out(self, h: Array) -> Array:
         return self.out_conv(self.design.activate(self.out_norm(h.astype(jnp.float32))))
 
 
@@ -167,5 +249,5 @@ class UNetEncoder(_Trunk):
         Returns:
             f32[b h/2ⁿ w/2ⁿ c'], for n halvings.
         """
-        h, _ = self._down(x, _run(self.remat, emb, None, None, keys))
+        h, _ = self._middle(x, _run(self.remat, emb, None, None, keys))
         return h.astype(jnp.float32)

@@ -89,13 +89,14 @@ class _Program:
                     start = operation.start()
                     instructions.append(_Instruction(operation[1], text[:start], line))
 
-    def sent(self, name: str, seen: set[tuple[str, str]]) -> dict[str, float]:
+    def sent(self, name: str, seen: set[tuple[str, ...]]) -> dict[str, float]:
         """Bytes of a computation by kind.
 
         Args:
             name: of the computation.
-            seen: (kind, channel) of the collectives counted so far in the same run of it. A TPU's
-                compiler splits one over several fusions, each of which has a copy of it.
+            seen: (kind, channel, arrays) of the collectives counted so far in the same run of it.
+                A TPU's compiler splits one over several fusions, each of which has a copy of it;
+                all-reduces of other arrays, made of many small ones, may share a channel.
         """
         total = dict.fromkeys(KINDS, 0.0)
         for instruction in self.computations.get(name, []):
@@ -104,7 +105,8 @@ class _Program:
                 if kind == "all-reduce" and name.startswith(_SCATTERED):
                     kind = "reduce-scatter"
                 channel = re.search(r"channel_id=(\d+)", instruction.line)
-                key = (kind, channel[1] if channel else str(len(seen)))
+                arrays = str(_ARRAY.findall(instruction.result))
+                key = (kind, channel[1] if channel else str(len(seen)), arrays)
                 if channel is None or key not in seen:
                     total[kind] += self._bytes(kind, instruction)
                 seen.add(key)

@@ -66,7 +66,7 @@ def transforms_of(inputs: GuidanceInputs) -> tuple[Transform, ...]:
 def _classifier_free(inputs: GuidanceInputs) -> Transform | None:
     if inputs.scales is None:
         return None
-    if tuple(inputs.sampling.guidance_interval) == (0, 1):
+    if inputs.sampling.is_guided_everywhere:
         return Partial(_apply_classifier_free, inputs.scales)
     interval = jnp.float32(inputs.sampling.guidance_interval)
     return Partial(_apply_classifier_free_in, inputs.scales, interval)

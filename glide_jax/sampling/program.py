@@ -1,10 +1,8 @@
 """The compiled program that samples one stage: conditions and keys in, images out.
 
     begin:    encode the condition once, prepare the weights, x_T
-    advance:  lax.scan over a chunk of steps; each evaluates the guided denoiser
+    advance:  lax.scan over a chunk of steps; each evaluates the guided denoiser, see `denoising`
     finish:   x_0 → uint8
-
-    model ─ guidance transforms, folded ─→ Denoiser ─→ diffusion.sample.advance
 
 Everything that may change from call to call is an argument: another prompt, seed, scale or number
 compiles nothing. `StaticArguments`, and which optional arguments are there, decide the program.
@@ -24,7 +22,8 @@ from jax.sharding import Mesh
 from glide_jax.config import DiffusionConfig
 from glide_jax.diffusion import sample as loop
 from glide_jax.diffusion.augmentation import augmented
-from glide_jax.diffusion.gaussian import denoiser_from, q_sample
+from glide_jax.diffusion.caching import CachedDenoiser
+from glide_jax.diffusion.gaussian import q_sample
 from glide_jax.diffusion.sample import Carry, augmentation_noise, image_keys, initial_noise
 from glide_jax.diffusion.samplers import SAMPLERS, Sampler, repaint
 from glide_jax.diffusion.schedule import BETAS, Schedule, kept_timesteps, make_schedule
@@ -32,7 +31,8 @@ from glide_jax.errors import unknown_name
 from glide_jax.models.model import IMAGE_CHANNELS, Encoded, Model
 from glide_jax.parallel.collectives import on_host
 from glide_jax.parallel.mesh import batch_sharding, replicated
-from glide_jax.sampling.guidance import GuidanceContext, Transform
+from glide_jax.sampling.denoising import BatchModel, CachingArguments
+from glide_jax.sampling.guidance import Transform
 from glide_jax.types import Array, Condition, Denoiser, Params
 
 CHUNK = 16
@@ -99,6 +99,7 @@ class SampleArguments(NamedTuple):
         aug_level: f32[] or f32[b], as in SamplingConfig.
         known: pixels that inpainting keeps.
         initial: the image that sampling starts from.
+        caching: when deep features are computed; None: the whole model is evaluated at every step.
     """
 
     seed_key: Array
@@ -111,6 +112,7 @@ class SampleArguments(NamedTuple):
     aug_level: Array
     known: KnownPixels | None
     initial: InitialImage | None
+    caching: CachingArguments | None
 
 
 class LoopConstants(NamedTuple):
@@ -250,15 +252,21 @@ def _build(
         encoded, stacked = _encoded(model, params, arguments)
         prepared = _prepared(model, params, x_T, encoded, stacked)
         constants = LoopConstants(arguments, encoded, stacked, keys, prepared)
-        return constants, settled(loop.begin(sampler_of(arguments), x_T))
+        kept = arguments.caching and batch_model(params, constants).no_features(x_T)
+        return constants, settled(loop.begin(sampler_of(arguments), x_T, kept))
 
     def advance(
         params: Params, constants: LoopConstants, carry: Carry, first: Array, count: Array
     ) -> Carry:
-        sampler = sampler_of(constants.arguments)
-        denoiser = _guided(model, params, diffusion, steps.trained, sampler, constants)
+        arguments = constants.arguments
+        sampler, batch = sampler_of(arguments), batch_model(params, constants)
+        denoiser = _denoiser(batch, arguments, steps.taken, sampler)
         run = sampler, denoiser, steps.taken, carry, first, count, constants.keys
         return settled(loop.advance(*run, length=min(CHUNK, steps.taken.num_steps)))
+
+    def batch_model(params: Params, constants: LoopConstants) -> BatchModel:
+        weights, conditions = params | constants.prepared, (constants.encoded, constants.stacked)
+        return BatchModel(model, weights, diffusion.prediction, steps.trained, *conditions)
 
     def sampler_of(arguments: SampleArguments) -> Sampler:
         sampler = steps.make_sampler(arguments.eta)
@@ -347,32 +355,16 @@ def _prepared(
     return model.prepare(params, x_t, t, encoded if stacked is None else stacked)
 
 
-def _guided(
-    model: Model,
-    params: Params,
-    diffusion: DiffusionConfig,
-    schedule: Schedule,
-    sampler: Sampler,
-    constants: LoopConstants,
-) -> Denoiser:
-    """The model's denoiser with every guidance transform around it, the first innermost."""
-    weights = params | constants.prepared
-
-    def denoiser_of(encoded: Encoded) -> Denoiser:
-        return denoiser_from(
-            lambda x_t, t: model.apply(weights, x_t, t, encoded), schedule, diffusion.prediction
-        )
-
-    stacked = constants.stacked
-    context = GuidanceContext(
-        schedule=schedule,
-        gradient_shifts=sampler.gradient_shifts,
-        stacked=None if stacked is None else denoiser_of(stacked),
-    )
-    denoiser = denoiser_of(constants.encoded)
-    for transform in constants.arguments.guidance:
-        denoiser = transform(denoiser, context)
-    return denoiser
+def _denoiser(
+    batch: BatchModel, arguments: SampleArguments, taken: Schedule, sampler: Sampler
+) -> Denoiser | CachedDenoiser:
+    """The model's denoiser, guided; and its deep features, where they are kept."""
+    guided = functools.partial(batch.guided, arguments.guidance, sampler.gradient_shifts)
+    if arguments.caching is None:
+        return guided()
+    initial = arguments.initial
+    first = jnp.int32(taken.num_steps - 1) if initial is None else initial.start
+    return CachedDenoiser(batch.features(arguments.caching, taken, first), guided)
 
 
 def _rows(x: Array, b: int) -> Array:

@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from glide_jax.config import SamplingConfig
 from glide_jax.sampling.batching import ImageBatch, batches, shared_evenly
+from glide_jax.sampling.denoising import CachingArguments
 from glide_jax.sampling.guidance import GuidanceInputs, LogProbability, transforms_of
 from glide_jax.sampling.guides import ClipGuide
 from glide_jax.sampling.program import (
@@ -229,6 +231,7 @@ def _arguments(
         aug_level=jnp.float32(sampling.aug_level),
         known=known,
         initial=_initial(edit, num_steps),
+        caching=_caching(sampling, guided=guided),
     )
 
 
@@ -243,6 +246,14 @@ def _initial(edit: StageEdit, num_steps: int) -> InitialImage | None:
         return None
     image, strength = edit.initial
     return InitialImage(jnp.asarray(image), jnp.int32(_taken(strength, num_steps) - 1))
+
+
+def _caching(sampling: SamplingConfig, *, guided: bool) -> CachingArguments | None:
+    if sampling.cache_interval == 1:
+        return None
+    partly = guided and not sampling.is_guided_everywhere
+    interval = jnp.float32(sampling.guidance_interval) if partly else None
+    return CachingArguments(jnp.int32(sampling.cache_interval), interval)
 
 
 def _reporter(callback: OnProgress | None, stage: Stage, batch: int, num_batches: int):

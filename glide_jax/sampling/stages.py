@@ -179,8 +179,17 @@ def check_guidance(
             )
     if any(subject.negative_prompt for subject in subjects):
         raise UserError(f"{distilled}, away from nothing in particular: leave negative_prompt out")
-    if tuple(sampling.guidance_interval) != (0, 1):
+    if not sampling.is_guided_everywhere:
         raise UserError(f"{distilled}, at every noise level: leave guidance_interval at (0, 1)")
+
+
+def check_caching(stage: Stage, sampling: SamplingConfig) -> None:
+    """Raises UserError where deep features are to be kept of a model that has none."""
+    if sampling.cache_interval > 1 and stage.model.caching is None:
+        raise UserError(
+            f"{stage.name}'s model, of family {stage.model.config.family!r}, has no deep part that "
+            "could be left out at some steps: leave cache_interval at 1"
+        )
 
 
 def condition_of(

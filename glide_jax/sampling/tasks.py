@@ -29,7 +29,7 @@ from glide_jax.sampling.images import (
     shrunk_mask,
 )
 from glide_jax.sampling.request import SampleRequest, StageEdit, Subject
-from glide_jax.sampling.stages import Stage, check_guidance
+from glide_jax.sampling.stages import Stage, check_caching, check_guidance
 from glide_jax.storage import is_in_bucket, storage_path
 
 
@@ -153,9 +153,11 @@ def _request(
     )
     settings = request.settings
     check_guidance(stages[first_stage], settings.sampling, settings.guidance_scales, repeated)
+    check_caching(stages[first_stage], settings.sampling)
     for stage in stages[first_stage + 1 :]:
         own = stage.config.sampling
         check_guidance(stage, own, [own.guidance_scale], repeated)
+        check_caching(stage, own)
     return request
 
 

@@ -6,20 +6,16 @@ from typing import Any
 
 import jax
 
-from glide_jax import data
 from glide_jax.checkpoints import CHECKPOINTS, DataSet, find_checkpoint, refuse_other_data
 from glide_jax.config import (
     TEXT_PRETRAINING,
-    DataConfig,
     Experiment,
     GlideConfig,
     ImagenConfig,
-    PriorConfig,
     StageConfig,
     TextPretrainingConfig,
 )
 from glide_jax.data.conditioning import caption_conditioning
-from glide_jax.data.prior import WithPrior
 from glide_jax.data.source import Source
 from glide_jax.diffusion.timesteps import TIMESTEPS, not_noised
 from glide_jax.errors import UserError, a_few
@@ -38,6 +34,7 @@ from glide_jax.training.objectives import OBJECTIVES, conditioning_of
 from glide_jax.training.objectives.adapted import adapted_loss
 from glide_jax.training.objectives.text_pretraining import text_pretraining_loss
 from glide_jax.training.rounds import check_distillation, rounds_of
+from glide_jax.training.run_data import keep_data, open_data
 
 
 def check_batches(experiment: Experiment, devices: int) -> None:
@@ -66,12 +63,14 @@ def make_jobs(experiment: Experiment, workdir: Path) -> Jobs:
             differ between the processes of a run, they are not those of the checkpoints that are
             there, or a stage's `training.init_from` holds a different model.
     """
-    source = _source_of(experiment.data)
+    found = open_data(experiment, workdir)
+    source = found.source
     _check_alike(source)
     reader = make_reader(experiment, source, workdir)
     jobs = build_jobs(experiment, source, reader, workdir)
     for job in jobs.in_order:
         refuse_other_data(job.directory / CHECKPOINTS, experiment, job.data_set)
+    keep_data(found)
     return dataclasses.replace(jobs, stages=tuple(map(_with_first_weights, jobs.stages)))
 
 
@@ -83,17 +82,6 @@ def _check_alike(source: Source) -> None:
             f"one; process {jax.process_index()} has {len(source)} images: data.path must be the "
             "same for all, or one can't read a shard that others can; start them again"
         )
-
-
-def _source_of(settings: DataConfig) -> Source:
-    """The data set that is trained on, the images of a prior among its own."""
-
-    def opened(part: DataConfig | PriorConfig) -> Source:
-        data.prepare(part.source, part.path)
-        return data.open_source(part.source, part.path, part.split)
-
-    own, prior = opened(settings), settings.prior
-    return WithPrior(own, opened(prior), prior.share) if prior else own
 
 
 def build_jobs(

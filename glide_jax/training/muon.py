@@ -97,16 +97,20 @@ def orthogonalized(matrix: Array) -> Array:
     """
     if matrix.shape[0] < matrix.shape[1]:
         return orthogonalized(matrix.T).T
-    a, b, c = _COEFFICIENTS
     unit = matrix / (jnp.linalg.norm(matrix) + 1e-7)
     gram = _product(unit.T, unit)
-    identity = jnp.eye(len(gram))
-    polynomial = identity
-    for _ in range(_ITERATIONS):
-        factor = a * identity + b * gram + c * _product(gram, gram)
-        polynomial = _product(polynomial, factor)
+    polynomial = factor = _factor(gram)
+    for _ in range(_ITERATIONS - 1):
         gram = _product(_product(factor, gram), factor)
+        factor = _factor(gram)
+        polynomial = _product(polynomial, factor)
     return _product(unit, polynomial)
+
+
+def _factor(gram: Array) -> Array:
+    """The polynomial of one step, of a Gram matrix f32[n n]."""
+    a, b, c = _COEFFICIENTS
+    return a * jnp.eye(len(gram)) + b * gram + c * _product(gram, gram)
 
 
 def _product(a: Array, b: Array) -> Array:

@@ -24,6 +24,7 @@ def test_a_checkpoint_of_0_2_is_read(tmp_path):
     del values["config"]["stages"]["base"]["training"]["distillation"]
     del values["config"]["stages"]["base"]["model"]["guidance_range"]
     del values["config"]["stages"]["base"]["sampling"]["threshold_cap"]
+    del values["config"]["stages"]["base"]["sampling"]["cache_interval"]
     del values["config"]["evaluation"]["periodic"]
     meta.write_text(json.dumps(values))
     found = find_checkpoint(tmp_path)

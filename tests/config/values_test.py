@@ -65,6 +65,8 @@ def test_values_that_make_no_sense_elsewhere(override, expected):
         ("temperature=-1", "temperature must be 0 or more, not -1.0"),
         ("aug_level=-1", "aug_level must be 0 or more, not -1.0"),
         ("resamples=0", "resamples must be 1 or more, not 0"),
+        ("cache_interval=0", "cache_interval must be 1 or more, not 0"),
+        ("cache_interval=1.5", "cache_interval must be an integer, not 1.5"),
         ("batch_size=0", "batch_size must be 1 or more, not 0"),
         ("dynamic_threshold=0", "dynamic_threshold must be none, or a quantile above 0"),
         ("dynamic_threshold=1.1", "dynamic_threshold must be none, or a quantile above 0"),

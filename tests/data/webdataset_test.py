@@ -1,50 +1,21 @@
 import gzip
-import http.server
 import logging
 import pickle
-import re
 import shutil
 import tarfile
 import threading
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from data_toys import add_file, write_shard
+from shard_toys import Down, Ranges, forget, levels, opened, serving
 
-from glide_jax import data
 from glide_jax.data import Example, images, network, remote
 from glide_jax.data import shards as shards_module
-from glide_jax.data.shards import index_of, shards_of
 from glide_jax.errors import UserError
 
-
-def forget():
-    """As a process that starts."""
-    shards_of.cache_clear()
-    index_of.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("GLIDE_JAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(remote, "RETRY_PAUSES_S", (0.0,))
-    forget()
-
-
-@pytest.fixture
-def shards(tmp_path):
-    """Two shards of three images each, image i all i."""
-    folder = tmp_path / "shards"
-    folder.mkdir()
-    for shard in range(2):
-        some = [
-            Example(np.full((8, 8, 3), i, np.uint8), (f"image {i}", f"number {i}"), {})
-            for i in range(3 * shard, 3 * shard + 3)
-        ]
-        write_shard(folder / f"{shard:05}.tar", some, 3 * shard)
-    return folder
+pytestmark = pytest.mark.usefixtures("shard_cache")
 
 
 def test_a_server_that_never_answers_is_known_in_time(monkeypatch):
@@ -53,14 +24,6 @@ def test_a_server_that_never_answers_is_known_in_time(monkeypatch):
     with pytest.raises(TimeoutError, match=r"no answer in 0\.1 s"):
         remote.in_time(never.wait)
     never.set()
-
-
-def opened(path, name="webdataset", split="train"):
-    return data.open_source(name, str(path), split)
-
-
-def levels(source):
-    return [int(source[i].image[0, 0, 0]) for i in range(len(source))]
 
 
 @pytest.mark.parametrize("path", ["", "/*.tar", "/{00000..00001}.tar", "/{00000,00001}.tar"])
@@ -167,51 +130,6 @@ def test_what_can_not_be_opened_is_one_line(shards, tmp_path):
         opened(shards, split="trian")
 
 
-class Ranges(http.server.SimpleHTTPRequestHandler):
-    """A server that knows ranges, and fails now and then."""
-
-    failures = 0
-
-    def do_GET(self):
-        content = (self.server.folder / self.path.strip("/")).read_bytes()
-        if Ranges.failures:
-            Ranges.failures -= 1
-            self.send_error(503)
-            return
-        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        start, end = (int(asked[1]), int(asked[2]) + 1) if asked else (0, len(content))
-        end = min(end, len(content))
-        self.send_response(206 if asked else 200)
-        self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(end - start))
-        self.end_headers()
-        self.wfile.write(content[start:end])
-
-    def do_HEAD(self):
-        size = (self.server.folder / self.path.strip("/")).stat().st_size
-        self.send_response(200)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(size))
-        self.end_headers()
-
-    def log_message(self, *words):
-        pass
-
-
-@contextmanager
-def serving(folder, handler, port=0):
-    """A server's URL, while it runs."""
-    pytest.importorskip("aiohttp")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        server.folder = folder
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-
-
 def test_shards_far_away_are_read_in_ranges_and_asked_again(shards, monkeypatch):
     with serving(shards, Ranges) as url:
         source = opened(f"{url}/{{00000..00001}}.tar")
@@ -221,18 +139,6 @@ def test_shards_far_away_are_read_in_ranges_and_asked_again(shards, monkeypatch)
         monkeypatch.setattr(Ranges, "failures", 2)
         with pytest.raises(images.BrokenImage, match="503"):
             source[4]
-
-
-class Down(Ranges):
-    """Answers 503 to everything asked of some paths."""
-
-    paths = frozenset()
-
-    def do_HEAD(self):
-        self.send_error(503) if self.path in Down.paths else super().do_HEAD()
-
-    def do_GET(self):
-        self.send_error(503) if self.path in Down.paths else super().do_GET()
 
 
 def test_a_shard_that_is_down_when_a_run_starts_has_its_index_of_the_run_before(

@@ -14,6 +14,8 @@ from glide_jax.diffusion.samplers.sampler import fixed_noise
 from glide_jax.diffusion.schedule import BETAS, kept_timesteps, make_schedule
 from glide_jax.types import Prediction
 
+pytestmark = pytest.mark.newest
+
 NAMES = ("squared_cosine", "linear", "cosine")
 SHAPE = (4, 5, 5, 3)
 

@@ -46,6 +46,7 @@ def error(name, full, kept, std=STD, start=None):
     return np.abs(found - exact).max()
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize(("name", "order"), ORDERS.items())
 def test_twice_the_steps_divide_the_error_by_2_to_the_order(name, order):
     coarse, middle, fine = (error(name, *[even_in_log_snr(n)] * 2) for n in (40, 80, 160))
@@ -57,6 +58,7 @@ def test_every_solver_has_its_order_held():
     assert set(SAMPLERS) - ORDERS.keys() == {"ddpm", "ddpm_beta"}
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("steps", ["10", "27", "50"])
 @pytest.mark.parametrize("name", ["heun", "plms"])
 def test_second_order_pays_on_the_schedule_that_ends_in_pure_noise(name, steps):
@@ -70,6 +72,7 @@ def test_dpm_solver_pays_where_steps_are_even_in_log_snr():
     assert error("dpm_solver++", full, kept) < error("ddim", full, kept) / 4
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("start", [None, 0.3])
 @pytest.mark.parametrize("std", [0.05, 0.5])
 @pytest.mark.parametrize(("betas", "steps"), [("squared_cosine", 5), ("linear", 10)])
@@ -87,6 +90,7 @@ def test_three_steps_are_no_worse_than_ddims(name):
     assert error(name, full, kept, 0.05) <= 1.01 * error("ddim", full, kept, 0.05)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("steps", ["3", "5", "10", "27"])
 @pytest.mark.parametrize("name", sorted(ORDERS.keys()))
 def test_what_a_step_does_to_a_wrong_evaluation_is_bounded(name, steps):

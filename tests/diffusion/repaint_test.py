@@ -9,6 +9,8 @@ from glide_jax.diffusion.sample import image_keys, initial_noise, sample
 from glide_jax.diffusion.samplers import SAMPLERS, repaint
 from glide_jax.types import Prediction
 
+pytestmark = pytest.mark.newest
+
 FULL, KEPT = schedules(respacing="10")
 every_sampler = pytest.mark.parametrize("name", SAMPLERS)
 

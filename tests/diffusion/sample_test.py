@@ -121,6 +121,7 @@ def test_steps_above_the_start_are_not_computed():
         assert sorted(calls) == list(KEPT.timesteps[: start + 1])
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("length", [1, 4, 16])
 @pytest.mark.parametrize("make", [lambda: ddim(0.5), plms], ids=["ddim", "plms"])
 def test_steps_taken_in_chunks_are_the_loop_s(make, length):

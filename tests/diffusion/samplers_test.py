@@ -22,6 +22,8 @@ from glide_jax.diffusion.sample import sample, sample_x_0_hats
 from glide_jax.diffusion.samplers import SAMPLERS, ddim, ddpm, euler
 from glide_jax.errors import UserError
 
+pytestmark = pytest.mark.newest
+
 SHAPE = (4, 4, 3)
 FULL, _ = schedules()
 LEARNED = clip_x_0(denoiser_from(toy_network, FULL, "eps"), FULL)

@@ -56,6 +56,7 @@ def test_comparisons_are_of_arms_and_scores(name):
         assert comparison.score in claim.scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_claim_runs(name, tmp_path):
     """The arms of its first comparison, and one of each other kind of measure."""

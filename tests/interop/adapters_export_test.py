@@ -1,6 +1,7 @@
 """A model with an adapter becomes one file that the reference loads."""
 
 import numpy as np
+import pytest
 from interop_toys import EXPERIMENT, refused_cleanly, trained
 
 from glide_jax.checkpoints.adapters import Adapter, AdapterFile, write_adapter
@@ -24,6 +25,7 @@ def write(path, stage, params):
     return path
 
 
+@pytest.mark.newest
 def test_an_export_is_of_the_merged_weights(tmp_path):
     trained(tmp_path / "run")
     base = Pipeline.load(tmp_path / "run")

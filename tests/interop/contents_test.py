@@ -53,7 +53,6 @@ def test_torchs_old_format_is_taken(tmp_path):
     assert integrity_error(path, path.name, None, "") == ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("as_zip", [True, False])
 def test_both_formats_of_torch_are_taken(tmp_path, as_zip):
     torch = pytest.importorskip("torch")

@@ -29,6 +29,7 @@ def json_file(path, options):
     return path
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("golden", [*GLIDE, "tiny_no_text_padding"])
 def test_shapes_say_the_rest(golden):
     manifest, arrays, model, _ = load(golden)
@@ -38,6 +39,7 @@ def test_shapes_say_the_rest(golden):
     assert model.shapes == openai.build(arrays, found).shapes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["base", "upsample", "base-inpaint"])
 def test_shapes_say_the_released_models_sizes(name):
     options = released.FILES[name].options

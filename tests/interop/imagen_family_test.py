@@ -28,8 +28,6 @@ It was built on PyTorch's meta device by deepfloyd_if 1.0.1, and by diffusers 0.
 config.json that `imagen_diffusers.options` gives; `digest` is as in `released_test`.
 """
 
-OFTEN = ("if-i-xl", "if-ii-l")
-
 
 @functools.cache
 def tiny(name):
@@ -71,10 +69,9 @@ def test_each_head_s_queries_keys_and_values_go_to_their_layers():
     np.testing.assert_array_equal(second, kv[3 * d : 4 * d, :, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", NAMES)
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in OFTEN else pytest.mark.slow) for n in STATE_DICTS]
-)
+@pytest.mark.parametrize("name", STATE_DICTS)
 def test_released_sizes_have_the_references_keys_and_shapes(name, names):
     (file,) = released.model_files(name)
     model = imagen.build({}, file.options)
@@ -174,6 +171,7 @@ def test_diffusers_config_says_what_the_reference_s_arguments_say():
     assert json.loads(json.dumps(options)) == options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", NAMES)
 @pytest.mark.parametrize("name", ["if-i-xl", "if-ii-l"])
 def test_the_shapes_say_the_sizes_that_were_published(name, names):

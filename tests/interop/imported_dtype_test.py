@@ -44,6 +44,7 @@ def test_both_files_of_clip_are_rounded(tmp_path):
     same(weights(tmp_path / "half"), rounded(weights(tmp_path / "full")))
 
 
+@pytest.mark.slow
 def test_it_samples_and_is_exported_again(tmp_path):
     file = write(tmp_path / "w.safetensors", "tiny_adm")
     import_checkpoint([file], ["adm-64"], tmp_path / "run", dtype="bfloat16")

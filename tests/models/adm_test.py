@@ -15,6 +15,8 @@ from glide_jax.models.adm import adm
 from glide_jax.models.labels import class_labels
 from glide_jax.types import Condition
 
+pytestmark = pytest.mark.newest
+
 CONFIG = AdmConfig(
     family="adm",
     image_size=8,

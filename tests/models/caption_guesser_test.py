@@ -17,6 +17,8 @@ from glide_jax.models.imagen import imagen
 from glide_jax.training.objectives.text_pretraining import text_pretraining_loss
 from glide_jax.types import Condition
 
+pytestmark = pytest.mark.newest
+
 GLIDE = tiny.experiment().first_stage.model
 IMAGEN = dataclasses.replace(imagen_toys.CONFIG, text_layers=1, text_width=24)
 SIZES = {"vocab_size": 10, "text_length": 6}

@@ -6,12 +6,15 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from model_toys import filled
 
 from glide_jax.config import ClassifierConfig
 from glide_jax.models.attention_pool import AttentionPool
 from glide_jax.models.classifier import classifier
 from glide_jax.models.pure import Pure
+
+pytestmark = pytest.mark.newest
 
 CONFIG = ClassifierConfig(
     family="classifier",

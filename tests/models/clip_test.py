@@ -13,6 +13,8 @@ from glide_jax.config import ClipConfig, ClipImageConfig, ClipTextConfig
 from glide_jax.models.clip import clip, join_params, similarity, split_params
 from glide_jax.models.clip_layers import Block
 
+pytestmark = pytest.mark.newest
+
 VOCAB, LENGTH, SIZE, PATCH, STEPS = 40, 6, 12, 4, 20
 CONFIG = ClipConfig(
     family="clip",

@@ -12,11 +12,14 @@ from glide_jax.models.glide import glide
 from glide_jax.models.layers import timestep_embedding
 from glide_jax.types import Condition
 
+pytestmark = pytest.mark.newest
+
 VOCAB, LENGTH = 50, 6
 
 
 def build(learn_variance=False, **changes):
-    config = dataclasses.replace(tiny.experiment().first_stage.model, **changes)
+    config = tiny.experiment(*tiny.ATTENDING)
+    config = dataclasses.replace(config.first_stage.model, **changes)
     model = glide(config, vocab_size=VOCAB, text_length=LENGTH, learn_variance=learn_variance)
     params = model.init(jax.random.key(0))
     # Zero-initialised layers hide everything behind them: make them count.

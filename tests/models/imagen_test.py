@@ -14,6 +14,8 @@ from glide_jax.models.enlargement import ENLARGEMENTS
 from glide_jax.models.imagen import imagen
 from glide_jax.types import Condition
 
+pytestmark = pytest.mark.newest
+
 RNG = np.random.default_rng(1)
 X_T = RNG.standard_normal((3, 8, 8, 3)).astype(np.float32)
 T = np.array([0, 100, 900], np.int32)
@@ -160,7 +162,8 @@ def test_each_reading_of_the_scaled_skips_is_a_model_of_its_own(scale):
         )
 
 
-@pytest.mark.parametrize("policy", [pytest.param("products", marks=pytest.mark.slow), "blocks"])
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["products", "blocks"])
 def test_rematerialised_gradients_are_the_same(policy):
     def gradient(remat):
         model, params, _ = build(remat=remat, **ONE_LEVEL)
@@ -177,6 +180,7 @@ def test_rematerialised_gradients_are_the_same(policy):
         np.testing.assert_allclose(again[path], leaf, rtol=1e-3, atol=1e-5, err_msg=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_prepared_weights_give_the_same_image_but_for_rounding(dtype):
     wide = {"channels": 64, "resblock_updown": False} | ONE_LEVEL

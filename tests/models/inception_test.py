@@ -36,6 +36,7 @@ def test_every_weight_of_the_reference_has_its_place():
     assert sum(np.prod(s.shape) for s in NET.shapes.values()) == MANIFEST["parameters"]
 
 
+@pytest.mark.newest
 def test_shapes_of_the_features():
     params = {k: np.broadcast_to(np.float32(1), s.shape) for k, s in NET.shapes.items()}
     prepared = NET.prepare(params)

@@ -207,7 +207,8 @@ def test_causal_attention_sees_no_later_key():
 
 def test_every_model_asks_in_the_one_place(chosen, monkeypatch):
     on("gpu", monkeypatch)
-    changed = tiny.experiment("stages.base.model.dtype=bfloat16", "stages.base.model.text_width=32")
+    changes = ("dtype=bfloat16", "text_width=32", "attention_resolutions=(8,)")
+    changed = tiny.experiment(*(f"stages.base.model.{change}" for change in changes))
     model = model_of(changed.stages["base"], vocab_size=300, text_length=6)
     condition = Condition(tokens=jnp.zeros((1, 6), int), mask=jnp.ones((1, 6), bool))
     encoded = jax.eval_shape(model.encode, model.shapes, condition)

@@ -45,6 +45,7 @@ def kept():
     return compiled("none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["products", "blocks"])
 def test_gradients_are_the_same_in_less_memory(policy, kept):
     plain, inputs = kept

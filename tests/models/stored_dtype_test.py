@@ -38,6 +38,7 @@ def test_a_module_s_weights_are_of_its_own_dtype_and_as_they_are_stored():
     np.testing.assert_array_equal(module.wide[...], stored["wide"].astype(jnp.float32))
 
 
+@pytest.mark.newest
 def test_a_prepared_model_computes_what_it_computes_of_the_same_numbers_in_float32():
     def run(params):
         condition = encoded(params)

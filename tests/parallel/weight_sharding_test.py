@@ -47,6 +47,7 @@ def test_what_can_t_be_split_so_far_is_split_as_far_as_it_can():
     assert specs(128, **{"a.bias": (2**17,)}) == {"a.bias": ()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["base", "upsampler", "imagen_256"])
 def test_more_chips_hold_less_each(name):
     """The released sizes: what isn't split is less than a hundredth of all."""

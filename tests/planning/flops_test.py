@@ -57,6 +57,7 @@ def test_loops_branches_and_functions_are_looked_into():
     assert counted(jax.grad(lambda x: (x @ square).sum()), square) == 2 * product
 
 
+@pytest.mark.newest
 def test_gradients_of_a_model_take_three_forwards():
     experiment = tiny.experiment("stages.base.model.channels=32")
     stage = experiment.stages["base"]
@@ -110,6 +111,7 @@ def test_xla_counts_about_as_many():
         "stages.base.model.channels=96",
         "stages.base.model.text_width=64",
         "stages.base.model.image_size=16",
+        tiny.TWO_SIZES,
     )
     experiment = tiny.experiment(*wide, "stages.base.model.attention_resolutions=(8,)")
     (job,) = planned_jobs(experiment).stages

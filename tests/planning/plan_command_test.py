@@ -9,6 +9,7 @@ BASE = f"--config={tiny.CONFIGS / 'base.py'}"
 PAPER = f"--config={tiny.CONFIGS / 'base_paper.py'}"
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -45,7 +45,8 @@ def split_even_small_arrays(monkeypatch):
 @pytest.mark.parametrize(("fsdp", "microbatch"), [(1, 8), (4, 8)])
 def test_arithmetic_comes_to_what_xla_needs_for_the_step(fsdp, microbatch):
     settings = ("stages.base.training.batch_size=128", f"stages.base.training.fsdp={fsdp}")
-    planned = job(*settings, f"stages.base.training.microbatch_size={microbatch}")
+    microbatches = f"stages.base.training.microbatch_size={microbatch}"
+    planned = job(*tiny.ATTENDING, *settings, microbatches)
     step = lowered_step(planned, make_mesh(fsdp)).compile(compiler_options=MEMORY_SCHEDULER)
     memory = step.memory_analysis()
     abstract = abstract_state(planned)

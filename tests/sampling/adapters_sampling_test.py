@@ -39,6 +39,7 @@ def adapters(tmp_path_factory):
     return pipe, [write(folder / f"{i}.safetensors", pipe.stages[0], seed=i) for i in range(2)]
 
 
+@pytest.mark.newest
 def test_a_weight_of_zero_is_the_base_and_weights_add_up(adapters):
     pipe, (one, other) = adapters
     base, twice = pipe.stages[0].params, pipe.with_adapters(f"{one}:2").stages[0].params
@@ -54,6 +55,7 @@ def test_a_weight_of_zero_is_the_base_and_weights_add_up(adapters):
     np.testing.assert_allclose(both[path], swapped[path], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.newest
 def test_other_weights_compile_nothing(adapters):
     pipe, (one, other) = adapters
     stage, traces = pipe.stages[0], []
@@ -75,6 +77,7 @@ def test_other_weights_compile_nothing(adapters):
     np.testing.assert_array_equal(images[2], base)
 
 
+@pytest.mark.newest
 def test_an_image_says_which_adapters_it_was_made_with(adapters, tmp_path):
     pipe, (one, _) = adapters
     added = pipe.with_adapters(f"{one}:0.5")

@@ -34,6 +34,7 @@ def sample_images(stages):
     return lambda *asked, **settings: pipe(*asked, **settings).arrays
 
 
+@pytest.mark.newest
 def test_every_stage_samples_at_its_size(stages):
     small, large = Pipeline(stages)(PROMPTS).stages
     assert small.shape == (5, 8, 8, 3)
@@ -42,6 +43,7 @@ def test_every_stage_samples_at_its_size(stages):
     assert small.std() > 10
 
 
+@pytest.mark.newest
 def test_an_image_depends_on_seed_place_and_prompt_alone(sample_images):
     """Five images in batches of 4 + 1, and the same ones in other company."""
     five, two = sample_images(PROMPTS), sample_images(PROMPTS[:2])

@@ -27,6 +27,7 @@ def distilled():
     return Pipeline((make_stage(stage.name, stage.config, model, *rest),)), sizes
 
 
+@pytest.mark.newest
 def test_guidance_takes_one_evaluation_and_another_scale_compiles_nothing():
     pipe, sizes = distilled()
     images = {scale: pipe("red square", guidance_scale=scale).arrays for scale in (1.0, 3.0, 6.0)}

@@ -17,6 +17,8 @@ from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.stages import make_stage, truncated_prompts
 from glide_jax.text.reader import EmbeddingReader
 
+pytestmark = pytest.mark.newest
+
 EXPERIMENT = shrunk(
     tiny.CONFIGS / "imagen_quickstart.py",
     "stages.upsampler_128=none",

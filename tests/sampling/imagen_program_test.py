@@ -6,6 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import tiny
 from models.imagen_toys import CONFIG, EFFICIENT
 from models.model_toys import filled
@@ -60,6 +61,7 @@ def images(rows=(0, 1, 2), text=TEXT, mask=MASK, level=0.2, low_res=LOW_RES, **s
         aug_level=jnp.asarray(level, jnp.float32),
         known=None,
         initial=None,
+        caching=None,
     )
     return compiled(params, arguments).astype(int)
 
@@ -69,6 +71,7 @@ def changed(a, b):
     return (np.abs(a - b).max(axis=(1, 2, 3)) > 2).tolist()
 
 
+@pytest.mark.newest
 def test_an_image_does_not_depend_on_the_batch():
     assert images().shape == (3, 8, 8, 3)
     assert changed(images()[1:], images(rows=(1, 2))) == [False, False]
@@ -129,6 +132,7 @@ def temporaries(tokens, steps, images=1):
             aug_level=jnp.float32(0.1),
             known=None,
             initial=None,
+            caching=None,
         )
 
     constants, carry = jax.eval_shape(built.begin, model.shapes, jax.eval_shape(arguments))
@@ -138,6 +142,7 @@ def temporaries(tokens, steps, images=1):
     return compiled.memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.newest
 def test_memory_grows_with_the_images_at_once_and_with_nothing_else():
     one = temporaries(tokens=4, steps="16")
     assert temporaries(tokens=8, steps="500") < 1.1 * one

@@ -63,6 +63,7 @@ def events(monkeypatch):
     return happened
 
 
+@pytest.mark.newest
 def test_the_encoder_is_freed_before_the_models_come_in(workdir, events):
     assert EXPERIMENT.stages["base"].model.encoder_width == WIDTH
     pipeline = Pipeline.load(workdir, prompts=["a red disc", "a box"])
@@ -75,6 +76,7 @@ def test_the_encoder_is_freed_before_the_models_come_in(workdir, events):
     assert (other.arrays != first.arrays).any()
 
 
+@pytest.mark.newest
 def test_without_prompts_it_is_loaded_when_one_comes(workdir, events):
     pipeline = Pipeline.load(workdir)
     assert events == ["base", "upsampler"]

@@ -101,6 +101,7 @@ def test_an_upsampler_enlarges_what_it_is_given(pipe):
         pipe.reproduce(output.provenance[0])
 
 
+@pytest.mark.newest
 def test_every_stage_keeps_what_is_known(pipe):
     """Plain models, by RePaint; then the result is edited once more."""
     output = pipe.inpaint(IMAGE, MASK, "red square", resamples=1, guidance_scale=1)
@@ -162,6 +163,7 @@ def test_rerank_keeps_the_best_of_each_prompt(pipe):
         ({"rerank": 4}, "rerank needs a CLIP"),
         ({"num_images": 0}, "num_images must be 1 or more"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
+        ({"cache_interval": 0}, "cache_interval must be 1 or more"),
         ({"guidance_scale": "3"}, "guidance_scale must be a number"),
         ({"seed": -1}, "a seed is an integer"),
         ({"seed": 0.5}, "a seed is an integer"),

@@ -14,6 +14,7 @@ from sampling import pipeline_toys
 
 from glide_jax.models.cpu import convolution
 from glide_jax.sampling import program
+from glide_jax.sampling.denoising import CachingArguments
 from glide_jax.sampling.guidance import GuidanceInputs, transforms_of
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.program import CHUNK, SampleArguments, StaticArguments
@@ -52,9 +53,10 @@ def condition(rows):
     return Condition(jnp.zeros((rows, 6), jnp.int32), jnp.zeros((rows, 6), bool))
 
 
-def guided(stage, b):
+def guided(stage, b, caching=None, **settings):
     """The arguments of b guided images."""
-    inputs = GuidanceInputs(stage.config.sampling, jnp.ones(b), None, ())
+    sampling = dataclasses.replace(stage.config.sampling, **settings)
+    inputs = GuidanceInputs(sampling, 3 * jnp.ones(b), None, ())
     return SampleArguments(
         seed_key=jax.random.key(0),
         indices=jnp.arange(b),
@@ -66,6 +68,7 @@ def guided(stage, b):
         aug_level=jnp.float32(0),
         known=None,
         initial=None,
+        caching=caching,
     )
 
 
@@ -73,6 +76,12 @@ def static(steps):
     return StaticArguments("ddim", steps, None, None)
 
 
+def kept_for(interval, guidance_interval=None):
+    """The arguments of deep features that are kept."""
+    return CachingArguments(jnp.int32(interval), guidance_interval)
+
+
+@pytest.mark.newest
 def test_the_loop_is_the_model_and_no_more():
     """Text and its keys are computed outside of it, and the null caption's once for all."""
     stage, b = pipeline_toys.stages()[0], 4
@@ -96,6 +105,35 @@ def test_the_loop_is_the_model_and_no_more():
     assert flops(begin) == encoding(b) + encoding(1)
 
 
+def test_kept_features_leave_the_deep_part_out_of_the_step():
+    """It is in the loop once, in a branch of its own; what is always run is the shallow part."""
+    stage, b = pipeline_toys.stages()[0], 2
+    model, params, arguments = stage.model, stage.params, guided(stage, b, kept_for(3))
+    program = stage.program(static("3"))
+    started = jax.eval_shape(program.begin, params, arguments)
+    chunk = (params, *started, jnp.int32(2), jnp.int32(3))
+    (body,) = loops(jax.make_jaxpr(program.advance)(*chunk).jaxpr)
+    encoded = jax.eval_shape(model.encode, params, condition(2 * b))
+    inputs = params, jnp.zeros((2 * b, 8, 8, 3)), jnp.zeros(2 * b, jnp.int32), encoded
+    features = jax.eval_shape(model.caching.deep_features, *inputs)
+    deep = flops(jax.make_jaxpr(model.caching.deep_features)(*inputs).jaxpr)
+    shallow = flops(jax.make_jaxpr(model.caching.apply_with)(*inputs, features).jaxpr)
+    assert flops(body) == deep + shallow
+
+
+@pytest.mark.parametrize("guidance_interval", [(0.0, 1.0), (0.2, 0.6)])
+def test_where_features_are_computed_at_every_step_nothing_changes(guidance_interval):
+    stage = pipeline_toys.stages()[0]
+    program, settings = stage.program(static("5")), {"guidance_interval": guidance_interval}
+    plain = program(stage.params, guided(stage, 2, **settings)).astype(int)
+    partly = jnp.float32(guidance_interval) if guidance_interval != (0, 1) else None
+    for interval in (1, 3):
+        arguments = guided(stage, 2, kept_for(interval, partly), **settings)
+        difference = np.abs(program(stage.params, arguments) - plain).max()
+        assert (difference > 1) == (interval > 1)
+
+
+@pytest.mark.newest
 def test_kernels_are_transformed_once_before_the_loop(monkeypatch):
     monkeypatch.setattr(convolution, "method", lambda *_: convolution.winograd)
     stage = pipeline_toys.stages()[0]
@@ -112,11 +150,15 @@ def test_kernels_are_transformed_once_before_the_loop(monkeypatch):
     np.testing.assert_array_equal(program.finish(carry.x_t), images)
 
 
-@pytest.mark.parametrize("steps", ["4", f"{2 * CHUNK + 3}"])
-def test_looking_changes_no_bit_and_compiles_nothing(steps):
+@pytest.mark.parametrize(
+    ("steps", "caching"),
+    [("4", None), (f"{2 * CHUNK + 3}", None), (f"{CHUNK + 3}", kept_for(3))],
+    ids=["4", "more than a chunk", "with kept features"],
+)
+def test_looking_changes_no_bit_and_compiles_nothing(steps, caching):
     """One program, however often somebody looks, whether or not chunks divide the steps."""
     stage = pipeline_toys.stages()[0]
-    program, arguments = stage.program(static(steps)), guided(stage, 2)
+    program, arguments = stage.program(static(steps)), guided(stage, 2, caching)
     unwatched, total = program(stage.params, arguments), int(steps)
     compiled = program.advance._cache_size()
     for every in (1, 3, CHUNK, 2 * CHUNK, total, 10 * total):
@@ -166,10 +208,11 @@ def test_another_prompt_seed_or_number_compiles_nothing(counted):
     assert traces() == before
 
 
+@pytest.mark.newest
 def test_another_threshold_interval_or_callback_compiles_nothing(counted):
     pipe, traces = counted
     seen = []
-    asked = {"dynamic_threshold": 0.9, "guidance_interval": (0.0, 0.9)}
+    asked = {"dynamic_threshold": 0.9, "guidance_interval": (0.0, 0.9), "cache_interval": 2}
     first = pipe("red square", on_progress=seen.append, **asked)
     before = traces()
     assert [step.step for step in seen] == [1, 2, 3]
@@ -180,12 +223,14 @@ def test_another_threshold_interval_or_callback_compiles_nothing(counted):
         {"dynamic_threshold": 0.5},
         {"threshold_cap": 1.0},
         {"guidance_interval": (0.4, 0.6)},
+        {"cache_interval": 3},
     ):
         output = pipe("red square", on_progress=seen.append, **(asked | changed))
         assert (output.arrays != first.arrays).any(), changed
     assert traces() == before
 
 
+@pytest.mark.newest
 def test_another_noise_on_the_low_res_image_compiles_nothing():
     """Each image has other noise, and a model conditioned on its level uses that as well."""
     conditioned = pipeline_toys.stages("stages.upsampler.model.aug_level_conditioning=True")[1:]
@@ -214,6 +259,7 @@ def test_another_noise_on_the_low_res_image_compiles_nothing():
     assert (output(plain_model, 0.4).arrays != plain).any()
 
 
+@pytest.mark.newest
 def test_progress_shows_the_same_image_form(counted):
     pipe, _ = counted
     seen = []
@@ -224,6 +270,7 @@ def test_progress_shows_the_same_image_form(counted):
     np.testing.assert_allclose(x_0_hat, watched.astype(int), atol=1)
 
 
+@pytest.mark.newest
 def test_another_strength_compiles_nothing(counted):
     """Of the image that it begins from, strength 1 leaves nothing, less leaves something."""
     pipe, traces = counted
@@ -239,6 +286,7 @@ def test_another_strength_compiles_nothing(counted):
     assert traces() == before
 
 
+@pytest.mark.newest
 def test_another_mask_compiles_nothing(counted):
     pipe, traces = counted
     before = None
@@ -253,6 +301,7 @@ def test_another_mask_compiles_nothing(counted):
         before = traces()
 
 
+@pytest.mark.newest
 def test_programs_that_were_not_used_for_longest_are_forgotten(monkeypatch):
     monkeypatch.setattr(program, "MAX_PROGRAMS", 2)
     stage = pipeline_toys.stages()[0]

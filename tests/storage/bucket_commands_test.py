@@ -43,7 +43,7 @@ def test_from_training_to_an_import(tmp_path, monkeypatch, capsys):
         assert json.loads((workdir / "summary.json").read_text())["sample"]["seed"] == 3
         download(out, tmp_path / "out")
         assert read_provenance(tmp_path / "out" / file.name).checkpoints == (str(workdir),)
-        command("sample", "--like", tmp_path / "out" / file.name, "--out", "again")
+        command("sample", "--like", file, "--out", "again")
         again = tmp_path / "again" / file.name
         assert again.read_bytes() == file.read_bytes()
 
@@ -54,9 +54,10 @@ def test_from_training_to_an_import(tmp_path, monkeypatch, capsys):
             "base.safetensors.options.json",
         }
         download(exported.parent, tmp_path / "exports")
-        imported = storage_path(store.url("imports/base"))
         local = tmp_path / "exports" / exported.name
-        command("import", local, "--out", imported)
+        command("import", local, "--out", storage_path(store.url("imports/local")))
+        imported = storage_path(store.url("imports/base"))
+        assert f"copying {exported}" in command("import", exported, "--out", imported)
         assert cli.main(["import", str(local), "--out", str(imported)]) == entry.BAD_INPUT
         assert "is there already" in capsys.readouterr().err
         shapes = open_stage(workdir).shapes("ema_params")
@@ -71,6 +72,6 @@ def test_from_training_to_an_import(tmp_path, monkeypatch, capsys):
         exported = storage_path(store.url("exports/base.safetensors"))
         command("export", workdir, "--out", exported, "--ema")
         imported = storage_path(store.url("imports/base"))
-        command("import", local, "--out", imported)
+        command("import", exported, "--out", imported)
         assert open_stage(imported).shapes("ema_params") == shapes
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(("s3", "gs"))]

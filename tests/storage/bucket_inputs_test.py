@@ -12,8 +12,10 @@ from glide_jax.evaluation.judging.reading import read_models
 from glide_jax.evaluation.opening import open_reference
 from glide_jax.evaluation.prompt_sets.reading import open_prompts
 from glide_jax.evaluation.references import write_reference
+from glide_jax.interop.sidecar import fetched_weights, sidecar_path
 from glide_jax.sampling.grid import save_image
 from glide_jax.sampling.images import read_image
+from glide_jax.sampling.output import read_provenance
 from glide_jax.storage import fetched, storage_path
 
 
@@ -57,6 +59,19 @@ def test_reference_statistics_go_there_and_come_back(store):
     np.testing.assert_array_equal(file.statistics["pool"][0], collected["pool"].mean)
 
 
+def test_weights_come_with_what_lies_beside_them_now(store):
+    file = storage_path(store.url("exports/mine.safetensors"))
+    file.write_bytes(b"weights")
+    assert not sidecar_path(fetched_weights(file)).exists()
+    for text in ("first", "second"):
+        sidecar_path(file).write_text(text)
+        here = fetched_weights(file)
+        assert (here.name, here.read_bytes()) == (file.name, b"weights")
+        assert sidecar_path(here).read_text() == text
+    sidecar_path(file).unlink()
+    assert not sidecar_path(fetched_weights(file)).exists()
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -66,9 +81,11 @@ def test_reference_statistics_go_there_and_come_back(store):
         lambda url: read_models([str(url)], None, lambda *_: None),
         lambda url: open_reference(str(url), "inception", None, None),
         read_adapter,
+        read_provenance,
+        fetched_weights,
         fetched,
     ],
-    ids=["images", "image", "prompts", "judged", "reference", "adapter", "any"],
+    ids=["images", "image", "prompts", "judged", "reference", "adapter", "like", "weights", "any"],
 )
 def test_what_is_not_there_and_what_may_not_be_read_are_one_line(store, use):
     path = storage_path(store.url("nowhere/it"))

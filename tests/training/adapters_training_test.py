@@ -96,6 +96,7 @@ def job_of(tmp_path, name, *overrides, seed=3):
     )
 
 
+@pytest.mark.newest
 def test_only_the_adapter_is_trained_and_kept(tmp_path):
     job = job_of(tmp_path, "run")
     params = loop.train(job, Interrupt(), None)

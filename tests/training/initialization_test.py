@@ -64,6 +64,7 @@ def test_the_weights_and_the_tokenizer_are_those_of_the_other_workdir(base, tmp_
         np.testing.assert_array_equal(job.initial_params[path], weights, err_msg=path)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("low_res_size", [0, 4])
 def test_a_model_that_learns_to_inpaint_starts_as_it_was(low_res_size):
     x_t, low_res = jax.random.normal(jax.random.key(0), (2, 1, 8, 8, 3))

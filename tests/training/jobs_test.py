@@ -87,6 +87,7 @@ def check_frozen(jobs):
     return stages, learned
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_device")
 def test_the_stages_keep_the_pretrained_text_encoder_frozen(tmp_path):
     (base, _), learned = check_frozen(make_jobs(cascade(), tmp_path))
@@ -99,6 +100,7 @@ def test_the_stages_keep_the_pretrained_text_encoder_frozen(tmp_path):
             assert np.abs(weights - fresh[path]).max() > 0, path
 
 
+@pytest.mark.newest
 @pytest.mark.usefixtures("one_device")
 def test_imagen_s_stages_are_given_what_was_pretrained_on_embeddings(tmp_path):
     experiment = shrunk(tiny.CONFIGS / "imagen_quickstart.py")

@@ -13,6 +13,8 @@ import tiny
 
 from glide_jax.checkpoints import Checkpoints, find_checkpoint, refuse_another_run
 from glide_jax.data import images
+from glide_jax.data.pipeline import batches
+from glide_jax.data.shards import index_of, shards_of
 from glide_jax.errors import UserError
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.jobs import make_jobs
@@ -129,3 +131,50 @@ def test_a_checkpoint_without_a_fingerprint_resumes_as_before(tmp_path):
     shutil.rmtree(here)
     there.rename(here)
     resume("folder", here, workdir)
+
+
+def first_batch(source, start_step):
+    numbers = {"image_size": 8, "crop_size": 0, "batch_size": 8, "seed": 0, "workers": 0}
+    process = {"process_index": 0, "process_count": 1}
+    with batches(source, tiny.conditioning(), **numbers, **process, start_step=start_step) as some:
+        return next(some)
+
+
+def test_a_run_goes_on_without_a_shard_that_is_gone_on_another_machine(tmp_path, caplog):
+    here, workdir = tmp_path / "here", tmp_path / "run"
+    write("webdataset", here)
+    run("webdataset", here, workdir, 2)
+    complete = first_batch(resume("webdataset", here, workdir).source, 2)
+    (here / "1.tar").unlink()
+    shutil.rmtree(tmp_path / "cache")
+    shards_of.cache_clear()
+    index_of.cache_clear()
+    job = resume("webdataset", here, workdir)
+    assert "1.tar: it does not exist; images of other shards replace its own" in caplog.text
+    found = first_batch(job.source, 2)
+    replaced = found["replacement"]
+    assert 0 < replaced.sum() < len(replaced)
+    for name in ("image", "tokens"):
+        np.testing.assert_array_equal(found[name][~replaced], complete[name][~replaced])
+    train(job, Interrupt(), None)
+    assert find_checkpoint(workdir / "base" / "checkpoints").step == 4
+
+
+def test_another_path_that_leaves_a_shard_out_is_refused(tmp_path):
+    """What somebody no longer wants is not what can't be read."""
+    here, workdir = tmp_path / "here", tmp_path / "run"
+    write("webdataset", here)
+    save("webdataset", here, workdir)
+    with pytest.raises(UserError, match="12 images then, 6 now"):
+        resume("webdataset", here / "0.tar", workdir)
+
+
+def test_a_run_that_has_saved_nothing_begins_with_what_is_there(tmp_path):
+    here, workdir = tmp_path / "here", tmp_path / "run"
+    write("webdataset", here, 11)
+    assert len(resume("webdataset", here, workdir).source) == 11
+    shutil.rmtree(here)
+    write("webdataset", here)
+    shards_of.cache_clear()
+    save("webdataset", here, workdir)
+    assert len(resume("webdataset", here, workdir).source) == 12

@@ -112,10 +112,11 @@ def test_no_product_loses_precision_on_a_tpu_or_a_gpu():
     packed = Packing(PARAMS).pack(PARAMS)
     jaxpr = jax.make_jaxpr(muon.update)(packed, muon.init(packed))
     products = list(products_of(jaxpr.jaxpr))
-    assert len(products) == 22 * len(MATRICES)
+    assert len(products) == 19 * len(MATRICES)
     assert {product.params["precision"] for product in products} == {HIGHEST}
 
 
+@pytest.mark.newest
 def test_directions_stay_equally_long_with_a_tpu_s_products():
     matrix = of_falling_spectrum()
     exact = singular_values(orthogonalized(matrix))

@@ -120,12 +120,22 @@ def assert_same(one, other):
 @pytest.mark.slow
 def test_a_unet_takes_the_same_step_on_any_devices():
     """With dropout, and with a mesh that splits both the batch and the weights."""
-    one, other = (run(mesh_of(*d), tiny.experiment(), build=tiny.unet) for d in [(1, 1), (2, 4)])
+    experiment = tiny.experiment(tiny.TWO_SIZES)
+    one, other = (run(mesh_of(*d), experiment, build=tiny.unet) for d in [(1, 1), (2, 4)])
     assert_same(one, other)
 
 
 @pytest.mark.parametrize(
-    ("data", "fsdp", "size"), [(8, 1, 0), (2, 4, 0), (1, 1, 2), (4, 1, 1), (2, 2, 1)], ids=str
+    ("data", "fsdp", "size"),
+    [
+        (2, 4, 0),
+        (2, 2, 1),
+        *(
+            pytest.param(*one, marks=pytest.mark.newest)
+            for one in [(8, 1, 0), (1, 1, 2), (4, 1, 1)]
+        ),
+    ],
+    ids=str,
 )
 def test_devices_and_microbatches_do_not_change_the_step(data, fsdp, size):
     microbatches = tiny.experiment(f"stages.base.training.microbatch_size={size}")
@@ -141,13 +151,16 @@ def test_weights_on_two_axes_do_not_change_the_step(size, monkeypatch):
     assert_same(on_one_device(), run(three_axes, microbatches))
 
 
-@pytest.mark.parametrize("devices", [(8, 1), (4, 1), (2, 4)], ids=str)
+@pytest.mark.parametrize(
+    "devices", [(2, 4), pytest.param((4, 1), marks=pytest.mark.newest)], ids=str
+)
 def test_text_pretraining_takes_the_same_step_on_any_devices(devices):
     """Its loss has variances over the batch; here a device has one caption or two."""
     assert_same(pretrained(1, 1), pretrained(*devices))
 
 
-@pytest.mark.parametrize(("data", "fsdp", "microbatch"), [(8, 1, 0), (2, 4, 0), (2, 2, 1)], ids=str)
+@pytest.mark.newest
+@pytest.mark.parametrize(("data", "fsdp", "microbatch"), [(2, 4, 0), (2, 2, 1)], ids=str)
 def test_devices_and_microbatches_do_not_change_the_memory_of_the_timesteps(data, fsdp, microbatch):
     """Two steps of noise and 32 images: from the second batch on each has its ten losses."""
     options = [
@@ -168,11 +181,11 @@ def test_devices_and_microbatches_do_not_change_the_memory_of_the_timesteps(data
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4)], ids=str)
-def test_muon_takes_the_same_step_on_any_devices(data, fsdp):
+def test_muon_takes_the_same_step_on_any_devices():
+    """Where what it makes orthogonal is split, and the batch too."""
     muon = "stages.base.training.optimizer=muon"
     expected, expected_losses = on_one_device(muon)
-    state, losses = run(mesh_of(data, fsdp), tiny.experiment(muon))
+    state, losses = run(mesh_of(2, 4), tiny.experiment(muon))
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
     for path, value in expected.params.items():
         np.testing.assert_allclose(state.params[path], value, atol=2e-4, err_msg=path)
@@ -226,6 +239,7 @@ def test_an_image_s_noise_is_its_own():
     assert of_halves[0] != of_halves[1]
 
 
+@pytest.mark.newest
 def test_the_weighting_of_the_config_weights_the_loss():
     found = {}
     for name in WEIGHTINGS:

@@ -55,8 +55,13 @@ def guidance_interval(
     """
 
     def denoiser(x_t: Array, t: Array) -> Prediction:
-        share = t[0] / num_steps
-        inside = (interval[0] <= share) & (share < interval[1])
+        inside = in_interval(t[0], interval, num_steps)
         return jax.lax.cond(inside, guided, conditional, x_t, t)
 
     return denoiser
+
+
+def in_interval(t: Array, interval: Array, num_steps: int) -> Array:
+    """Whether there is guidance at t, i32[], as a bool[]; the rest as for `guidance_interval`."""
+    share = t / num_steps
+    return (interval[0] <= share) & (share < interval[1])

@@ -28,8 +28,7 @@ def open_data(name: str, path: str, split: str, size: int, count: int | None) ->
     Raises:
         UserError: there is no such data set or split.
     """
-    data.prepare(name, path)
-    source = data.open_source(name, path, split)
+    source = data.open_prepared(name, path, split)
     count = len(source) if count is None else min(count, len(source))
     shown = f"{name}, split {split}"
 

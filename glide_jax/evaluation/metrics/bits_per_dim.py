@@ -97,8 +97,7 @@ def metric(evaluation: Evaluation) -> Result:
     assert model is not None
     stage, experiment = model.pipeline.stages[0], model.experiment
     name, path = experiment.data.source, experiment.data.path
-    data.prepare(name, path)
-    source = data.open_source(name, path, model.split)
+    source = data.open_prepared(name, path, model.split)
     images = read_images(source, stage, model.num_images or NUM_IMAGES)
     bits = bits_of(stage, images, evaluation.seed, evaluation.on_progress)
     return _result(bits, images, stage)

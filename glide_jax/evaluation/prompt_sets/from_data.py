@@ -47,8 +47,7 @@ def prompts_of_split(
     name, path = experiment.data.source, experiment.data.path
     if experiment.samples_anything:
         return PromptSet("anything", fingerprint_of(["anything"]), (Subject(),) * count)
-    data.prepare(name, path)
-    source = data.open_source(name, path, split)
+    source = data.open_prepared(name, path, split)
     fingerprint = fingerprint_of([source.fingerprint, name, split, choice, experiment.seed])
     if getattr(experiment.first_stage.model, "num_classes", 0):
         subjects = _classes(source, min(count, len(source)), split)

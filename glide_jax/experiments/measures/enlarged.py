@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glide_jax.experiments.measures.edited import edited
 from glide_jax.experiments.measures.sampled import scores_of_images
 
 if TYPE_CHECKING:
     from glide_jax.experiments.claim import Scores
     from glide_jax.experiments.lab import Lab
-
-_AT_ONCE = 64
+    from glide_jax.sampling.request import SampleRequest, Subject
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,16 +50,12 @@ class Enlarged:
         }
 
     def _images(self, lab: "Lab", seed: int, true: np.ndarray) -> np.ndarray:
-        from glide_jax.sampling.sharing import Row
         from glide_jax.sampling.tasks import Wanted, upsample_request
 
-        pipeline, rows = lab.pipeline(self.workdir), []
-        for i, subject in enumerate(lab.prompts(self.workdir).subjects):
+        pipeline = lab.pipeline(self.workdir)
+
+        def request_of(i: int, subject: "Subject") -> "SampleRequest":
             wanted = Wanted([subject], 1, seed, self.settings)
-            request = upsample_request(pipeline.stages, true[i], wanted)
-            rows.append(Row(dataclasses.replace(request, indices=(i,)), 0))
-        outputs, size = [], min(_AT_ONCE, len(rows))
-        for first in range(0, len(rows), size):
-            own = rows[first : first + size]
-            outputs += pipeline.sample_rows(own, batch_size=size)
-        return np.concatenate([output.arrays for output in outputs])
+            return upsample_request(pipeline.stages, true[i], wanted)
+
+        return edited(pipeline, lab.prompts(self.workdir), request_of)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glide_jax.experiments.measures.edited import edited
 from glide_jax.experiments.measures.sampled import scores_of_images
 
 if TYPE_CHECKING:
     from glide_jax.experiments.claim import Scores
     from glide_jax.experiments.lab import Lab
-
-_AT_ONCE = 64
+    from glide_jax.sampling.request import SampleRequest, Subject
 
 _ROUNDING = 1
 """Of 255, what the way to [-1, 1] and back may change."""
@@ -61,20 +61,15 @@ class Inpainted:
 
     def _images(self, lab: "Lab", seed: int, true: np.ndarray, masks: np.ndarray) -> np.ndarray:
         from glide_jax.sampling.pipeline import Pipeline
-        from glide_jax.sampling.sharing import Row
         from glide_jax.sampling.tasks import Wanted, inpaint_request
 
         stages = lab.pipeline(self.workdir).stages[:1]
-        rows = []
-        for i, subject in enumerate(lab.prompts(self.workdir).subjects):
+
+        def request_of(i: int, subject: "Subject") -> "SampleRequest":
             wanted = Wanted([subject], 1, seed, self.settings)
-            request = inpaint_request(stages, true[i], masks[i], None, wanted)
-            rows.append(Row(dataclasses.replace(request, indices=(i,)), 0))
-        outputs, size = [], min(_AT_ONCE, len(rows))
-        for first in range(0, len(rows), size):
-            own = rows[first : first + size]
-            outputs += Pipeline(stages).sample_rows(own, batch_size=size)
-        return np.concatenate([output.arrays for output in outputs])
+            return inpaint_request(stages, true[i], masks[i], None, wanted)
+
+        return edited(Pipeline(stages), lab.prompts(self.workdir), request_of)
 
 
 def squares(count: int, size: int) -> np.ndarray:

@@ -59,8 +59,7 @@ class Retrieved:
         from glide_jax.data.images import square
 
         settings, left, i = lab.experiment(self.clip).data, lab.rows, 0
-        data.prepare(settings.source, settings.path)
-        source = data.open_source(settings.source, settings.path, lab.split)
+        source = data.open_prepared(settings.source, settings.path, lab.split)
         while left > 0:
             images: dict[str, np.ndarray] = {}
             while len(images) < min(self.among, left) and i < len(source):

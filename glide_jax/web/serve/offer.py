@@ -180,6 +180,9 @@ def _settings(stage: Stage, sampling: SamplingConfig) -> tuple[Field, ...]:
         "left out: as the config says"
     )
     interval = [Field("guidance_interval", "interval", where, low=0, high=1)]
+    every = "n: the deep part of the network is evaluated at every n-th step; 1: at every one"
+    most, cached = stage.config.diffusion.num_steps, sampling.cache_interval
+    caching = [Field("cache_interval", "integer", every, low=1, high=most, default=cached)]
     choices = (*_steps(stage), sampling.steps)
     return (
         *guided * (stage.reader is not None),
@@ -206,6 +209,7 @@ def _settings(stage: Stage, sampling: SamplingConfig) -> tuple[Field, ...]:
         *interval * (stage.reader is not None),
         Field("dynamic_threshold", "number", about, low=0, high=1, above_low=True),
         Field("threshold_cap", "number", cap, low=1, high=_MAX_CAP),
+        *caching * (stage.model.caching is not None),
     )
 
 

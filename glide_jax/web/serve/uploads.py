@@ -13,10 +13,12 @@ MAX_UPLOAD_PIXELS = 50_000_000
 MAX_SIDE = 1024
 """Pixels that an upload is reduced to: what is left of it is reduced to a model's size anyway."""
 
-_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
-_BRANDS: dict[bytes, str] = dict.fromkeys(_HEIC, "HEIC")
-_BRANDS |= dict.fromkeys((b"avif", b"avis"), "AVIF")
-"""Brand of an ISO base media file (ISO/IEC 14496-12) → its format."""
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "HEIC"),
+    **dict.fromkeys((b"heif", b"mif1", b"mif2", b"msf1"), "HEIF"),
+}
+"""Brand of an ISO base media file (ISO/IEC 14496-12) → its format; the last are of any codec."""
 
 _INSTEAD = "save it as PNG, JPEG or WebP"
 
@@ -35,13 +37,11 @@ def read_upload(data: bytes) -> np.ndarray:
     """
     if not data:
         raise UserError("no image was sent: the body is empty")
-    if data[4:8] == b"ftyp" and (kind := _BRANDS.get(data[8:12])):
-        raise UserError(f"{kind} files are not read here: {_INSTEAD}")
-    if b"<svg" in data[:2048].lower():
-        raise UserError(f"SVG files have no pixels and are not read here: {_INSTEAD}")
     try:
         pixels = decode(data, "that was sent", MAX_UPLOAD_PIXELS)
     except BrokenImage as error:
+        if what := _not_read(data):
+            raise UserError(f"{what} are not read here: {_INSTEAD}") from error
         raise UserError(f"{error}; {_INSTEAD}") from error
     height, width = pixels.shape[:2]
     scale = MAX_SIDE / max(height, width)
@@ -49,3 +49,15 @@ def read_upload(data: bytes) -> np.ndarray:
         return pixels
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def _not_read(data: bytes) -> str | None:
+    """What is no image to `decode`, and people take for one; None: it is something else."""
+    if data[4:8] == b"ftyp":
+        # The brand, its version, and the brands that it can be read as.
+        places = (8, *range(16, min(int.from_bytes(data[:4]), 128), 4))
+        brands = {data[place : place + 4] for place in places}
+        kinds = [kind for brand, kind in _BRANDS.items() if brand in brands]
+        return f"{kinds[0]} files" if kinds else None
+    head = data[:65536].replace(b"\0", b"").lower()  # UTF-16's every other byte
+    return "SVG files have no pixels and" if b"<svg" in head else None

@@ -50,6 +50,7 @@ def one_stage(name):
     return pipeline_toys.stage_of(MODELS[name](), "base")
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("name", ["classes", pytest.param("text", marks=pytest.mark.slow)])
 def test_it_is_the_bound_over_every_step(name):
     stage = one_stage(name)
@@ -80,6 +81,7 @@ def test_it_is_the_bound_over_every_step(name):
     np.testing.assert_allclose(found.by_step["vlb"].sum() + found.prior.mean(), found.total.mean())
 
 
+@pytest.mark.newest
 def test_an_images_bits_do_not_depend_on_its_batch():
     stage = one_stage("unconditional")
     images = read_images(tiny.Swatches(), stage, 5)
@@ -105,6 +107,7 @@ def imagen_upsampler():
     return make_stage("upsampler", stage, model, filled(model.shapes), reader, step=0)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("make", [glide_upsampler, imagen_upsampler], ids=["glide", "imagen"])
 def test_an_upsampler_is_given_the_images_reduction(make, monkeypatch):
     stage = make()
@@ -187,6 +190,7 @@ def test_a_mistake_is_one_line(workdir, words, message, capsys):
     assert message in line
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("workdir", ["unconditional"], indirect=True)
 def test_an_unconditional_model_samples_without_a_prompt(workdir, tmp_path, capsys):
     out = tmp_path / "out"

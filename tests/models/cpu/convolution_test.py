@@ -75,6 +75,7 @@ def test_the_definition_is_a_sum_over_neighbours():
         np.testing.assert_allclose(compute(x, kernel), expected, atol=1e-5)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("method", BANDED)
 @pytest.mark.parametrize("band", [1, 2**11, 2**13])
 def test_bands_change_nothing_but_rounding(method, band, monkeypatch):

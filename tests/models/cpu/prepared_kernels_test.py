@@ -22,7 +22,7 @@ def model(monkeypatch):
         "method",
         lambda shape, _: convolution.winograd if shape[1] > 2 else convolution.direct,
     )
-    return tiny.unet(tiny.experiment())
+    return tiny.unet(tiny.experiment(tiny.TWO_SIZES))
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def arguments(model, params):
     return x_t, jnp.array([3, 700]), model.encode(params, condition)
 
 
+@pytest.mark.newest
 def test_a_prepared_model_is_the_model(model, params):
     given = arguments(model, params)
     prepared = jax.jit(model.prepare)(params, *given)
@@ -58,6 +59,7 @@ def test_a_prepared_kernel_is_read_only_where_it_is_not_transformed(model, param
     assert others - {path.rpartition(" winograd ")[0] for path in prepared}
 
 
+@pytest.mark.newest
 def test_another_batch_may_be_too_small_for_it(model, params, monkeypatch):
     given = arguments(model, params)
     prepared = jax.jit(model.prepare)(params, *given)
@@ -67,13 +69,15 @@ def test_another_batch_may_be_too_small_for_it(model, params, monkeypatch):
     np.testing.assert_allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.newest
 def test_no_kernel_is_transformed_for_an_accelerator_or_for_16_bits(model, params):
     x_t, t, encoded = jax.eval_shape(lambda: arguments(model, params))
     x_t = on_accelerator({"x_t": x_t})["x_t"]
     assert jax.eval_shape(model.prepare, params, x_t, t, encoded) == {}
-    half = tiny.unet(tiny.experiment("stages.base.model.dtype=bfloat16"))
+    half = tiny.unet(tiny.experiment(tiny.TWO_SIZES, "stages.base.model.dtype=bfloat16"))
     given = arguments(half, params)
-    transformed = [path for path in half.prepare(params, *given) if " winograd " in path]
+    prepared = jax.eval_shape(half.prepare, params, *given)
+    transformed = [path for path in prepared if " winograd " in path]
     assert not any("blocks" in path for path in transformed)
 
 
@@ -81,14 +85,11 @@ def test_its_names_are_no_weight_s():
     assert prepared_kernels._name("a.b", 0) == "a.b.kernel winograd 0"
 
 
+@pytest.mark.newest
 def test_weights_are_cast_once_to_the_dtype_that_layers_compute_in():
     """bfloat16: the same bits, and the U-Net's float32 kernels are not read any more."""
     model = tiny.unet(tiny.experiment("stages.base.model.dtype=bfloat16"))
-    keys = jax.random.split(jax.random.key(0), len(model.shapes))
-    params = {
-        path: jax.random.normal(key, s.shape) / 4
-        for key, (path, s) in zip(keys, model.shapes.items(), strict=True)
-    }
+    params = jax.tree.map(jnp.asarray, filled(model.shapes))
     given = arguments(model, params)
     prepared = model.prepare(params, *given)
     cast = {path: x for path, x in prepared.items() if path in params}

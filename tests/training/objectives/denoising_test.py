@@ -31,7 +31,6 @@ def shown(noise, enlarge=None):
     """(the images, the condition) of a batch; `enlarge` as in `Model`."""
     overrides = (
         "stages.base.model.image_size=16",
-        "stages.base.model.attention_resolutions=(8,)",
         "stages.base.model.low_res_size=4",
         f"stages.base.training.max_aug_level={noise}",
     )

@@ -103,6 +103,7 @@ def test_a_batch_is_compared_with_itself_over_all_devices(on_one_device, data, f
         np.testing.assert_allclose(state.params[path], value, atol=1e-4, err_msg=path)
 
 
+@pytest.mark.newest
 def test_the_contrastive_loss_is_that_of_clip():
     stage, model, loss = built("clip")
     params, batch = model.init(jax.random.key(0)), with_t(stage, 0)
@@ -124,6 +125,7 @@ def test_the_contrastive_loss_is_that_of_clip():
     )
 
 
+@pytest.mark.newest
 def test_a_classifier_is_conditioned_on_t_and_minimises_the_cross_entropy():
     stage, model, loss = built("classifier")
     params, batch = model.init(jax.random.key(0)), with_t(stage, 0)

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import math
 import socket
 import struct
 import zlib
@@ -76,6 +77,7 @@ def test_a_pipeline_of_fewer_models_offers_less(stages, tasks):
     assert list(offer.tasks) == tasks
 
 
+@pytest.mark.newest
 def test_a_model_of_classes_samples_them_and_nothing_else():
     with page(Pipeline((pipeline_toys.class_stage(),))) as (served, _):
         info = served.get("/api/info").json
@@ -90,6 +92,7 @@ def test_a_model_of_classes_samples_them_and_nothing_else():
         assert "from 0 to 2" in refused.json["error"]
 
 
+@pytest.mark.newest
 def test_a_model_that_was_trained_to_inpaint_is_not_offered_repaint(image, served):
     inpainter = Pipeline(pipeline_toys.stages("stages.base.model.inpaint=True")[:1])
     with page(inpainter) as (other, _):
@@ -162,6 +165,7 @@ def test_an_image_does_not_grow_without_end(served):
     assert (reply.status, "2048 a side are the most" in reply.json["error"]) == (400, True)
 
 
+@pytest.mark.newest
 def test_later_stages_have_settings_of_their_own(served):
     info = served.get("/api/info").json
     names = {task: {field["name"] for field in fields} for task, fields in info["tasks"].items()}
@@ -184,13 +188,17 @@ def test_later_stages_have_settings_of_their_own(served):
     np.testing.assert_array_equal(pixels(served, same), pixels(served, as_configured))
 
 
+@pytest.mark.newest
 def test_guidance_has_an_interval_and_thresholding_a_cap(served):
     settings = {"guidance_interval": [0.9, 0.1], "dynamic_threshold": 0.9, "threshold_cap": 1.5}
+    settings |= {"cache_interval": 2}
     made = served.sampled(**settings)["images"][0]["provenance"]["settings"]
     assert made["guidance_interval"] == [0.1, 0.9]
     assert (made["dynamic_threshold"], made["threshold_cap"]) == (0.9, 1.5)
+    assert made["cache_interval"] == 2
 
 
+@pytest.mark.newest
 def test_the_best_of_several_are_kept():
     pipeline = pipeline_toys.pipeline()
 
@@ -266,6 +274,62 @@ def test_a_body_that_is_none_is_refused(served, body, headers, status):
     assert served.post("/api/jobs", body, headers).status == status
 
 
+def at_limits(fields, end):
+    """A value at one end of each number and each interval that may be asked for."""
+    asked = {}
+    for field in fields:
+        if field["kind"] == "number":
+            low = math.ulp(0.0) if field.get("above_low") else field["low"]
+            asked[field["name"]] = field["high"] if end == "high" else low
+        elif field["kind"] == "interval":
+            asked[field["name"]] = [math.nextafter(1, 0), 1] if end == "high" else [0, math.ulp(0)]
+    return asked
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+@pytest.mark.parametrize("task", ["sample", "inpaint", "edit", "upsample"])
+def test_every_number_may_be_at_its_limits(served, image, task, end):
+    """Finite in JSON, and subnormal or large enough to break what divides by it."""
+    fields = served.get("/api/info").json["tasks"][task]
+    asked = at_limits(fields, end)
+    assert {"temperature", "eta", "dynamic_threshold", "threshold_cap"} <= set(asked)
+    asked |= {"image": image} if task != "sample" else {}
+    if task == "inpaint":
+        asked |= {"mask": mask_of(served, HALF), "resamples": 1}
+    job = served.sampled(task=task, **asked)
+    found = pixels(served, job)
+    assert found.shape == (16, 16, 3)
+    settings = job["images"][0]["provenance"]["settings"]
+    assert settings["temperature"] == asked["temperature"]
+
+
+TINY_OR_LONG = {
+    "a pixel": noise(1, 1, 3),
+    "a stripe": noise(3, 900, 3),
+    "a transparent one": np.zeros((16, 16, 4), np.uint8),
+}
+
+
+@pytest.mark.parametrize("name", TINY_OR_LONG)
+def test_a_pixel_and_a_stripe_are_edited_enlarged_and_grow_while_they_can(served, name):
+    array = TINY_OR_LONG[name]
+    height, width = array.shape[:2]
+    image = served.upload(png(array)).json["id"]
+    for task in ({"task": "edit", "strength": 0.3}, {"task": "upsample"}):
+        assert pixels(served, served.sampled(image=image, **task)).shape == (16, 16, 3)
+    side = 16 if height == 16 else 4
+    frame = {"left": -1, "top": -1, "side": side}
+    asked = {"task": "inpaint", "image": image, "frame": frame, "resamples": 1}
+    if width > 16:
+        assert "2048 a side are the most" in served.submit(**asked).json["error"]
+        return
+    # Enlarged until the frame has the model's size.
+    grown = max(side - 1, height) + 1
+    assert pixels(served, served.sampled(**asked)).shape[:2] == (grown * 16 // side,) * 2
+    white = mask_of(served, np.ones((height, width)))
+    assert served.sampled(task="inpaint", image=image, mask=white, resamples=1)["state"] == "done"
+
+
 def repaint(served, image, **more):
     return served.submit(task="inpaint", image=image, resamples=1, **more)
 
@@ -282,13 +346,29 @@ def test_no_mask_and_an_empty_one_are_one_sentence(served, image):
     assert "from 1 to 64 pixels" in repaint(served, image, frame=large).json["error"]
 
 
+def raw_png(width, height, bits, data):
+    """A PNG of colours, whatever its data are."""
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    made = b"\x89PNG\r\n\x1a\n"
+    for name, chunk in ((b"IHDR", header), (b"IDAT", zlib.compress(data)), (b"IEND", b"")):
+        made += struct.pack(">I", len(chunk)) + name + chunk
+        made += struct.pack(">I", zlib.crc32(name + chunk))
+    return made
+
+
 def sixteen_bits():
     return png(noise(20, 30).astype(np.uint16) * 257)
+
+
+def sixteen_bits_a_colour():
+    rows = np.broadcast_to(np.linspace(0, 65535, 30).astype(">u2")[None, :, None], (20, 30, 3))
+    return raw_png(30, 20, 16, b"".join(b"\0" + row.tobytes() for row in rows))
 
 
 UPLOADS = {
     "jpeg": (lambda: png(noise(20, 30, 3), format="JPEG"), (30, 20)),
     "16 bits": (sixteen_bits, (30, 20)),
+    "16 bits a colour": (sixteen_bits_a_colour, (30, 20)),
     "grey": (lambda: png(noise(20, 30)), (30, 20)),
     "transparent": (lambda: png(noise(20, 30, 4)), (30, 20)),
     "webp": (lambda: png(noise(20, 30, 3), format="WEBP"), (30, 20)),
@@ -319,27 +399,29 @@ def test_a_photo_of_twenty_megabytes_is_reduced(served):
 
 def bomb(width, height):
     """A PNG of a few bytes that says it is huge."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n"
-    for name, chunk in (
-        (b"IHDR", header),
-        (b"IDAT", zlib.compress(bytes(10_000_000))),
-        (b"IEND", b""),
-    ):
-        data += struct.pack(">I", len(chunk)) + name + chunk
-        data += struct.pack(">I", zlib.crc32(name + chunk))
-    return data
+    return raw_png(width, height, 8, bytes(10_000_000))
 
 
-HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(100)
-SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>'
+def media(brand, *others):
+    """The beginning of an ISO base media file."""
+    box = b"ftyp" + brand + bytes(4) + b"".join(others)
+    return (len(box) + 4).to_bytes(4) + box + bytes(100)
+
+
+HEIC = media(b"heic", b"mif1", b"heic")
+SVG = '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>'
 
 
 @pytest.mark.parametrize(
     ("data", "kind", "status", "sentence"),
     [
         (HEIC, "image/heic", 400, "HEIC files are not read here: save it as PNG"),
-        (SVG, "image/svg+xml", 400, "SVG files have no pixels"),
+        (media(b"mif1", b"miaf", b"avif"), "image/avif", 400, "AVIF files are not read here"),
+        (media(b"mif1", b"miaf", b"heix"), "image/heif", 400, "HEIC files are not read here"),
+        (media(b"isom", b"mp42"), "image/png", 400, "not an image file"),
+        (b"\xff\xff\xff\xffftyp", "image/png", 400, "not an image file"),
+        (SVG.encode(), "image/svg+xml", 400, "SVG files have no pixels"),
+        (SVG.encode("utf-16"), "image/svg+xml", 400, "SVG files have no pixels"),
         (bomb(60_000, 60_000), "image/png", 400, "pixels"),
         (bomb(7000, 7000), "image/png", 400, "cannot read the image that was sent"),
         (b"", "image/png", 400, "the body is empty"),
@@ -350,7 +432,10 @@ SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><script/>
         (png(noise(3, 3, 3)), "", 415, "Send the image itself"),
         (bytes(MAX_UPLOAD_BYTES + 1), "image/png", 413, "at most 26,214,400 bytes"),
     ],
-    ids=["heic", "svg", "bomb", "bomb2", "empty", "text", "cut", "eps", "type", "none", "large"],
+    ids=[
+        *("heic", "avif", "heif", "video", "brands", "svg", "svg16", "bomb", "bomb2", "empty"),
+        *("text", "cut", "eps", "type", "none", "large"),
+    ],
 )
 def test_a_bad_file_is_one_sentence(served, data, kind, status, sentence):
     reply = served.upload(data, kind)

@@ -250,13 +250,18 @@ def test_advanced_settings_are_sent(faces):
     tab.get_by_label("Guidance from, to, its end").fill("0.8")
     tab.get_by_label("Dynamic threshold").fill("0.9")
     tab.get_by_label("Threshold cap").fill("1.5")
+    tab.get_by_label("Whole network every").fill("2")
     tab.get_by_label("upsampler: Steps").select_option("10")
     generate(tab, Prompt="red square")
     wait_for_cards(tab, 1)
-    kept = tab.evaluate("JSON.parse(sessionStorage.getItem('glide_jax')).history[0].provenance")
+    # The card is there before it is kept.
+    first = "JSON.parse(sessionStorage.getItem('glide_jax')).history[0]"
+    tab.wait_for_function(first)
+    kept = tab.evaluate(f"{first}.provenance")
     settings = kept["settings"]
     assert settings["guidance_interval"] == [0, 0.8]
     assert (settings["dynamic_threshold"], settings["threshold_cap"]) == (0.9, 1.5)
+    assert settings["cache_interval"] == 2
     assert kept["overrides"] == ["stages.upsampler.sampling.steps=10"]
     # They come back with the rest.
     tab.get_by_label("Guidance from, to, its end").fill("")

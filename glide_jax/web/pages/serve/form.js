@@ -19,6 +19,7 @@ const LABELS = {
   dynamic_threshold: "Dynamic threshold",
   threshold_cap: "Threshold cap",
   guidance_interval: "Guidance from, to",
+  cache_interval: "Whole network every",
   rerank: "Keep the best of",
 };
 const PLACEHOLDERS = { seed: "random", rerank: "off", dynamic_threshold: "as configured", threshold_cap: "as configured" };
@@ -32,8 +33,8 @@ const SHOWN = {
   sample: "New image",
 };
 const MORE = new Set([
-  ...["eta", "temperature", "dynamic_threshold", "threshold_cap", "guidance_interval", "aug_level"],
-  ...["clip_scale", "classifier_scale", "rerank"],
+  ...["eta", "temperature", "dynamic_threshold", "threshold_cap", "guidance_interval", "cache_interval"],
+  ...["aug_level", "clip_scale", "classifier_scale", "rerank"],
 ]);
 const SLIDERS = { guidance_scale: [1, 10, 0.5], strength: [0.05, 1, 0.05] };
 const SHARED = new Set(["prompt", "negative_prompt", "num_images", "seed", "label"]);
