@@ -290,6 +290,9 @@ def _evaluate(state: TrainState, step: int, services: _Services) -> None:
     if evaluations is None or not services.has_evaluation(step) or evaluations.is_done(step):
         return
     services.reports.write()
+    # The best weights are saved too, and processes that save meet at barriers whose names Orbax's
+    # managers share: two saves at once would meet each other's.
+    services.checkpoints.wait()
     with services.reports.progress.paused():
         found = evaluations.evaluate(services.weights(state.ema_params), step)
         services.reports.metrics.write(step, found)
