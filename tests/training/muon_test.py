@@ -34,7 +34,7 @@ def test_the_directions_of_a_matrix_stay_and_their_lengths_become_alike(shape):
     rng = np.random.default_rng(0)
     smaller = min(shape)
     u, v = (np.linalg.qr(rng.normal(size=(n, smaller)))[0] for n in shape)
-    singular = np.geomspace(1, 0.04, smaller)
+    singular = np.geomspace(1, 0.01, smaller)
     result = orthogonalized(jnp.asarray(u * singular @ v.T, jnp.float32))
     in_its_directions = u.T @ np.asarray(result) @ v
     lengths = np.diag(in_its_directions)
@@ -111,7 +111,7 @@ def test_no_product_loses_precision_on_a_tpu_or_a_gpu():
     ours, packed = scale_by_muon(Packing(PARAMS), MATRICES), Packing(PARAMS).pack(PARAMS)
     jaxpr = jax.make_jaxpr(ours.update)(packed, ours.init(packed))
     products = list(products_of(jaxpr.jaxpr))
-    assert len(products) == 11 * len(MATRICES)
+    assert len(products) == 15 * len(MATRICES)
     assert {product.params["precision"] for product in products} == {HIGHEST}
 
 
@@ -122,9 +122,9 @@ def test_directions_stay_equally_long_with_a_tpu_s_products():
     ours = singular_values(as_on_a_tpu(orthogonalized, matrix))
     assert ours.max() < 1.16
     np.testing.assert_allclose(ours, exact, atol=1e-3)
-    # The smallest, 1e-4 of the largest, become 64 times as long beside the bound.
+    # The smallest, 1e-4 of the largest, become 273 times as long beside the bound.
     before = singular_values(matrix)
-    expected = before.min() / np.sum(before**8) ** 0.125 * 7.8977 * 3.4068 * 2.383
+    expected = before.min() / np.sum(before**8) ** 0.125 * 273.5
     assert ours.min() == pytest.approx(expected, rel=0.01)
     # Without HIGHEST the products' rounding would blow up small directions; the iteration on the
     # matrix itself would only lose them.
@@ -147,7 +147,7 @@ def test_it_is_the_published_iteration():
 
 def test_each_step_is_the_closest_to_one_that_there_is():
     """Its error is as large four times, in turns too much and too little (Chebyshev)."""
-    low, high = 0.015, 1.0
+    low, high = 0.0035, 1.0
     for a, b, c in muon._COEFFICIENTS:
         x = np.linspace(low, high, 200_001)
         y = a * x + b * x**3 + c * x**5
@@ -161,10 +161,10 @@ def test_each_step_is_the_closest_to_one_that_there_is():
 
 @pytest.mark.parametrize("shape", [(96, 64), (5, 40)], ids=str)
 def test_small_directions_grow_no_less_than_by_the_five_steps_of_jordan(shape):
-    """Where all directions are about equally long, as noise's are, down to a 30th of the mean."""
+    """Where all directions are about equally long, as noise's are, down to a 100th of the mean."""
     rng = np.random.default_rng(1)
     u, v = (np.linalg.qr(rng.normal(size=(n, min(shape))))[0] for n in shape)
-    singular = np.append(np.ones(min(shape) - 1), 1 / 30)
+    singular = np.append(np.ones(min(shape) - 1), 1 / 100)
     matrix = jnp.asarray(u * singular @ v.T, jnp.float32)
     of_ours, of_optax = singular_values(orthogonalized(matrix)), singular_values(by_optax(matrix))
     assert of_ours.min() >= of_optax.min() - 0.02
