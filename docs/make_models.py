@@ -16,8 +16,8 @@ from glide_jax.interop import families, released
 from glide_jax.models.bert import bert
 from glide_jax.models.t5 import t5 as t5_encoder
 from glide_jax.planning.jobs import planned_jobs
-from glide_jax.planning.lowering import abstract_state
 from glide_jax.planning.memory import GIB, abstract_mesh, state_bytes
+from glide_jax.training.lowering import abstract_state
 
 PAGE = Path(__file__).parent / "models.md"
 

@@ -24,7 +24,6 @@ from glide_jax.evaluation.settings import with_settings
 from glide_jax.evaluation.summary import SUMMARY, update_summary
 from glide_jax.parallel.mesh import make_mesh
 from glide_jax.planning import cost
-from glide_jax.planning.lowering import abstract_state
 from glide_jax.planning.memory import check_state_fits, memory_limit
 from glide_jax.progress import say
 from glide_jax.sampling.grid import save_image
@@ -33,11 +32,19 @@ from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.program import make_steps
 from glide_jax.sampling.stages import Stage, make_stage
 from glide_jax.training import loop
+from glide_jax.training.ahead import Ahead
 from glide_jax.training.caption_reader import sampling_reader
 from glide_jax.training.distilling import rounds_left
 from glide_jax.training.interrupt import Interrupt
 from glide_jax.training.job import Job, Jobs
-from glide_jax.training.jobs import check_batches, make_jobs, pretrain_text, ready
+from glide_jax.training.jobs import (
+    after_first,
+    check_batches,
+    make_jobs,
+    pretrain_text,
+    ready,
+)
+from glide_jax.training.lowering import abstract_state
 from glide_jax.types import Params
 
 _KIB_IN_A_GIB = 2**20
@@ -62,12 +69,12 @@ def run(experiment: Experiment, workdir: Path) -> None:
     check_memory(jobs.in_order)
     jobs = _with_costs(jobs, workdir)
     stages: list[Stage] = []
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, Ahead(after_first(jobs)) as ahead:
         for job in pretrain_text(jobs, interrupt):
             rounds = rounds_left(job)
             for before in rounds[:-1]:
-                _train_stage(before, stages, interrupt)
-            stages += _train_stage(job, stages, interrupt)
+                _train_stage(before, stages, interrupt, ahead)
+            stages += _train_stage(job, stages, interrupt, ahead)
     why_not = _samples_nothing(experiment)
     metrics = {} if why_not else _sample_and_score(stages, experiment, workdir)
     seconds = time.perf_counter() - start
@@ -111,20 +118,21 @@ def _check(experiment: Experiment, workdir: Path) -> None:
             refuse_another_run(checkpoints_of(workdir, name), experiment)
 
 
-def _train_stage(job: Job, before: list[Stage], interrupt: Interrupt) -> list[Stage]:
+def _train_stage(job: Job, before: list[Stage], interrupt: Interrupt, ahead: Ahead) -> list[Stage]:
     """Train one stage.
 
     Args:
         job: of the stage.
         before: the stages before it, which feed its sample grids.
         interrupt: see `loop.train`.
+        ahead: has compiled its step, or not.
 
     Returns:
         The trained stage; []: it is a guide, which generates no images.
     """
     job, stage_config = ready(job), job.stage
     if not isinstance(stage_config, DenoiserStageConfig):
-        loop.train(job, interrupt, None)
+        loop.train(job, interrupt, None, step_function=ahead.step_of(job))
         return []
     # One for all stages: it may hold an encoder.
     reader = before[0].reader if before else sampling_reader(job.reader, job.experiment)
@@ -136,11 +144,11 @@ def _train_stage(job: Job, before: list[Stage], interrupt: Interrupt) -> list[St
         save_image(contact_sheet(output), job.directory / "samples" / f"{step:08d}.png")
         return output.arrays
 
-    grids = loop.SampleGrids(stage_config.training.sample_every_steps, sample_grid)
-    if _samples_nothing(job.experiment):
-        params = loop.train(job, interrupt, None)
-    else:
-        params = loop.train(job, interrupt, grids, _evaluations(job, stage, before))
+    grids = evaluations = None
+    if not _samples_nothing(job.experiment):
+        grids = loop.SampleGrids(stage_config.training.sample_every_steps, sample_grid)
+        evaluations = _evaluations(job, stage, before)
+    params = loop.train(job, interrupt, grids, evaluations, ahead.step_of(job))
     step = open_checkpoint(job.directory / "checkpoints").step
     return [dataclasses.replace(stage, params=params, step=step)]
 

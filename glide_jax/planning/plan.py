@@ -19,7 +19,7 @@ from glide_jax.planning.cost import (
 )
 from glide_jax.planning.jobs import planned_jobs
 from glide_jax.planning.links import expected_collectives, link_line, link_seconds
-from glide_jax.planning.lowering import abstract_state, lowered_gradients, lowered_step
+from glide_jax.planning.lowering import lowered_gradients
 from glide_jax.planning.memory import (
     GIB,
     StateBytes,
@@ -31,6 +31,7 @@ from glide_jax.planning.planned import Planned
 from glide_jax.planning.text_encoder import encoder_line
 from glide_jax.planning.topologies import Topology
 from glide_jax.training.job import Job, check_batch
+from glide_jax.training.lowering import abstract_state, lowered_step
 
 POLICIES = ("none", "products", "blocks")
 """Values of `model.remat`, the fastest first."""

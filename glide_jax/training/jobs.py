@@ -1,6 +1,7 @@
 """From an experiment to its jobs: prepare the data, make the tokenizer, the models and losses."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,16 @@ def pretrain_text(jobs: Jobs, interrupt: Interrupt) -> tuple[Job, ...]:
     """
     if jobs.text_pretraining is None:
         return jobs.stages
-    learned = train(jobs.text_pretraining, interrupt, None)
+    return with_frozen(jobs.stages, train(jobs.text_pretraining, interrupt, None))
+
+
+def with_frozen(jobs: Sequence[Job], learned: Mapping[str, Any]) -> tuple[Job, ...]:
+    """Jobs, of each of which the weights of the same path and shape are frozen.
+
+    Args:
+        jobs: of stages.
+        learned: path → weights, or their shapes.
+    """
 
     def frozen_in(job: Job) -> Any:
         return {
@@ -129,7 +139,15 @@ def pretrain_text(jobs: Jobs, interrupt: Interrupt) -> tuple[Job, ...]:
             if path in job.model.shapes and job.model.shapes[path].shape == weights.shape
         }
 
-    return tuple(dataclasses.replace(job, frozen_params=frozen_in(job)) for job in jobs.stages)
+    return tuple(dataclasses.replace(job, frozen_params=frozen_in(job)) for job in jobs)
+
+
+def after_first(jobs: Jobs) -> tuple[Job, ...]:
+    """The jobs after the first, with the shapes of what text-encoder pretraining freezes."""
+    first = jobs.text_pretraining
+    if first is None:
+        return jobs.in_order[1:]
+    return with_frozen(jobs.in_order[1:], first.trained.shapes)
 
 
 def _job(

@@ -32,6 +32,7 @@ from glide_jax.training.monitoring.reporting import Reports
 from glide_jax.training.objectives.distilled import of_teacher
 from glide_jax.training.starting import initial_state, read_base, step_of, weights_of
 from glide_jax.training.state import TrainState
+from glide_jax.training.step import TrainStep
 from glide_jax.training.stopping import back_at, batch_without_data, taken_by_all
 from glide_jax.types import Params
 from glide_jax.writing import DiskError
@@ -95,6 +96,7 @@ def train(
     interrupt: Interrupt,
     grids: SampleGrids | None,
     evaluations: Evaluations | None = None,
+    step_function: TrainStep | None = None,
 ) -> Params:
     """Train until the job's last step, from its newest checkpoint if there is one.
 
@@ -103,6 +105,7 @@ def train(
         interrupt: where it is asked to stop, the run saves and raises Interrupted.
         grids: sample grids during training; None: there are none.
         evaluations: of the EMA weights during training; None: there are none.
+        step_function: the train step, compiled; None: it is compiled at the first step.
 
     Returns:
         The EMA weights of the model; an adapter's are added to its base's.
@@ -151,7 +154,8 @@ def train(
                 evaluations,
                 weights,
             )
-            state = _run(job, mesh, state, base, services)
+            step_function = step_function or step_of(job, mesh, state, base)
+            state = _run(job, mesh, step_function, state, base, services)
     if fingerprint is not None and job.adapter is not None:
         _write_adapter(job, state, fingerprint)
     return weights(state.ema_params)
@@ -203,12 +207,12 @@ def _open_batches(job: Job, data_state: dict | None) -> Batches:
 def _run(
     job: Job,
     mesh: jax.sharding.Mesh,
+    step_function: TrainStep,
     state: TrainState,
     base: Params | None,
     services: _Services,
 ) -> TrainState:
-    config = job.training
-    step_function, frozen = step_of(job, mesh, state, base), [] if base is None else [base]
+    config, frozen = job.training, [] if base is None else [base]
     # Computed on the devices: a key can't be put on those of another process.
     seed = job.experiment.seed + 1
     seed_key = jax.jit(lambda: jax.random.key(seed), out_shardings=replicated(mesh))()
@@ -290,6 +294,9 @@ def _evaluate(state: TrainState, step: int, services: _Services) -> None:
     if evaluations is None or not services.has_evaluation(step) or evaluations.is_done(step):
         return
     services.reports.write()
+    # The best weights are saved too, and processes that save meet at barriers whose names Orbax's
+    # managers share: two saves at once would meet each other's.
+    services.checkpoints.wait()
     with services.reports.progress.paused():
         found = evaluations.evaluate(services.weights(state.ema_params), step)
         services.reports.metrics.write(step, found)

@@ -13,8 +13,8 @@ from glide_jax import config
 from glide_jax.parallel import mesh as mesh_module
 from glide_jax.parallel.mesh import axes_of, batch_sharding, make_mesh, weight_sharding
 from glide_jax.planning.jobs import planned_jobs
-from glide_jax.planning.lowering import abstract_state
 from glide_jax.planning.memory import abstract_mesh, state_bytes
+from glide_jax.training.lowering import abstract_state
 
 CHIPS = (1, 8, 64, 128, 256)
 

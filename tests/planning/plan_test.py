@@ -15,7 +15,7 @@ from glide_jax.planning.collectives import collectives_of
 from glide_jax.planning.compiling import MEMORY_SCHEDULER, Linear
 from glide_jax.planning.jobs import planned_jobs
 from glide_jax.planning.links import expected_collectives
-from glide_jax.planning.lowering import abstract_state, lowered_gradients, lowered_step
+from glide_jax.planning.lowering import lowered_gradients
 from glide_jax.planning.memory import (
     abstract_mesh,
     check_state_fits,
@@ -24,6 +24,7 @@ from glide_jax.planning.memory import (
     state_bytes,
 )
 from glide_jax.planning.topologies import Chip, Topology
+from glide_jax.training.lowering import abstract_state, lowered_step
 
 
 def job(*overrides):

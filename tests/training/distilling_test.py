@@ -21,12 +21,12 @@ from glide_jax.models.families import model_of
 from glide_jax.parallel.mesh import make_mesh
 from glide_jax.planning.cost import step_flops
 from glide_jax.planning.jobs import planned_jobs
-from glide_jax.planning.lowering import abstract_state
 from glide_jax.sampling import loading
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.training import jobs, starting
 from glide_jax.training.distilling import rounds_left
 from glide_jax.training.jobs import make_jobs
+from glide_jax.training.lowering import abstract_state
 from glide_jax.training.objectives.distilled import TEACHER, as_teacher, distillation_loss
 from glide_jax.training.rounds import rounds_of
 from glide_jax.types import Condition

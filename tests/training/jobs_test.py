@@ -14,8 +14,9 @@ from glide_jax import config, data
 from glide_jax.checkpoints import Checkpoints, checkpoints_of
 from glide_jax.text import train
 from glide_jax.text.reader import EmbeddingReader
+from glide_jax.training.ahead import Ahead
 from glide_jax.training.interrupt import Interrupt
-from glide_jax.training.jobs import build_jobs, make_jobs, pretrain_text
+from glide_jax.training.jobs import after_first, build_jobs, make_jobs, pretrain_text
 from glide_jax.training.loop import train as train_job
 
 
@@ -78,7 +79,9 @@ def check_frozen(jobs):
     stages = pretrain_text(jobs, Interrupt())
     # It is trained already: this only reads its checkpoint.
     learned = train_job(jobs.text_pretraining, Interrupt(), None)
-    for job in stages:
+    for job, known in zip(stages, after_first(jobs), strict=True):
+        shapes = {path: weights.shape for path, weights in known.frozen_params.items()}
+        assert shapes == {path: weights.shape for path, weights in job.frozen_params.items()}
         text = {path for path in job.model.shapes if path.startswith("text.")}
         assert text
         assert set(job.frozen_params) == text
@@ -90,8 +93,12 @@ def check_frozen(jobs):
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_device")
 def test_the_stages_keep_the_pretrained_text_encoder_frozen(tmp_path):
-    (base, _), learned = check_frozen(make_jobs(cascade(), tmp_path))
-    trained = train_job(base, Interrupt(), None)
+    jobs = make_jobs(cascade(), tmp_path)
+    (base, _), learned = check_frozen(jobs)
+    with Ahead(after_first(jobs)[:1]) as compiled:
+        step = compiled.step_of(base)
+    assert step is not None
+    trained = train_job(base, Interrupt(), None, step_function=step)
     fresh = base.model.init(jax.random.key(base.experiment.seed))
     for path, weights in trained.items():
         if path.startswith("text."):
@@ -114,3 +121,4 @@ def test_without_text_pretraining_stages_stay_as_they_are(tmp_path):
     assert jobs.text_pretraining is None
     assert [job.name for job in jobs.stages] == ["base"]
     assert pretrain_text(jobs, Interrupt()) == jobs.stages
+    assert after_first(jobs) == ()

@@ -1,14 +1,17 @@
 """The page of `glide-jax serve` in a real browser: painting, frames, cancel, reload, bad files."""
 
 import contextlib
+import dataclasses
 import io
 import time
 
 import numpy as np
 import pytest
 from PIL import Image
+from sampling.pipeline_toys import clip_guide
 from web.browser_toys import CHROMIUM
 from web.serve.serving_toys import gated, page
+from web.wire import Wire
 
 from glide_jax.web.serve import jobs
 
@@ -30,19 +33,19 @@ class Faces:
         self._browser = browser
         self.contexts, self.complaints, self.hosts = [], [], set()
 
-    def open(self, **keywords):
+    def open(self, *, address=None, **keywords):
         context = self._browser.new_context(accept_downloads=True, **keywords)
         context.set_default_timeout(60_000)
         self.contexts.append(context)
-        return self.tab(context)
+        return self.tab(context, address)
 
-    def tab(self, context):
+    def tab(self, context, address=None):
         tab = context.new_page()
         tab.on("console", lambda message: self.complaints.append(message.text))
         tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         tab.on("dialog", lambda dialog: self.complaints.append(dialog.message))
         tab.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
-        tab.goto(self.served.address)
+        tab.goto(address or self.served.address)
         tab.wait_for_selector("body.ready")
         return tab
 
@@ -116,6 +119,17 @@ def drag(tab, points):
     for place in places[1:]:
         tab.mouse.move(*place, steps=8)
     tab.mouse.up()
+
+
+def jobs_of(faces):
+    """The jobs that the server remembers."""
+    with faces.worker.lock:
+        return list(faces.worker._jobs._jobs.values())
+
+
+def by_place(captions, images):
+    """Of a request's images, CLIP prefers the last."""
+    return np.arange(len(images))
 
 
 def until(reached):
@@ -345,6 +359,7 @@ def test_previews_come_and_cancel_ends_it(browser):
         assert tab.locator("#bar").get_attribute("value") is not None
         tab.keyboard.press("Escape")
         tab.wait_for_selector("#progress", state="hidden")
+        assert tab.get_by_role("alert").count() == 0
         faces.pipeline.let()
         generate(tab, Prompt="blue square", Images=1)
         wait_for_cards(tab, 1)
@@ -385,9 +400,54 @@ def test_a_closed_tab_frees_the_device_and_another_one_goes_on(browser, monkeypa
         faces.pipeline.let()
         wait_for_cards(other, 1)
         assert cards(other).first.locator(".caption").text_content() == "blue square"
-        with faces.worker.lock:
-            states = [job.state for job in faces.worker._jobs._jobs.values()]
+        states = [job.state for job in jobs_of(faces)]
         assert sorted(states) == ["cancelled", "done"]
+
+
+def test_two_tabs_do_not_mix_while_one_has_the_best_of_several_chosen(browser):
+    """Nor does either lose anything where the connection is cut midway."""
+    pipeline = dataclasses.replace(gated(), clip=clip_guide(8, score=by_place))
+    with opened(browser, pipeline) as faces, Wire(faces.served.port) as wire:
+        tab = faces.open(address=wire.address)
+        other = faces.tab(tab.context, wire.address)
+        tab.locator("#more summary").click()
+        generate(tab, Prompt="red square", Keep_the_best_of=4)
+        until(lambda: pipeline.batches)
+        generate(other, Prompt="blue square")
+        pipeline.let(1)
+        tab.locator(".tile img").first.wait_for()
+        assert (tab.locator(".tile").count(), other.locator(".tile").count()) == (4, 1)
+        wire.cut()
+        for one in (tab, other):
+            one.get_by_role("alert").filter(has_text="connection to the server is lost").wait_for()
+        pipeline.let()
+        until(lambda: all(job.has_ended for job in jobs_of(faces)))
+        wire.mend()
+        for one, prompt, index in ((tab, "red square", 3), (other, "blue square", 0)):
+            wait_for_cards(one, 1)
+            assert cards(one).first.locator(".caption").text_content() == prompt
+            one.wait_for_selector("#canvas:not([hidden])")
+            first = "JSON.parse(sessionStorage.getItem('glide_jax')).history[0].provenance.index"
+            assert one.evaluate(first) == index
+            assert one.get_by_role("alert").count() == 0
+
+
+def test_what_is_cancelled_while_the_connection_is_cut_is_said(browser, monkeypatch):
+    monkeypatch.setattr(jobs, "GRACE_S", 0.5)
+    with opened(browser, gated()) as faces, Wire(faces.served.port) as wire:
+        tab = faces.open(address=wire.address)
+        generate(tab, Prompt="red square")
+        faces.pipeline.let(1)
+        tab.locator(".tile img").wait_for()
+        wire.cut()
+        time.sleep(1)
+        faces.pipeline.let()
+        until(lambda: all(job.has_ended for job in jobs_of(faces)))
+        wire.mend()
+        tab.get_by_role("alert").filter(has_text="was cancelled: the connection").wait_for()
+        generate(tab, Prompt="blue square")
+        wait_for_cards(tab, 1)
+        assert tab.get_by_role("alert").count() == 0
 
 
 def test_a_server_that_starts_anew_is_said_and_the_page_goes_on(browser):

@@ -9,6 +9,9 @@ import { Gallery, imageOf, showHistory } from "./results.js";
 const MAX_GALLERY = 200;
 const MAX_HISTORY = 60;
 const LARGEST_UPLOAD = 2048; // pixels a side; a larger photo is reduced here, before it is sent
+const CANCELLED_ELSEWHERE =
+  "This request was cancelled: the connection was lost for too long, or another tab cancelled it. " +
+  "Generate again.";
 const byId = (id) => document.getElementById(id);
 
 let info;
@@ -21,7 +24,7 @@ let shown = []; // the gallery's, the oldest first
 let current = null;
 let choices = []; // the results of the last job, if there are several
 let unfollow = () => {};
-let stays = false; // whether the message is to stay when a request is sent
+let stays = false; // whether the message is to stay until another request is sent
 
 // ---- messages
 
@@ -134,11 +137,17 @@ async function send(request) {
   if (top < 0 || top > innerHeight / 2) byId("work").scrollIntoView({ block: "start" });
 }
 
-const generate = () => guarded(async () => send(await requestOf()));
+// What was said of an earlier request goes.
+function ask(make) {
+  stays = false;
+  return guarded(async () => send(await make()));
+}
+
+const generate = () => ask(requestOf);
 
 function again(entry) {
   const { seed, ...request } = entry.request;
-  return guarded(() => send({ ...request, num_images: 1 }));
+  return ask(() => ({ ...request, num_images: 1 }));
 }
 
 function vary(entry) {
@@ -147,7 +156,7 @@ function vary(entry) {
   const known = new Set(info.tasks.edit.map((field) => field.name));
   if (known.has("prompt")) request.prompt = made.prompt;
   if (known.has("negative_prompt")) request.negative_prompt = made.negative_prompt;
-  return guarded(() => send(request));
+  return ask(() => request);
 }
 
 async function same(entry) {
@@ -161,7 +170,9 @@ async function same(entry) {
 
 async function cancel() {
   const job = jobs[0];
-  if (job) await guarded(async () => ended(job, await api.cancel(job.id)));
+  if (!job) return;
+  job.isCancelledHere = true; // before the stream of events says that it is
+  await guarded(async () => ended(job, await api.cancel(job.id)));
 }
 
 // ---- following
@@ -226,6 +237,7 @@ function ended(job, status) {
   }
   for (const old of shown.splice(0, Math.max(0, shown.length - MAX_GALLERY))) gallery.drop(old.id);
   if (status.error && status.state === "failed") complain(status.error, true);
+  else if (status.state === "cancelled" && !job.isCancelledHere) complain(CANCELLED_ELSEWHERE, true);
   else if (status.notes.length) complain(status.notes.join(" "), true);
   choices = made.length > 1 ? made : [];
   save();
