@@ -9,7 +9,7 @@ import pytest
 from jax.extend.core import Literal
 from jaxprs import jaxprs_in_params
 
-from glide_jax.training import muon, packing
+from glide_jax.training import packing
 from glide_jax.training.muon import orthogonalized, scale_by_muon
 from glide_jax.training.packing import PACKED, Packing
 
@@ -34,13 +34,13 @@ def test_the_directions_of_a_matrix_stay_and_their_lengths_become_alike(shape):
     rng = np.random.default_rng(0)
     smaller = min(shape)
     u, v = (np.linalg.qr(rng.normal(size=(n, smaller)))[0] for n in shape)
-    singular = np.geomspace(1, 0.01, smaller)
+    singular = np.geomspace(1, 0.02, smaller)
     result = orthogonalized(jnp.asarray(u * singular @ v.T, jnp.float32))
     in_its_directions = u.T @ np.asarray(result) @ v
     lengths = np.diag(in_its_directions)
     np.testing.assert_allclose(in_its_directions - np.diag(lengths), 0, atol=1e-4)
-    assert lengths.min() > 0.84
-    assert lengths.max() < 1.16
+    assert lengths.min() > 0.6
+    assert lengths.max() < 1.3
 
 
 HIGHEST = (jax.lax.Precision.HIGHEST,) * 2
@@ -103,15 +103,16 @@ def singular_values(matrix):
 
 def by_optax(matrix):
     """The published iteration, on the matrix itself."""
-    published = optax.contrib.scale_by_muon(beta=0.0, nesterov=False)
-    return published.update(matrix, published.init(matrix))[0]
+    muon = optax.contrib.scale_by_muon(beta=0.0, nesterov=False)
+    return muon.update(matrix, muon.init(matrix))[0]
 
 
 def test_no_product_loses_precision_on_a_tpu_or_a_gpu():
-    ours, packed = scale_by_muon(Packing(PARAMS), MATRICES), Packing(PARAMS).pack(PARAMS)
-    jaxpr = jax.make_jaxpr(ours.update)(packed, ours.init(packed))
+    muon = scale_by_muon(Packing(PARAMS), MATRICES)
+    packed = Packing(PARAMS).pack(PARAMS)
+    jaxpr = jax.make_jaxpr(muon.update)(packed, muon.init(packed))
     products = list(products_of(jaxpr.jaxpr))
-    assert len(products) == 15 * len(MATRICES)
+    assert len(products) == 19 * len(MATRICES)
     assert {product.params["precision"] for product in products} == {HIGHEST}
 
 
@@ -120,54 +121,32 @@ def test_directions_stay_equally_long_with_a_tpu_s_products():
     matrix = of_falling_spectrum()
     exact = singular_values(orthogonalized(matrix))
     ours = singular_values(as_on_a_tpu(orthogonalized, matrix))
-    assert ours.max() < 1.16
+    assert ours.max() < 1.21
     np.testing.assert_allclose(ours, exact, atol=1e-3)
-    # The smallest, 1e-4 of the largest, become 273 times as long beside the bound.
-    before = singular_values(matrix)
-    expected = before.min() / np.sum(before**8) ** 0.125 * 273.5
+    # The smallest, 1e-4 of the largest, become 3.4445⁵ times as long beside the norm.
+    expected = 1e-4 / np.linalg.norm(matrix) * 3.4445**5
     assert ours.min() == pytest.approx(expected, rel=0.01)
     # Without HIGHEST the products' rounding would blow up small directions; the iteration on the
     # matrix itself would only lose them.
     rounded = singular_values(as_on_a_tpu(orthogonalized, matrix, honour_precision=False))
-    assert rounded.max() > 1.2
+    assert rounded.max() > 5
     of_optax = singular_values(as_on_a_tpu(by_optax, matrix))
     assert of_optax.max() < 1.3
     assert of_optax.min() < exact.min() / 10
 
 
+def test_it_is_optax_s_iteration():
+    matrix = jax.random.normal(jax.random.key(4), (60, 24))
+    np.testing.assert_allclose(orthogonalized(matrix), by_optax(matrix), atol=1e-5)
+
+
 def test_it_is_the_published_iteration():
-    """On the matrix itself, in float64."""
-    matrix = np.asarray(jax.random.normal(jax.random.key(3), (5, 40)), np.float64)
-    x = matrix / np.sum(singular_values(matrix) ** 8) ** 0.125
-    for a, b, c in muon._COEFFICIENTS:
+    matrix = jax.random.normal(jax.random.key(3), (5, 40))
+    x = matrix / jnp.linalg.norm(matrix)
+    for _ in range(5):
         gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    np.testing.assert_allclose(orthogonalized(matrix.astype(np.float32)), x, atol=1e-5)
-
-
-def test_each_step_is_the_closest_to_one_that_there_is():
-    """Its error is as large four times, in turns too much and too little (Chebyshev)."""
-    low, high = 0.0035, 1.0
-    for a, b, c in muon._COEFFICIENTS:
-        x = np.linspace(low, high, 200_001)
-        y = a * x + b * x**3 + c * x**5
-        inner = np.flatnonzero(np.diff(np.sign(np.diff(y))) != 0) + 1
-        errors = y[[0, *inner, -1]] - 1
-        np.testing.assert_array_equal(np.sign(errors), [-1, 1, -1, 1])
-        np.testing.assert_allclose(np.abs(errors), np.abs(errors).max(), rtol=5e-3)
-        low, high = y.min(), y.max()
-    assert 0.84 < low < high < 1.16
-
-
-@pytest.mark.parametrize("shape", [(96, 64), (5, 40)], ids=str)
-def test_small_directions_grow_no_less_than_by_the_five_steps_of_jordan(shape):
-    """Where all directions are about equally long, as noise's are, down to a 100th of the mean."""
-    rng = np.random.default_rng(1)
-    u, v = (np.linalg.qr(rng.normal(size=(n, min(shape))))[0] for n in shape)
-    singular = np.append(np.ones(min(shape) - 1), 1 / 100)
-    matrix = jnp.asarray(u * singular @ v.T, jnp.float32)
-    of_ours, of_optax = singular_values(orthogonalized(matrix)), singular_values(by_optax(matrix))
-    assert of_ours.min() >= of_optax.min() - 0.02
+        x = 3.4445 * x + (-4.775 * gram + 2.0315 * gram @ gram) @ x
+    np.testing.assert_allclose(orthogonalized(matrix), x, atol=1e-5)
 
 
 def test_a_gradient_of_nothing_moves_nothing():
@@ -175,15 +154,15 @@ def test_a_gradient_of_nothing_moves_nothing():
 
 
 def test_matrices_move_evenly_and_the_rest_by_a_third_of_adam(packed):
-    ours, adam = scale_by_muon(packed, MATRICES), optax.scale_by_adam()
-    state, adam_state = ours.init(packed.pack(PARAMS)), adam.init(PARAMS)
+    muon, adam = scale_by_muon(packed, MATRICES), optax.scale_by_adam()
+    state, adam_state = muon.init(packed.pack(PARAMS)), adam.init(PARAMS)
     assert set(state.momentum) == {"conv.kernel", PACKED}
     for i in range(3):
         grads = {
             path: jax.random.normal(jax.random.key(10 * i + k), x.shape)
             for k, (path, x) in enumerate(PARAMS.items())
         }
-        updates, state = ours.update(packed.pack(grads), state)
+        updates, state = muon.update(packed.pack(grads), state)
         expected, adam_state = adam.update(grads, adam_state)
     by_path = packed.unpack(updates)
     for path in PARAMS.keys() - MATRICES:
@@ -191,4 +170,4 @@ def test_matrices_move_evenly_and_the_rest_by_a_third_of_adam(packed):
     for path in MATRICES:
         matrix = by_path[path].reshape(-1, by_path[path].shape[-1])
         lengths = np.linalg.svd(matrix, compute_uv=False) / (0.2 * max(matrix.shape) ** 0.5)
-        assert 0.6 < lengths.min() < lengths.max() < 1.16
+        assert 0.6 < lengths.min() < lengths.max() < 1.3
