@@ -1,6 +1,10 @@
-"""Guidance in a part of the noising process."""
+"""Guidance in a part of the noising process.
 
-from glide_jax.experiments.claim import SHARED, Arm, Claim
+A first run, with the quickstart's base model, was undecided: at scale 3 that model is right in 99 %
+with guidance everywhere. This one is trained a third as long, and is right less often.
+"""
+
+from glide_jax.experiments.claim import SHORT, Arm, Claim
 from glide_jax.experiments.measures.sampled import Sampled
 from glide_jax.experiments.verdict import Difference
 
@@ -15,7 +19,7 @@ def _arm(where: str, scale: float) -> Arm:
         "guidance_scale": scale,
         "guidance_interval": _INTERVALS[where],
     }
-    return Arm(f"{scale:g}, {where}", Sampled("quickstart", settings, num_stages=1), where, scale)
+    return Arm(f"{scale:g}, {where}", Sampled("short", settings, num_stages=1), where, scale)
 
 
 CLAIM = Claim(
@@ -24,7 +28,7 @@ CLAIM = Claim(
     paper="Kynkäänniemi et al. 2024, arXiv 2404.07724",
     where="sections 4 and 5, table 1",
     figure="FID of EDM2-XXL on ImageNet-512 1.81 with guidance everywhere, 1.40 in an interval",
-    trained={"quickstart": SHARED["quickstart"]},
+    trained=SHORT,
     split="compositional",
     rows=128,
     seeds=(1, 2, 3),

@@ -33,7 +33,7 @@ CLAIM = Claim(
         ),
     },
     split="compositional",
-    rows=64,
+    rows=192,
     seeds=(1, 2, 3),
     arms=(
         Arm(REPLACED, Inpainted("quickstart", _STEPS | {"resamples": 1})),

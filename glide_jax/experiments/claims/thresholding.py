@@ -4,14 +4,15 @@ from glide_jax.experiments.claim import SHARED, Arm, Claim
 from glide_jax.experiments.measures.sampled import Sampled
 from glide_jax.experiments.verdict import Difference
 
-_SCALES = (3, 7, 15)
+_SCALE = 15
+"""A first run had 3, 7 and 15, 128 captions and seeds 1 to 3. It decided all but prompt truth at
+15: four times as many captions, and noise that it did not have, are for that."""
 _THRESHOLDS = {"static": None, "dynamic": 0.995}
 
 
-def _arm(kind: str, scale: int) -> Arm:
-    settings = {"guidance_scale": float(scale), "dynamic_threshold": _THRESHOLDS[kind]}
-    sampled = Sampled("imagen_quickstart", settings, num_stages=1)
-    return Arm(f"{kind}, {scale}", sampled, f"{kind} thresholding", scale)
+def _arm(kind: str) -> Arm:
+    settings = {"guidance_scale": float(_SCALE), "dynamic_threshold": _THRESHOLDS[kind]}
+    return Arm(f"{kind}, {_SCALE}", Sampled("imagen_quickstart", settings, num_stages=1))
 
 
 CLAIM = Claim(
@@ -22,14 +23,12 @@ CLAIM = Claim(
     figure="curves of FID against CLIP score, and images by the eye; no table",
     trained={"imagen_quickstart": SHARED["imagen_quickstart"]},
     split="compositional",
-    rows=128,
-    seeds=(1, 2, 3),
-    arms=tuple(_arm(kind, scale) for kind in _THRESHOLDS for scale in _SCALES),
+    rows=512,
+    seeds=(4, 5, 6),
+    arms=tuple(map(_arm, _THRESHOLDS)),
     scores=("prompt_truth", "respects", "saturated"),
     comparisons=(
-        Difference("saturated", "static, 7", "dynamic, 7"),
         Difference("saturated", "static, 15", "dynamic, 15"),
         Difference("prompt_truth", "dynamic, 15", "static, 15"),
     ),
-    x_label="guidance scale",
 )

@@ -20,7 +20,7 @@ _ROUNDING = 1
 
 @dataclasses.dataclass(frozen=True)
 class Inpainted:
-    """The rows' images, of each of which a square of half the side is repainted.
+    """The rows' images, of each of which a square of three quarters of the side is repainted.
 
     Where the square is depends on the row alone.
 
@@ -73,11 +73,11 @@ class Inpainted:
 
 
 def squares(count: int, size: int) -> np.ndarray:
-    """bool[count size size]: of each row a square of half the side, True inside."""
-    masks = np.zeros((count, size, size), bool)
+    """bool[count size size]: of each row a square of three quarters of the side, True inside."""
+    masks, side = np.zeros((count, size, size), bool), 3 * size // 4
     for i in range(count):
-        top, left = np.random.default_rng(i).integers(0, size // 2 + 1, 2)
-        masks[i, top : top + size // 2, left : left + size // 2] = True
+        top, left = np.random.default_rng(i).integers(0, size - side + 1, 2)
+        masks[i, top : top + side, left : left + side] = True
     return masks
 
 
