@@ -59,8 +59,8 @@ NOTES = {
     "quickstart's own, gains nothing by it. A first run, of 64 captions, was undecided of both "
     "(+1.6 points, −2.6 … +5.7, and +9.4, −1.0 … +19.8).",
     "inpainting": "A first run, of 64 images and holes of half the side, decided nothing: all "
-    "three were right in 98 to 100 %, so that the rule counted equal ones against the claim, and at "
-    "the border the fine-tuned model was nearer by 0.016 (−0.001 … +0.034) than either. So the "
+    "three were right in 98 to 100 %, so that the rule counted equal ones against the claim, and "
+    "at the border the fine-tuned model was nearer by 0.016 (−0.001 … +0.034) than either. So the "
     "holes are of three quarters of the side now, and the images 192.",
     "learned_variance": "The bits are as the paper has them. The samples are not: of models "
     "trained this short one caption in ten is right, and what 10 to 100 steps of DDPM do for "
