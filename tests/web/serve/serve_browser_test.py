@@ -1,19 +1,10 @@
-"""The page of `glide-jax serve` in a real browser: painting, frames, cancel, reload, bad files."""
-
-import contextlib
-import dataclasses
-import io
-import time
+"""The page of `glide-jax serve` in a real browser: painting, frames, settings, files, screens."""
 
 import numpy as np
 import pytest
 from PIL import Image
-from sampling.pipeline_toys import clip_guide
 from web.browser_toys import CHROMIUM
-from web.serve.serving_toys import gated, page
-from web.wire import Wire
-
-from glide_jax.web.serve import jobs
+from web.serve.faces import cards, current, generate, opened, until, wait_for_cards
 
 pytest.importorskip("playwright.sync_api", reason="the package playwright is missing")
 
@@ -23,47 +14,6 @@ pytestmark = [
 ]
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 PROMPT = 'a <b>red</b> "square" & <img src=x onerror=alert(1)> 猫'
-
-
-class Faces:
-    """A server, the browsers that are open on it, and what their pages complain of."""
-
-    def __init__(self, browser, served, worker, pipeline):
-        self.served, self.worker, self.pipeline = served, worker, pipeline
-        self._browser = browser
-        self.contexts, self.complaints, self.hosts = [], [], set()
-
-    def open(self, *, address=None, **keywords):
-        context = self._browser.new_context(accept_downloads=True, **keywords)
-        context.set_default_timeout(60_000)
-        self.contexts.append(context)
-        return self.tab(context, address)
-
-    def tab(self, context, address=None):
-        tab = context.new_page()
-        tab.on("console", lambda message: self.complaints.append(message.text))
-        tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        tab.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        tab.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
-        tab.goto(address or self.served.address)
-        tab.wait_for_selector("body.ready")
-        return tab
-
-    def pixels(self, image_id):
-        return np.asarray(Image.open(io.BytesIO(self.served.png(image_id))))
-
-
-@contextlib.contextmanager
-def opened(browser, pipeline=None):
-    with page(pipeline) as (served, worker):
-        made = Faces(browser, served, worker, pipeline)
-        try:
-            yield made
-        finally:
-            if pipeline is not None:
-                pipeline.let()
-            for context in made.contexts:
-                context.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,25 +29,6 @@ def faces(server):
     for context in server.contexts:
         context.close()
     server.contexts.clear()
-
-
-def generate(tab, **fields):
-    for name, value in fields.items():
-        tab.get_by_label(name.replace("_", " "), exact=True).fill(str(value))
-    tab.get_by_role("button", name="Generate").click()
-
-
-def cards(tab):
-    return tab.locator("#cards > li")
-
-
-def current(tab):
-    """The name of the image that the editor shows."""
-    return tab.evaluate("JSON.parse(sessionStorage.getItem('glide_jax')).current")
-
-
-def wait_for_cards(tab, count):
-    tab.wait_for_function("n => document.querySelectorAll('#cards > li').length === n", arg=count)
 
 
 def with_image(tab):
@@ -119,24 +50,6 @@ def drag(tab, points):
     for place in places[1:]:
         tab.mouse.move(*place, steps=8)
     tab.mouse.up()
-
-
-def jobs_of(faces):
-    """The jobs that the server remembers."""
-    with faces.worker.lock:
-        return list(faces.worker._jobs._jobs.values())
-
-
-def by_place(captions, images):
-    """Of a request's images, CLIP prefers the last."""
-    return np.arange(len(images))
-
-
-def until(reached):
-    deadline = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_prompt_becomes_images_by_keys_alone(faces):
@@ -348,122 +261,6 @@ def test_bad_files_are_one_sentence_and_a_good_one_opens(faces, tmp_path):
     np.testing.assert_array_equal(red, np.broadcast_to([255, 0, 0], red.shape))
     refusals = [text for text in faces.complaints if "400 (Bad Request)" not in text]
     assert refusals == []
-
-
-def test_previews_come_and_cancel_ends_it(browser):
-    with opened(browser, gated()) as faces:
-        tab = faces.open()
-        generate(tab, Prompt="red square", Images=3)
-        faces.pipeline.let(1)
-        tab.locator(".tile img").first.wait_for()
-        assert tab.locator("#bar").get_attribute("value") is not None
-        tab.keyboard.press("Escape")
-        tab.wait_for_selector("#progress", state="hidden")
-        assert tab.get_by_role("alert").count() == 0
-        faces.pipeline.let()
-        generate(tab, Prompt="blue square", Images=1)
-        wait_for_cards(tab, 1)
-        assert cards(tab).first.locator(".caption").text_content() == "blue square"
-        assert len(faces.pipeline.batches) == 2
-        assert faces.complaints == []
-
-
-def test_a_reload_midway_loses_nothing(browser):
-    with opened(browser, gated()) as faces:
-        tab = faces.open()
-        generate(tab, Prompt="red square")
-        faces.pipeline.let(1)
-        tab.locator(".tile img").wait_for()
-        tab.reload()
-        tab.wait_for_selector("body.ready")
-        tab.locator(".tile img").wait_for()
-        faces.pipeline.let()
-        wait_for_cards(tab, 1)
-        until(lambda: current(tab))
-        image = current(tab)
-        tab.reload()
-        tab.wait_for_selector("#canvas:not([hidden])")
-        until(lambda: (current(tab), cards(tab).count()) == (image, 1))
-        assert len(faces.pipeline.batches) == 1
-
-
-def test_a_closed_tab_frees_the_device_and_another_one_goes_on(browser, monkeypatch):
-    monkeypatch.setattr(jobs, "GRACE_S", 0.5)
-    with opened(browser, gated()) as faces:
-        tab = faces.open()
-        other = faces.tab(faces.contexts[0])
-        generate(tab, Prompt="red square")
-        until(lambda: len(faces.pipeline.batches) == 1)
-        generate(other, Prompt="blue square")
-        tab.close()
-        time.sleep(1)
-        faces.pipeline.let()
-        wait_for_cards(other, 1)
-        assert cards(other).first.locator(".caption").text_content() == "blue square"
-        states = [job.state for job in jobs_of(faces)]
-        assert sorted(states) == ["cancelled", "done"]
-
-
-def test_two_tabs_do_not_mix_while_one_has_the_best_of_several_chosen(browser):
-    """Nor does either lose anything where the connection is cut midway."""
-    pipeline = dataclasses.replace(gated(), clip=clip_guide(8, score=by_place))
-    with opened(browser, pipeline) as faces, Wire(faces.served.port) as wire:
-        tab = faces.open(address=wire.address)
-        other = faces.tab(tab.context, wire.address)
-        tab.locator("#more summary").click()
-        generate(tab, Prompt="red square", Keep_the_best_of=4)
-        until(lambda: pipeline.batches)
-        generate(other, Prompt="blue square")
-        pipeline.let(1)
-        tab.locator(".tile img").first.wait_for()
-        assert (tab.locator(".tile").count(), other.locator(".tile").count()) == (4, 1)
-        wire.cut()
-        for one in (tab, other):
-            one.get_by_role("alert").filter(has_text="connection to the server is lost").wait_for()
-        pipeline.let()
-        until(lambda: all(job.has_ended for job in jobs_of(faces)))
-        wire.mend()
-        for one, prompt, index in ((tab, "red square", 3), (other, "blue square", 0)):
-            wait_for_cards(one, 1)
-            assert cards(one).first.locator(".caption").text_content() == prompt
-            one.wait_for_selector("#canvas:not([hidden])")
-            first = "JSON.parse(sessionStorage.getItem('glide_jax')).history[0].provenance.index"
-            assert one.evaluate(first) == index
-            assert one.get_by_role("alert").count() == 0
-
-
-def test_what_is_cancelled_while_the_connection_is_cut_is_said(browser, monkeypatch):
-    monkeypatch.setattr(jobs, "GRACE_S", 0.5)
-    with opened(browser, gated()) as faces, Wire(faces.served.port) as wire:
-        tab = faces.open(address=wire.address)
-        generate(tab, Prompt="red square")
-        faces.pipeline.let(1)
-        tab.locator(".tile img").wait_for()
-        wire.cut()
-        time.sleep(1)
-        faces.pipeline.let()
-        until(lambda: all(job.has_ended for job in jobs_of(faces)))
-        wire.mend()
-        tab.get_by_role("alert").filter(has_text="was cancelled: the connection").wait_for()
-        generate(tab, Prompt="blue square")
-        wait_for_cards(tab, 1)
-        assert tab.get_by_role("alert").count() == 0
-
-
-def test_a_server_that_starts_anew_is_said_and_the_page_goes_on(browser):
-    pipeline = gated()
-    with contextlib.ExitStack() as stack:
-        with page(pipeline) as (served, worker):
-            faces = Faces(browser, served, worker, pipeline)
-            tab = faces.open()
-            stack.callback(tab.context.close)
-            generate(tab, Prompt="red square")
-            until(lambda: pipeline.batches)
-        tab.get_by_role("alert").filter(has_text="connection to the server is lost").wait_for()
-        with page(port=served.port):
-            tab.get_by_role("alert").filter(has_text="started anew").wait_for()
-            generate(tab, Prompt="blue square")
-            wait_for_cards(tab, 1)
 
 
 def test_twenty_browsers_at_once(faces):
