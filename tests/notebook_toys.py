@@ -41,7 +41,16 @@ def write(folder):
         f"text.weights={encoder}",
         *(f"stages.{name}.model.encoder_width={width}" for name in ("base", "upsampler")),
     )
-    write_config(folder / "quickstart.py", "quickstart", "stages.base.training.num_steps=8")
+    write_config(
+        folder / "quickstart.py",
+        "quickstart",
+        "stages.base.training.num_steps=8",
+        # Muon takes as long to compile as a model; tests/every_config_test.py trains with it.
+        *(
+            f"{section}.training.optimizer=adamw"
+            for section in ("text_pretraining", "stages.base", "stages.upsampler")
+        ),
+    )
     write_config(
         folder / "finetune_own.py",
         "finetune_own",

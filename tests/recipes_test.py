@@ -192,6 +192,7 @@ def test_a_recipe_names_every_file_that_it_touches(followed, title):
     assert touched <= named
 
 
+@pytest.mark.slow
 def test_the_toys_work_together(followed, tmp_path):
     folder, _ = followed
     workdir, out = tmp_path / "run", tmp_path / "out"

@@ -134,6 +134,7 @@ class _Gradient(_Numbered):
         return Example(pixels, _CAPTIONS, {})
 
 
+@pytest.mark.newest
 def test_crops_are_parts_of_an_image_each_time_others(take):
     crops = [
         images.to_uint8(crop)

@@ -76,6 +76,7 @@ def test_one_step(cap):
     np.testing.assert_allclose(log_variance, nhwc(golden[f"log_variance_c{cap}"]), **close)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["if_loop_stage1", pytest.param("if_loop_upsampler", marks=pytest.mark.slow)]
 )

@@ -49,6 +49,7 @@ def test_the_model_is_shown_x_t_and_the_original_t():
     np.testing.assert_array_equal(x_t, q_sample(kept, i, X_0, EPS))
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_bound_teaches_the_variance_alone(prediction):
     output = normal((*X_0.shape[:-1], 6), seed=2)
@@ -122,6 +123,7 @@ def test_a_perfect_model_pays_for_the_pixels_alone():
     np.testing.assert_allclose(bits["x_0_mse"][:, :-1], 0, atol=1e-6)
 
 
+@pytest.mark.newest
 def test_the_best_denoiser_of_gaussian_data_meets_its_bound():
     """With p's right variance nothing is lost: the bound is -log2 p(x_0), in few steps."""
     mean, std = 0.1, 0.15

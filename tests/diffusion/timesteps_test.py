@@ -39,6 +39,7 @@ def test_the_first_step_alone():
     assert (weight == 1).all()
 
 
+@pytest.mark.newest
 def test_steps_are_sampled_by_the_root_of_their_second_moment():
     """Losses of ±: the mean is the same 1 for each step, the second moment is not."""
     spread = np.arange(T) / T * np.ones((HISTORY, 1))
@@ -62,6 +63,7 @@ def test_weighted_losses_have_the_mean_of_even_ones_and_less_spread():
     assert drawn.std() < 0.1 * losses.std()
 
 
+@pytest.mark.newest
 def test_before_every_step_has_its_losses_all_are_as_likely():
     losses = np.arange(1, T + 1)[:, None] * np.ones((1, HISTORY - 1))
     memory = remembered(losses)
@@ -77,6 +79,7 @@ def test_losses_all_zero_leave_every_step_as_likely():
     np.testing.assert_allclose(step_probabilities(remembered(np.zeros((T, HISTORY)))), 1 / T)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_a_batch_is_remembered_as_its_images_would_be_one_by_one(size):
     timesteps = loss_second_moment(T)

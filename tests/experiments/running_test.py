@@ -100,6 +100,7 @@ def test_what_decides_scores_is_measured_again(tmp_path):
     assert again["trained"] != first["trained"]
 
 
+@pytest.mark.newest
 def test_clip_guides(tmp_path):
     """The toy leads to bright images: its gradient took part."""
     with experiment_toys.toy_models():

@@ -66,6 +66,7 @@ def test_the_new_order_puts_all_queries_before_all_keys(heads):
     np.testing.assert_array_equal(rule.from_torch(rule.to_torch(kernel)), kernel)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize(
     "heads", [{"num_heads": 2, "num_head_channels": -1}, {"num_head_channels": 8}]
 )
@@ -107,6 +108,7 @@ def test_levels_that_attend_nowhere_are_nowhere_on_the_way_back():
     assert again.config == nowhere
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("kind", [family, classifier_family])
 def test_the_first_level_of_512_pixels_has_half_the_channels(kind):
     options = FILES["adm-512" if kind is family else "adm-512-classifier"].options
@@ -140,6 +142,7 @@ def test_released_sizes_without_a_channel_mult():
     assert openai.options(model)["channel_mult"] == ""
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize(
     ("file", "name", "kind"),
     [

@@ -71,6 +71,7 @@ def test_a_released_model_says_what_is_left_out(tmp_path):
     assert (stage.model.channels, stage.diffusion.schedule) == (32, "squared_cosine")
 
 
+@pytest.mark.slow
 def test_adms_options_are_all_given(tmp_path):
     file = write(tmp_path / "adm.safetensors", "tiny_adm")
     options = load("tiny_adm")[0]["options"]

@@ -19,6 +19,7 @@ def rounded(params):
     return {path: np.asarray(x).astype(jnp.bfloat16) for path, x in params.items()}
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("name", ["base", "adm-64", "adm-64-classifier"])
 def test_the_weights_are_rounded_once_and_the_model_computes_in_their_dtype(tmp_path, name):
     golden = {"base": "tiny_base", "adm-64": "tiny_adm"}.get(name, "tiny_adm_classifier")

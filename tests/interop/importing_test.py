@@ -24,6 +24,7 @@ RELEASED = dict(released.FILES)
 pytestmark = pytest.mark.usefixtures("small_releases")
 
 
+@pytest.mark.newest
 def test_a_released_workdir_carries_a_complete_experiment(tmp_path, monkeypatch):
     file = write(tmp_path / "base.safetensors", "tiny_base")
     experiment = import_checkpoint([file], ["base"], tmp_path / "run")
@@ -43,6 +44,7 @@ def test_a_released_workdir_carries_a_complete_experiment(tmp_path, monkeypatch)
     same(Pipeline.load(tmp_path / "run").stages[0].params, load("tiny_base")[3])
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize(
     ("name", "config_file"),
     [
@@ -62,6 +64,7 @@ def test_a_released_config_is_the_released_model_and_trains_on_from_it(name, con
     assert [line for line in conflicts if not line.startswith("text.tokenizer")] == []
 
 
+@pytest.mark.newest
 def test_an_upsampler_is_imported_with_the_noising_process_it_knows(tmp_path):
     options = released.FILES["upsample"].options | {"noise_schedule": "linear"}
     model = openai.build(load("tiny_upsample")[1], options)
@@ -169,6 +172,7 @@ def _trained_state(experiment, directory):
     return open_checkpoint(directory / "checkpoints").restore(fresh)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize(
     "override",
     ["stages.base.model.num_res_blocks=2", "text.length=7", "stages.base.diffusion.prediction=v"],

@@ -118,6 +118,7 @@ def test_weights_own_their_memory():
     assert not any(np.shares_memory(p, a) for p in params.values() for a in arrays if p.ndim == 1)
 
 
+@pytest.mark.newest
 def test_options_without_attention_or_of_odd_sizes_come_back():
     manifest, state_dict, _, _ = load("tiny_base")
     for change in ({"attention_resolutions": "1"}, {"channel_mult": "1,2,2"}):

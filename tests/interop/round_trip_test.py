@@ -121,6 +121,7 @@ def test_a_cascade_goes_out_by_stages_and_comes_back_as_one(tmp_path):
     )
 
 
+@pytest.mark.newest
 def test_a_third_stage_of_the_same_name_gets_its_size(tmp_path):
     larger = config.with_overrides(
         CASCADE.only("upsampler"),
@@ -140,6 +141,7 @@ def test_a_third_stage_of_the_same_name_gets_its_size(tmp_path):
     same(weights(tmp_path / "back", "upsampler"), sets["upsampler"]["ema_params"])
 
 
+@pytest.mark.newest
 def test_released_models_of_one_cascade_share_a_workdir(tmp_path):
     names = ("adm-64-to-256", "adm-64")
     paths = [write(tmp_path / f"{name}.safetensors", GOLDEN[name]) for name in names]

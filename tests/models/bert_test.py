@@ -27,6 +27,7 @@ def captions():
     return tokens, jnp.arange(7)[None] < jnp.arange(1, 9)[:, None].clip(max=7)
 
 
+@pytest.mark.newest
 def test_what_is_padded_changes_nothing(model, captions):
     encoder, params = model
     tokens, mask = captions
@@ -38,6 +39,7 @@ def test_what_is_padded_changes_nothing(model, captions):
     np.testing.assert_allclose(longer[:, :7][mask], found[mask], atol=1e-5)
 
 
+@pytest.mark.newest
 def test_bfloat16_stays_near(model, captions):
     _, params = model
     half = bert(CONFIG, dtype="bfloat16")

@@ -89,6 +89,7 @@ def test_only_the_pooled_vector_learns_from_the_disagreement(model):
     assert not {"kv.kernel", "query.kernel", "hidden.kernel", "pixels.kernel"} & moved
 
 
+@pytest.mark.slow
 def test_both_guesses_learn_the_mean_of_a_captions_images(model):
     captions = condition(model, [[1, 2, 0, 0, 0, 0], [3, 2, 0, 0, 0, 0]] * 4)
     own = jnp.where(jnp.arange(8) % 2 == 0, 0.5, -0.5)[:, None, None, None]

@@ -38,6 +38,7 @@ def check(prefix, folder):
     assert relative_error(gradient, nhwc(golden["guidance_gradient"])) < 2e-4
 
 
+@pytest.mark.newest
 def test_features_and_gradient_are_the_references():
     check("tiny_", HERE)
 

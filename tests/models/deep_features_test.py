@@ -85,6 +85,7 @@ def lost_if(lost, x):
     return x * jnp.nan if lost else x
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize(
     "name",
     [

@@ -41,6 +41,7 @@ def run(model, params, x_t, t, condition, key=None):
     return model.apply(params, x_t, t, model.encode(params, condition), key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("updown", [False, True])
 def test_a_image_does_not_see_its_neighbours(updown):
     model, params = build(resblock_updown=updown)

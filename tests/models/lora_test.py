@@ -43,6 +43,7 @@ def trained(own, seed=1):
     return weights_of({path: s.shape for path, s in own.shapes.items()}, seed)
 
 
+@pytest.mark.newest
 def test_an_adapter_starts_as_its_base():
     own, base = adapter(), weights_of(SHAPES)
     start = own.init(jax.random.key(0))

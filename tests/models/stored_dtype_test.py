@@ -38,7 +38,7 @@ def test_a_module_s_weights_are_of_its_own_dtype_and_as_they_are_stored():
     np.testing.assert_array_equal(module.wide[...], stored["wide"].astype(jnp.float32))
 
 
-@pytest.mark.newest
+@pytest.mark.slow
 def test_a_prepared_model_computes_what_it_computes_of_the_same_numbers_in_float32():
     def run(params):
         condition = encoded(params)
@@ -52,6 +52,7 @@ def test_a_prepared_model_computes_what_it_computes_of_the_same_numbers_in_float
     np.testing.assert_allclose(found, exact, atol=2e-4)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("name", ["tiny_clip_text", "tiny_adm_classifier"])
 def test_a_guide_s_output_keeps_its_dtype(name):
     _, _, model, _ = load(name)

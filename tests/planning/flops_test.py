@@ -73,6 +73,7 @@ def test_gradients_of_a_model_take_three_forwards():
     assert both == pytest.approx(cost.BACKWARD_FACTOR * cost.forward_flops(job), rel=0.1)
 
 
+@pytest.mark.newest
 def test_a_cpu_is_counted_as_an_accelerator(monkeypatch):
     wide = (
         "stages.base.model.image_size=16",
@@ -106,6 +107,7 @@ def test_no_compiler_is_asked(monkeypatch):
     assert estimate.seconds_per_step > 0
 
 
+@pytest.mark.newest
 def test_xla_counts_about_as_many():
     wide = (
         "stages.base.model.channels=96",

@@ -89,6 +89,7 @@ def test_an_image_says_which_adapters_it_was_made_with(adapters, tmp_path):
         pipe.reproduce(file)
 
 
+@pytest.mark.newest
 def test_an_adapter_of_other_models_is_refused(adapters, tmp_path):
     pipe, (one, _) = adapters
     other = write(tmp_path / "a.safetensors", pipe.stages[0], pipe.stages[1].params)

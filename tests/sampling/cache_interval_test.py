@@ -29,6 +29,7 @@ def output(pipe):
     return pipe(PROMPTS, seed=1, **SETTINGS, **INTERVAL)
 
 
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_its_batch_and_comes_again(pipe, output):
     one_by_one = pipe(PROMPTS, seed=1, batch_size=1, **SETTINGS, **INTERVAL)
     np.testing.assert_allclose(one_by_one.arrays.astype(int), output.arrays, atol=1)

@@ -55,6 +55,7 @@ def test_an_image_depends_on_seed_place_and_prompt_alone(sample_images):
     assert (sample_images(PROMPTS, seed=1) != five).any()
 
 
+@pytest.mark.newest
 def test_guidance_of_one_is_the_conditional_model_at_half_the_work(stages):
     base = Pipeline(stages[:1])
     one = base(PROMPTS[:4], guidance_scale=1).arrays.astype(int)
@@ -83,6 +84,7 @@ def test_steps_that_can_t_be_taken_are_refused(overrides, message):
         make_steps(stage.diffusion, stage.sampling.sampler, stage.sampling.steps)
 
 
+@pytest.mark.newest
 def test_guided_text_to_image_is_the_references():
     """GLIDE's whole job: encode, guide, respace, sample, on formula weights."""
     golden = np.load(HERE / "text2im_tiny.npz")

@@ -57,6 +57,7 @@ def test_what_it_was_not_distilled_for_is_refused(settings, expected):
         distilled()[0]("red square", **settings)
 
 
+@pytest.mark.newest
 def test_a_later_stage_is_checked_with_its_own_settings():
     wrong = ("stages.upsampler.model.guidance_range=2,6",)  # its config's scale is 1
     with pytest.raises(UserError, match=r"upsampler is distilled.*guidance_scale=1 needs"):

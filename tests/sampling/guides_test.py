@@ -70,6 +70,7 @@ def test_images_are_led_where_log_probability_rises(sampler):
     assert abs(mean(clip_scale=0) - mean()) < 0.1
 
 
+@pytest.mark.newest
 def test_log_probability_is_the_scaled_cosine(clip_toy):
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
     captions = ["red square", "blue square"]
@@ -99,6 +100,7 @@ def guide_of_classifier(is_noised):
     return classifier_guide(model, filled(model.shapes), 1000, is_noised=is_noised)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("is_noised", [True, False])
 def test_a_classifier_that_is_not_noised_takes_every_image_for_a_clean_one(is_noised):
     x_t = jnp.asarray(np.random.default_rng(0).standard_normal((2, 8, 8, 3)), jnp.float32)

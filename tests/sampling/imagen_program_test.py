@@ -71,7 +71,7 @@ def changed(a, b):
     return (np.abs(a - b).max(axis=(1, 2, 3)) > 2).tolist()
 
 
-@pytest.mark.newest
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_the_batch():
     assert images().shape == (3, 8, 8, 3)
     assert changed(images()[1:], images(rows=(1, 2))) == [False, False]
@@ -142,7 +142,7 @@ def temporaries(tokens, steps, images=1):
     return compiled.memory_analysis().temp_size_in_bytes
 
 
-@pytest.mark.newest
+@pytest.mark.slow
 def test_memory_grows_with_the_images_at_once_and_with_nothing_else():
     one = temporaries(tokens=4, steps="16")
     assert temporaries(tokens=8, steps="500") < 1.1 * one

@@ -63,7 +63,7 @@ def events(monkeypatch):
     return happened
 
 
-@pytest.mark.newest
+@pytest.mark.slow
 def test_the_encoder_is_freed_before_the_models_come_in(workdir, events):
     assert EXPERIMENT.stages["base"].model.encoder_width == WIDTH
     pipeline = Pipeline.load(workdir, prompts=["a red disc", "a box"])

@@ -121,6 +121,7 @@ def test_kept_features_leave_the_deep_part_out_of_the_step():
     assert flops(body) == deep + shallow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guidance_interval", [(0.0, 1.0), (0.2, 0.6)])
 def test_where_features_are_computed_at_every_step_nothing_changes(guidance_interval):
     stage = pipeline_toys.stages()[0]
@@ -150,6 +151,7 @@ def test_kernels_are_transformed_once_before_the_loop(monkeypatch):
     np.testing.assert_array_equal(program.finish(carry.x_t), images)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize(
     ("steps", "caching"),
     [("4", None), (f"{2 * CHUNK + 3}", None), (f"{CHUNK + 3}", kept_for(3))],

@@ -1,6 +1,7 @@
 """What an evaluation keeps, kept in a bucket: images and their features."""
 
 import numpy as np
+import pytest
 from evaluation.features.feature_toys import images, toy_net
 
 from glide_jax.evaluation.features.collecting import collect
@@ -9,6 +10,7 @@ from glide_jax.sampling.grid import save_image
 from glide_jax.storage import storage_path
 
 
+@pytest.mark.newest
 def test_images_and_features_are_kept_and_not_computed_again(store):
     given = images(7)
     folder = storage_path(store.url("evaluation"))

@@ -119,6 +119,7 @@ def test_an_object_appears_when_it_is_complete(folder):
     assert [p.name for p in folder.iterdir()] == ["a.json"]
 
 
+@pytest.mark.newest
 def test_a_folder_goes_there_and_back_its_marker_last(store, folder, tmp_path):
     for name in ("a", "b/c", "marker"):
         (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -117,6 +117,7 @@ def test_only_the_adapter_is_trained_and_kept(tmp_path):
         np.testing.assert_allclose(params[path], x, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.newest
 def test_before_the_first_step_it_is_the_base(tmp_path):
     job = job_of(tmp_path, "run")
     base = starting.read_base(job, mesh.make_mesh(1))
@@ -125,6 +126,7 @@ def test_before_the_first_step_it_is_the_base(tmp_path):
         np.testing.assert_array_equal(start[path], x, err_msg=path)
 
 
+@pytest.mark.newest
 def test_a_run_that_was_stopped_equals_one_that_was_not(tmp_path):
     whole = loop.train(job_of(tmp_path, "whole"), Interrupt(), None)
     loop.train(job_of(tmp_path, "two", "stages.base.training.num_steps=3"), Interrupt(), None)
@@ -161,6 +163,7 @@ def stepped(job, devices, steps=3):
     return state, losses, base
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data_axis", "fsdp", "microbatch"), [(2, 4, 0), (2, 2, 1)], ids=str)
 def test_devices_and_microbatches_do_not_change_the_step(
     tmp_path, monkeypatch, data_axis, fsdp, microbatch

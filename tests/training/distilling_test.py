@@ -140,6 +140,7 @@ def linear_round(what, **changes):
     return loss, params, batch, key
 
 
+@pytest.mark.newest
 def test_a_student_that_is_its_teacher_has_no_loss_where_guidance_changes_nothing():
     loss, params, batch, key = linear_round("guidance")
     same = params | as_teacher(params)
@@ -148,6 +149,7 @@ def test_a_student_that_is_its_teacher_has_no_loss_where_guidance_changes_nothin
     assert loss(params | other, batch, key)[0] > 1e-4
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("what", ["guidance", "1"])
 def test_the_teacher_learns_nothing(what):
     loss, params, batch, key = linear_round(what)
@@ -157,6 +159,7 @@ def test_the_teacher_learns_nothing(what):
         assert bool(gradient.any()) == (path in params), path
 
 
+@pytest.mark.newest
 @pytest.mark.usefixtures("one_device")
 def test_a_student_starts_from_its_teacher_without_the_variance(tmp_path):
     """Its state holds its own weights alone, and it is trained where it samples."""

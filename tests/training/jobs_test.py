@@ -107,7 +107,7 @@ def test_the_stages_keep_the_pretrained_text_encoder_frozen(tmp_path):
             assert np.abs(weights - fresh[path]).max() > 0, path
 
 
-@pytest.mark.newest
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_device")
 def test_imagen_s_stages_are_given_what_was_pretrained_on_embeddings(tmp_path):
     experiment = shrunk(tiny.CONFIGS / "imagen_quickstart.py")

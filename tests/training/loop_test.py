@@ -26,7 +26,11 @@ def grids(sample=no_images, every_steps=100):
 
 
 @pytest.mark.parametrize(
-    ("build", "timesteps"), [(tiny.convolutional, "uniform"), (tiny.linear, "loss_second_moment")]
+    ("build", "timesteps"),
+    [
+        pytest.param(tiny.convolutional, "uniform", marks=pytest.mark.slow),
+        (tiny.linear, "loss_second_moment"),
+    ],
 )
 def test_stopped_and_resumed_equals_unbroken_bit_for_bit(tmp_path, build, timesteps):
     two_timesteps = (
@@ -56,6 +60,7 @@ def test_stopped_and_resumed_equals_unbroken_bit_for_bit(tmp_path, build, timest
     assert rows[-1]["step"] == 6
 
 
+@pytest.mark.newest
 def test_a_finished_run_trains_no_further(tmp_path):
     first = loop.train(tiny.job(tmp_path, tiny.experiment(), tiny.linear), Interrupt(), grids())
     again = loop.train(tiny.job(tmp_path, tiny.experiment(), tiny.linear), Interrupt(), grids())
@@ -109,6 +114,7 @@ def broken_from(trained, first, last):
     return dataclasses.replace(trained, loss=breaking)
 
 
+@pytest.mark.newest
 def test_steps_whose_loss_is_not_finite_are_skipped_and_counted(tmp_path):
     steps = ("stages.base.training.log_every_steps=1", "stages.base.training.num_steps=2")
     two = loop.train(

@@ -81,6 +81,7 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GLIDE_JAX_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_run_resumes_where_its_data_have_moved(source, tmp_path):
     here, there = tmp_path / "here", tmp_path / "scratch" / "there"
@@ -140,6 +141,7 @@ def first_batch(source, start_step):
         return next(some)
 
 
+@pytest.mark.newest
 def test_a_run_goes_on_without_a_shard_that_is_gone_on_another_machine(tmp_path, caplog):
     here, workdir = tmp_path / "here", tmp_path / "run"
     write("webdataset", here)

@@ -135,6 +135,7 @@ def test_directions_stay_equally_long_with_a_tpu_s_products():
     assert of_optax.min() < exact.min() / 10
 
 
+@pytest.mark.newest
 def test_it_is_optax_s_iteration():
     matrix = jax.random.normal(jax.random.key(4), (60, 24))
     np.testing.assert_allclose(orthogonalized(matrix), by_optax(matrix), atol=1e-5)
@@ -153,6 +154,7 @@ def test_a_gradient_of_nothing_moves_nothing():
     np.testing.assert_array_equal(orthogonalized(jnp.zeros((6, 3))), 0)
 
 
+@pytest.mark.newest
 def test_matrices_move_evenly_and_the_rest_by_a_third_of_adam(packed):
     muon, adam = scale_by_muon(packed, MATRICES), optax.scale_by_adam()
     state, adam_state = muon.init(packed.pack(PARAMS)), adam.init(PARAMS)

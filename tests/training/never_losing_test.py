@@ -161,6 +161,7 @@ def to_metrics(directory, step):
     return NOISE
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("writes", [to_grid, to_metrics])
 def test_a_disk_that_fills_up_while_a_grid_is_sampled(small_disk, tmp_path, writes):
     directory = small_disk / "run"
@@ -208,6 +209,7 @@ def test_a_checkpoint_comes_before_the_grid_of_its_step(tmp_path):
     assert seen == [(3, 3)]
 
 
+@pytest.mark.newest
 def test_a_grid_that_was_not_sampled_is_sampled_when_the_run_continues(tmp_path):
     def broken(params, step):
         raise KeyboardInterrupt

@@ -48,6 +48,7 @@ def test_the_distance_is_to_the_true_image(lab, monkeypatch):
     np.testing.assert_allclose(Enlarged("toy", {}).scores(lab, 3)["distance"], expected, rtol=1e-6)
 
 
+@pytest.mark.newest
 def test_an_upsampler_alone_is_enough(tmp_path):
     with experiment_toys.toy_models() as pipeline:
         alone = dataclasses.replace(pipeline, stages=pipeline.stages[1:])

@@ -88,6 +88,7 @@ def test_bands_change_nothing_but_rounding(method, band, monkeypatch):
     assert_near(with_gradients(compute)(*given), in_one, 1e-6)
 
 
+@pytest.mark.newest
 def test_images_split_over_devices_are_convolved_where_they_lie():
     shape = (8, 16, 16, 64, 128)
     x, kernel, dy = toy(shape)

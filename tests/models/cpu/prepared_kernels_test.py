@@ -48,6 +48,7 @@ def test_a_prepared_model_is_the_model(model, params):
     np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
+@pytest.mark.slow
 def test_a_prepared_kernel_is_read_only_where_it_is_not_transformed(model, params):
     given = arguments(model, params)
     prepared, apply = jax.jit(model.prepare)(params, *given), jax.jit(model.apply)

@@ -34,6 +34,7 @@ def test_every_step_lies_in_a_quarter(num_steps, last):
     assert f"loss_q{last}" in quartile_means([sums]) or num_steps < 4
 
 
+@pytest.mark.newest
 def test_a_run_writes_them_and_their_mean_is_the_loss(tmp_path):
     """On eight devices, whose shares are summed."""
     experiment = tiny.experiment(

@@ -29,6 +29,7 @@ def train(directory, *overrides, source=None, mfu=None):
     return tiny.metrics(directory)
 
 
+@pytest.mark.newest
 def test_replacements_of_broken_images_are_counted(tmp_path):
     """Of the 24 images, each once an epoch, which is a batch here."""
     rows = train(tmp_path, source=Broken())

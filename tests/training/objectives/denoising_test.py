@@ -43,6 +43,7 @@ def shown(noise, enlarge=None):
     return image, model.condition
 
 
+@pytest.mark.newest
 def test_the_low_res_image_is_the_mean_over_blocks():
     image, condition = shown(0.0)
     means = np.asarray(image).reshape(BATCH, 4, 4, 4, 4, 3).mean((2, 4))

@@ -30,6 +30,7 @@ def served(tiny):
         yield made
 
 
+@pytest.mark.newest
 def test_an_image_is_the_command_s(served, tiny, tmp_path):
     job = served.sampled(num_images=3, guidance_scale=2)
     expected = tiny("red square", num_images=3, seed=3, guidance_scale=2, batch_size=2)
