@@ -29,6 +29,7 @@ from glide_jax.commands.command import run_command
 from glide_jax.config import split_overrides
 from glide_jax.entry import status_of
 from glide_jax.errors import UserError
+from glide_jax.huge_pages import restart_with_huge_pages
 
 PROGRAM = "glide-jax"
 
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the command line's words after the program's name; None: those of sys.argv.
     """
+    if argv is None:
+        restart_with_huge_pages()
     return status_of(lambda: _run(sys.argv[1:] if argv is None else argv))
 
 

@@ -14,6 +14,7 @@ from glide_jax.commands.progress_options import progress_of
 from glide_jax.config import split_overrides
 from glide_jax.entry import Parser, status_of
 from glide_jax.errors import UserError
+from glide_jax.huge_pages import restart_with_huge_pages
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the command line's words after the program's name; None: those of sys.argv.
     """
+    if argv is None:
+        restart_with_huge_pages()
     return status_of(lambda: _run(sys.argv[1:] if argv is None else argv))
 
 

@@ -19,7 +19,7 @@ LAYERS = (
     {"training", "checkpoints", "sampling", "planning", "interop", "encoders"},
     {"evaluation", "registries", "runtime"},
     {"experiments"},
-    {"entry", "commands", "web"},
+    {"entry", "commands", "web", "huge_pages"},
     {"main", "cli"},
 )
 """A module imports from its own layer and from those above it in this list."""
