@@ -74,7 +74,7 @@ def test_the_encoder_is_freed_before_the_models_come_in_or_loaded_after_them(wor
     other = pipeline("another", guidance_scale=2)
     assert events[4:] == ["encoder loaded"], "it stays for the next prompt"
     assert (other.arrays != first.arrays).any()
-    # Without prompts it is loaded when one comes, unless another pipeline has it, and gives the same.
+    # Without prompts it is loaded when one comes, as nobody has it any more, and gives the same.
     del pipeline
     events.clear()
     late = Pipeline.load(workdir)
