@@ -29,7 +29,7 @@ NOTES = {
     "reranking": "A first run, of as many captions, was of the quickstart's own base model and "
     "undecided: one sample was right in 92.7 % (89.1 … 95.2), the best of 8 in 93.5 % "
     "(89.4 … 96.1). This model is trained a third as long.",
-    "thresholding": "A first run, of 128 captions and other noise, was undecided: at scale 15 "
+    "thresholding": "A first run, of 128 captions and seeds 1 to 3, was undecided: at scale 15 "
     "dynamic thresholding was right in 4.2 points (−0.3 … +8.6) more, 12.5 % to 8.3 %; at 3 and 7 "
     "the two were alike. That it saturates fewer pixels says less than it seems: of the data's own "
     "images at this size 55 % of the values are -1 or 1 (white, and pure colours), and dynamic "
@@ -72,7 +72,8 @@ NOTES = {
     "64 batches six make 98 % of it.",
     "retrieval": "The paper says no number; chance is 1.6 %, which is all that is left at t = T.",
 }
-"""Name → what its figures don't say by themselves, written once they are there."""
+"""Name → what its figures don't say by themselves, written once they are there; of a claim that was
+declared anew, what the first run gave, which is said here alone."""
 
 START = """# The papers' claims
 

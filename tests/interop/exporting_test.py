@@ -16,6 +16,14 @@ from glide_jax.interop.importing import import_checkpoint
 pytestmark = pytest.mark.usefixtures("small_releases")
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A workdir as training leaves it, to be read alone."""
+    workdir = tmp_path_factory.mktemp("trained") / "run"
+    trained(workdir)
+    return workdir
+
+
 def test_what_is_there_already_stays(tmp_path):
     file = write(tmp_path / "w.safetensors", "tiny_base")
     (tmp_path / "run").mkdir()
@@ -49,9 +57,8 @@ def test_an_export_that_overflows_leaves_nothing(tmp_path):
     assert {a.dtype for a in files.read(out).values()} == {files.DTYPES["bfloat16"]}
 
 
-def test_an_export_without_its_options_says_what_to_do(tmp_path):
-    trained(tmp_path / "run")
-    done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors")
+def test_an_export_without_its_options_says_what_to_do(tmp_path, run):
+    done = export_checkpoint(run, tmp_path / "w.safetensors")
     options = tmp_path / "w.safetensors.options.json"
     options.write_text(options.read_text()[:100])
     refused(lambda: import_checkpoint(done.files, [], tmp_path / "back"), "options.json")
@@ -59,9 +66,8 @@ def test_an_export_without_its_options_says_what_to_do(tmp_path):
     refused(lambda: import_checkpoint(done.files, [], tmp_path / "back"), "--as=base|")
 
 
-def test_options_with_an_impossible_value_are_damaged(tmp_path):
-    trained(tmp_path / "run")
-    done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors")
+def test_options_with_an_impossible_value_are_damaged(tmp_path, run):
+    done = export_checkpoint(run, tmp_path / "w.safetensors")
     options = tmp_path / "w.safetensors.options.json"
     sound = json.loads(options.read_text())
     sizes = [{"vocab_size": -1}, {"vocab_size": 10**30}, {"vocab_size": True}]
@@ -71,9 +77,8 @@ def test_options_with_an_impossible_value_are_damaged(tmp_path):
         refused(action, "options.json is damaged", *wrong)
 
 
-def test_what_the_reference_has_no_option_for_is_said(tmp_path):
-    trained(tmp_path / "run")
-    done = export_checkpoint(tmp_path / "run", tmp_path / "w.safetensors")
+def test_what_the_reference_has_no_option_for_is_said(tmp_path, run):
+    done = export_checkpoint(run, tmp_path / "w.safetensors")
     said = "; ".join(done.unlike)
     for word in ("predicts x_0", "norm_groups is 8", "vocabulary has 300", "out_channels=3"):
         assert word in said
@@ -90,15 +95,14 @@ def test_what_the_reference_has_no_option_for_is_said(tmp_path):
     assert [line.partition(" has ")[0] for line in done.unlike] == ["the vocabulary"]
 
 
-def test_an_export_that_the_disk_refuses_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
-    trained(tmp_path / "run")
+def test_an_export_that_the_disk_refuses_names_the_file_that_was_asked_for(
+    tmp_path, run, monkeypatch
+):
 
     def fails(part, shapes, arrays, dtype):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setitem(files._WRITERS, ".safetensors", fails)
     out = tmp_path / "w.safetensors"
-    message = refused_cleanly(
-        lambda: export_checkpoint(tmp_path / "run", out), "No space left", folder=tmp_path
-    )
+    message = refused_cleanly(lambda: export_checkpoint(run, out), "No space left", folder=tmp_path)
     assert message == f"can't write {out}: No space left on device"

@@ -14,7 +14,7 @@ from glide_jax.sampling.stages import make_stage
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
 LEFT = np.arange(8)[None] < np.full((8, 1), 4)
-PROMPTS = ["red square", "blue square", ""]
+PROMPTS = ["red square", ""]
 SETTINGS = {"steps": 4, "guidance_scale": 3.0, "guidance_interval": (0.2, 0.8)}
 INTERVAL = {"cache_interval": 2}
 

@@ -44,32 +44,47 @@ def stage_of(name, encoder, traces):
     return make_stage(name, stage, counted, filled(model.shapes), reader, step=0)
 
 
+def with_upsampler(pipeline, **changes):
+    """The pipeline whose upsampler has these settings."""
+    base, upsampler = pipeline.stages
+    sampling = dataclasses.replace(upsampler.config.sampling, **changes)
+    config = dataclasses.replace(upsampler.config, sampling=sampling)
+    return Pipeline((base, dataclasses.replace(upsampler, config=config)))
+
+
 @pytest.fixture(scope="module")
 def pipe():
     """A pipeline, and what counts how often its models were traced."""
     traces = itertools.count()
     encoder = ToyEncoder()
     stages = tuple(stage_of(name, encoder, traces) for name in EXPERIMENT.stages)
-    return Pipeline(stages), lambda: int(repr(traces)[6:-1])
+    settings = {"guidance_scale": 2.0, "dynamic_threshold": 0.9, "threshold_cap": 1.5}
+    return with_upsampler(Pipeline(stages), **settings), lambda: int(repr(traces)[6:-1])
+
+
+ASKED = {
+    "prompt": ["a red disc", "a small box"],
+    "seed": 3,
+    "guidance_scale": 3,
+    "dynamic_threshold": 0.9,
+}
 
 
 def test_a_prompt_becomes_an_image_and_others_compile_nothing(pipe):
     pipeline, traces = pipe
-    first = pipeline(["a red disc", "a red disc"], seed=3, guidance_scale=3, dynamic_threshold=0.9)
+    first = pipeline(**ASKED)
     assert first.arrays.shape == (2, 16, 16, 3)
     before = traces()
     for changed in (
-        {"prompt": ["a blue disc", "a red disc"]},
+        {"prompt": ["a blue disc", "a small box"]},
         {"guidance_scale": 7.5},
         {"dynamic_threshold": 0.5},
         {"negative_prompt": "a box"},
     ):
-        settings = {"guidance_scale": 3, "dynamic_threshold": 0.9} | changed
-        prompt = settings.pop("prompt", ["a red disc", "a red disc"])
-        other = pipeline(prompt, seed=3, **settings)
+        other = pipeline(**(ASKED | changed))
         assert (other.arrays[0] != first.arrays[0]).any(), changed
     assert traces() == before
-    alone = pipeline("a red disc", seed=3, guidance_scale=3, dynamic_threshold=0.9)
+    alone = pipeline(**(ASKED | {"prompt": "a red disc"}))
     assert np.abs(alone.arrays[0].astype(int) - first.arrays[0]).max() <= 1
 
 
@@ -77,14 +92,7 @@ def test_no_setting_of_an_upsampler_compiles_anew(pipe):
     pipeline, traces = pipe
 
     def images(**changes):
-        base, upsampler = pipeline.stages
-        sampling = dataclasses.replace(
-            upsampler.config.sampling,
-            **{"guidance_scale": 2.0, "dynamic_threshold": 0.9, "threshold_cap": 1.5} | changes,
-        )
-        config = dataclasses.replace(upsampler.config, sampling=sampling)
-        stages = (base, dataclasses.replace(upsampler, config=config))
-        return Pipeline(stages)("a red disc", seed=3, guidance_scale=3).arrays
+        return with_upsampler(pipeline, **changes)(**ASKED).arrays
 
     first, before = images(), traces()
     for changed in (

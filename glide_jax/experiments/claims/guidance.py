@@ -6,10 +6,7 @@ from glide_jax.experiments.verdict import Difference, EloDifference
 
 NONE, CLIP, FREE = "none", "CLIP, 2", "classifier-free, 3"
 """CLIP's scale is of the gradient of log p, at which the quickstart's prompt truth was no worse
-than at others on captions and a seed that are not measured here; 3 is the quickstart's own.
-
-A first run, of 128 captions by the quickstart's own base model, was undecided: that model is right
-in 95 % without guidance. This one is trained a third as long, and is right less often."""
+than at others on captions and a seed that are not measured here; 3 is the quickstart's own."""
 
 
 def _arm(name: str, guidance_scale: float, clip_scale: float) -> Arm:

@@ -1,8 +1,4 @@
-"""Guidance in a part of the noising process.
-
-A first run, with the quickstart's base model, was undecided: at scale 3 that model is right in 99 %
-with guidance everywhere. This one is trained a third as long, and is right less often.
-"""
+"""Guidance in a part of the noising process."""
 
 from glide_jax.experiments.claim import SHORT, Arm, Claim
 from glide_jax.experiments.measures.sampled import Sampled

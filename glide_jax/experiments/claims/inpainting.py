@@ -1,4 +1,8 @@
-"""A model that was fine-tuned to inpaint, beside putting the known pixels back."""
+"""A model that was fine-tuned to inpaint, beside putting the known pixels back.
+
+The holes are large: what a smaller one leaves of a shape shows the rest of it, and every way of
+filling it is right.
+"""
 
 from glide_jax.experiments.claim import SHARED, Arm, Claim, Trained
 from glide_jax.experiments.measures.inpainted import Inpainted

@@ -5,8 +5,8 @@ from glide_jax.experiments.measures.sampled import Sampled
 from glide_jax.experiments.verdict import Difference
 
 _SCALE = 15
-"""A first run had 3, 7 and 15, 128 captions and seeds 1 to 3. It decided all but prompt truth at
-15: four times as many captions, and noise that it did not have, are for that."""
+"""Of 3, 7 and 15 the one of which a first run left prompt truth open, see docs/claims.md: so this
+one has more captions, and noise that the first did not have."""
 _THRESHOLDS = {"static": None, "dynamic": 0.995}
 
 

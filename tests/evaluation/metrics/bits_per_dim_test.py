@@ -83,7 +83,7 @@ def test_it_is_the_bound_over_every_step(name):
 
 @pytest.mark.newest
 def test_an_images_bits_do_not_depend_on_its_batch():
-    stage = one_stage("unconditional")
+    stage = one_stage("classes")
     images = read_images(tiny.Swatches(), stage, 5)
     small = dataclasses.replace(stage.config.sampling, batch_size=2)
     other = dataclasses.replace(stage, config=dataclasses.replace(stage.config, sampling=small))

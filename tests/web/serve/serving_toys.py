@@ -2,11 +2,13 @@
 
 import contextlib
 import dataclasses
+import io
 import json
 import threading
 import time
 
 import numpy as np
+from PIL import Image
 from sampling import pipeline_toys
 from web.web_toys import LOCAL, Served, serving
 
@@ -19,6 +21,27 @@ from glide_jax.web.serve.worker import Worker
 ADA, BEN = "ada-ada-ada", "ben-ben-ben"
 SAMPLE = {"task": "sample", "prompt": "red square", "seed": 3}
 ENDED = ("done", "failed", "cancelled")
+
+RANDOM = np.random.default_rng(0)
+HALF = np.arange(16)[None] >= np.full((16, 1), 8)
+"""A mask of 16×16 pixels: the right half is to be repainted."""
+
+
+def noise(*shape):
+    """u8[shape]"""
+    return RANDOM.integers(0, 256, shape, np.uint8)
+
+
+def png(array, kind="PNG"):
+    """The file of an image, or one of another kind."""
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def pixels_of(file):
+    """The array of an image's file."""
+    return np.asarray(Image.open(io.BytesIO(file)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +100,10 @@ class Page(Served):
     def upload(self, data, kind="image/png", client=ADA):
         return self.send("POST", f"/api/images?client={client}", data, {"Content-Type": kind})
 
+    def mask(self, array):
+        """The name of a mask, sent: true is to be repainted."""
+        return self.upload(png(array.astype(np.uint8) * 255)).json["id"]
+
     def job(self, job_id):
         return self.get(f"/api/jobs/{job_id}").json
 
@@ -97,6 +124,13 @@ class Page(Served):
 
     def png(self, image_id):
         return self.get(f"/api/images/{image_id}.png").body
+
+    def pixels(self, image_id):
+        return pixels_of(self.png(image_id))
+
+    def first_pixels(self, job):
+        """Those of a job's first image."""
+        return self.pixels(job["images"][0]["id"])
 
 
 @contextlib.contextmanager

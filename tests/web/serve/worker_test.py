@@ -1,22 +1,16 @@
 """The worker: images are what they are alone, cancelling frees the device, errors are one job's."""
 
-import io
 import logging
 import time
 
 import numpy as np
 import pytest
-from PIL import Image
 from sampling import pipeline_toys
-from web.serve.serving_toys import ADA, BEN, ENDED, events, gated, page
+from web.serve.serving_toys import ADA, BEN, ENDED, events, gated, page, pixels_of
 
 from glide_jax.errors import UserError
 from glide_jax.sampling.output import read_provenance
 from glide_jax.web.serve import jobs
-
-
-def pixels(png):
-    return np.asarray(Image.open(io.BytesIO(png)))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +30,7 @@ def test_an_image_is_the_command_s(served, tiny, tmp_path):
     expected = tiny("red square", num_images=3, seed=3, guidance_scale=2, batch_size=2)
     for i, image in enumerate(job["images"]):
         png = served.png(image["id"])
-        np.testing.assert_array_equal(pixels(png), expected.arrays[i])
+        np.testing.assert_array_equal(pixels_of(png), expected.arrays[i])
         (tmp_path / "a.png").write_bytes(png)
         made = read_provenance(tmp_path / "a.png")
         again = tiny.reproduce(made)
@@ -62,9 +56,7 @@ def test_two_people_share_a_batch_and_do_not_mix():
         ]
         for one, other in zip(done, alone, strict=True):
             for a, b in zip(one["images"], other["images"], strict=True):
-                np.testing.assert_array_equal(
-                    pixels(served.png(a["id"])), pixels(served.png(b["id"]))
-                )
+                np.testing.assert_array_equal(served.pixels(a["id"]), served.pixels(b["id"]))
     # Both clients' in each batch, but for the first.
     assert [sorted(batch) for batch in made.batches[1:3]] == [["blue square", "red square"]] * 2
 
@@ -79,7 +71,7 @@ def test_a_cancelled_job_ends_at_the_next_step_and_the_next_begins():
         job = served.wait(long, lambda job: job["images"][0]["preview"])
         assert 0 < job["fraction"] < 1
         preview = served.get(job["images"][0]["preview"])
-        assert pixels(preview.body).shape == (8, 8, 3)
+        assert pixels_of(preview.body).shape == (8, 8, 3)
         assert served.send("POST", f"/api/jobs/{long}/cancel", b"").json["state"] == "cancelled"
         made.let()
         assert served.wait(short)["state"] == "done"
