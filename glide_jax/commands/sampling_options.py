@@ -17,7 +17,7 @@ from glide_jax.commands.command import accept_overrides
 from glide_jax.commands.progress_options import add_preview, add_progress
 from glide_jax.config import SamplingConfig
 from glide_jax.entry import Parser
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, shortened
 from glide_jax.progress import say
 from glide_jax.storage import fetched, storage_path
 
@@ -40,6 +40,9 @@ _GUIDE_SCALES = {"clip_scale": "clip", "classifier_scale": "classifier"}
 
 _NEEDS = _GUIDE_SCALES | {"rerank": "clip"}
 """What can be asked for → the flag of the guide that it needs."""
+
+_MAX_SHOWN = 300
+"""Characters of a prompt that is printed."""
 
 _GUIDE_NAMES = {"clip": "noised CLIP", "classifier": "classifier"}
 
@@ -279,7 +282,8 @@ def warn_of_truncated(pipeline: "Pipeline", prompts: Sequence[str]) -> None:
     stage = pipeline.stages[0]
     length = stage.reader.length if stage.reader else 0
     for prompt in truncated_prompts(stage, prompts):
-        say(f"cut to its first {length} tokens: {prompt!r}", progress_stream())
+        shown = shortened(prompt, _MAX_SHOWN)
+        say(f"cut to its first {length} tokens: {shown!r}", progress_stream())
 
 
 def save(output: "PipelineOutput", folder: Path, sheet: Path | None = None) -> list[Path]:

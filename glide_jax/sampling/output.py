@@ -1,6 +1,7 @@
 """What a pipeline gives back: images, and the provenance of each, which its PNG file carries."""
 
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -288,17 +289,31 @@ def read_provenance(path: str | os.PathLike) -> Provenance:
 
 
 def file_name(provenance: Provenance) -> str:
-    """`a-red-circle-7-0.png`: what it shows, the seed, its index."""
+    """`a-red-circle-7-0.png`: what it shows, the seed, its index.
+
+    A prompt that is cut, or has no words, has digits of its own behind it, so that no other
+    prompt's image is replaced.
+    """
     label = provenance.label
     what = provenance.prompt if label is None else f"class {label}"
-    return f"{slug(what)}-{provenance.seed}-{provenance.index}.png"
+    return f"{slug(what)}{_own_digits(what)}-{provenance.seed}-{provenance.index}.png"
 
 
 def slug(prompt: str) -> str:
     """A prompt as part of a file's name: at most 60 bytes of UTF-8."""
-    words = re.sub(r"\W+", "-", prompt.lower()).strip("-")
-    cut = words.encode("utf-8", "ignore")[:_MAX_SLUG_BYTES].decode("utf-8", "ignore")
+    cut = _words(prompt)[:_MAX_SLUG_BYTES].decode("utf-8", "ignore")
     return cut.strip("-") or "no-prompt"
+
+
+def _own_digits(prompt: str) -> str:
+    """`-0a1b2c3d` of a prompt that its slug doesn't hold."""
+    if 0 < len(_words(prompt)) <= _MAX_SLUG_BYTES or not prompt.strip():
+        return ""
+    return "-" + hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def _words(prompt: str) -> bytes:
+    return re.sub(r"\W+", "-", prompt.lower()).strip("-").encode("utf-8", "ignore")
 
 
 def _absolute(workdir: str | Path) -> str:

@@ -80,3 +80,11 @@ def test_a_prompt_in_a_file_name_is_cut_by_bytes(prompt, expected):
     assert slug(prompt) == expected
     name = file_name(dataclasses.replace(PROVENANCE, prompt=prompt, seed=2**63 - 1))
     assert len(name.encode()) < 255
+
+
+def test_prompts_that_begin_alike_have_files_of_their_own():
+    prompts = ["x" * 300, "x" * 301, "🎉", "🎈", "", "\udcff", "A red  circle!"]
+    names = [file_name(dataclasses.replace(PROVENANCE, prompt=prompt)) for prompt in prompts]
+    assert len(set(names)) == len(names)
+    assert names[4].startswith(f"no-prompt-{2**60}-")
+    assert names[-1].startswith(f"a-red-circle-{2**60}-")
