@@ -13,6 +13,7 @@ import numpy as np
 from glide_jax.checkpoints import checkpoints_of, open_checkpoint, refuse_another_run
 from glide_jax.commands.outputs import contact_sheet, save_samples
 from glide_jax.config import TEXT_PRETRAINING, DenoiserStageConfig, Experiment
+from glide_jax.errors import UserError
 from glide_jax.evaluation.evaluating import Instruments
 from glide_jax.evaluation.images.generated import sampled
 from glide_jax.evaluation.periodic import check_periodic, periodic_of
@@ -22,9 +23,11 @@ from glide_jax.evaluation.results import in_short, to_json
 from glide_jax.evaluation.sets import Choice, name_of
 from glide_jax.evaluation.settings import with_settings
 from glide_jax.evaluation.summary import SUMMARY, update_summary
+from glide_jax.models.model import IMAGE_CHANNELS
+from glide_jax.parallel.free_memory import free_host_bytes
 from glide_jax.parallel.mesh import make_mesh
 from glide_jax.planning import cost
-from glide_jax.planning.memory import check_state_fits, memory_limit
+from glide_jax.planning.memory import GIB, check_state_fits, memory_limit
 from glide_jax.progress import say
 from glide_jax.sampling.grid import save_image
 from glide_jax.sampling.output import Origin, PipelineOutput
@@ -94,14 +97,31 @@ def run(experiment: Experiment, workdir: Path) -> None:
 
 
 def check_memory(jobs: Sequence[Job]) -> None:
-    """Raises UserError where a stage's state alone is more than the devices say they have."""
-    limit = memory_limit(jax.local_devices())
-    if limit is None:
-        return
+    """Raises UserError where a stage's state alone is more than the devices say they have.
+
+    A CPU's devices share what is free; a batch must fit that too.
+    """
+    limit, free = memory_limit(jax.local_devices()), free_host_bytes()
+    if limit is None and jax.default_backend() == "cpu":
+        limit = free / jax.local_device_count()
     devices, kind = jax.device_count(), jax.devices()[0].device_kind
     for job in jobs:
+        _check_batch_fits(job, free)
+        if limit is None:
+            continue
         state, fsdp = abstract_state(job), job.training.fsdp
         check_state_fits(job.section, state, fsdp, devices, limit, kind, job.base_shapes)
+
+
+def _check_batch_fits(job: Job, free: float) -> None:
+    size, count = job.model.config.image_size, job.training.batch_size // jax.process_count()
+    needs = 4 * IMAGE_CHANNELS * size**2 * count
+    if needs > free:
+        raise UserError(
+            f"{job.section}.training.batch_size={job.training.batch_size}: {count} images of "
+            f"{size}×{size} take {needs / GIB:.1f} GiB of this machine's memory, of which "
+            f"{free / GIB:.1f} GiB are free; take a smaller batch, or smaller images"
+        )
 
 
 def _check(experiment: Experiment, workdir: Path) -> None:

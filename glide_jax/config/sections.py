@@ -6,7 +6,16 @@ the `NoiseConfig` of every stage, and `TrainingConfig` grows into that of a guid
 
 import dataclasses
 
-from glide_jax.config.checks import DTYPES, at_least, between, is_local, is_path, one_of, require
+from glide_jax.config.checks import (
+    DTYPES,
+    MAX_PROCESSORS,
+    at_least,
+    between,
+    is_local,
+    is_path,
+    one_of,
+    require,
+)
 from glide_jax.config.fine_tuning import AdapterConfig, DistillationConfig, check_init_from
 
 
@@ -48,7 +57,7 @@ class DataConfig:
     prior: PriorConfig | None
 
     def __post_init__(self):
-        at_least(0, self, "workers")
+        at_least(0, self, "workers", below=MAX_PROCESSORS + 1)
 
 
 @dataclasses.dataclass(frozen=True)
