@@ -45,6 +45,7 @@ def said(capsys):
         (["imprt"], "did you mean 'import'"),
         (["train"], "give --config=NAME"),
         (["train", "--config=nowhere.py"], "nowhere.py"),
+        (["train", "--config=base", "--workdir="], "--workdir: the path is empty"),
         (["train", "--config=a", "--process_id=1"], "need --coordinator"),
         (["evaluate"], "give --checkpoint DIR"),
         (["evaluate", "--checkpoint=nowhere"], "no workdir nowhere"),

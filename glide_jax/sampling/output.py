@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from glide_jax import __version__
 from glide_jax.checkpoints.adapters import AdapterFile
+from glide_jax.config.reading import plain
 from glide_jax.data.images import open_image
 from glide_jax.errors import UserError
 from glide_jax.sampling.grid import save_image
@@ -27,6 +29,7 @@ KEY = "glide_jax"
 """The name of the PNG's text chunk, which is JSON."""
 
 _MAX_SLUG_BYTES = 60
+_MAX_BATCH = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,18 +277,28 @@ def read_provenance(path: str | os.PathLike) -> Provenance:
             "program has saved it since; give the prompt and the seed"
         )
     try:
-        values = json.loads(text)
         # 0.2 had no text encoders, 0.4 no adapters.
-        values = {"text_encoder": None, "adapters": ()} | values
-        slots = values["batch_slots"]
-        values["batch_slots"] = tuple((size, slot) for size, slot in slots)
-        for name in ("checkpoints", "overrides", "steps", "adapters"):
-            values[name] = tuple(values[name])
-        return Provenance(**values)
-    except (ValueError, TypeError, KeyError) as error:
+        return Provenance(**_checked({"text_encoder": None, "adapters": ()} | json.loads(text)))
+    except (ValueError, TypeError, KeyError, RecursionError, UserError) as error:
         raise UserError(
             f"{path} was made by another version of glide_jax: give the prompt and the seed"
         ) from error
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a Provenance, from JSON, with their types. Raises where one is another's."""
+    slots = tuple((int(size), int(slot)) for size, slot in values["batch_slots"])
+    # A PNG may be anybody's: what no batch has would take all memory.
+    each = all(0 <= slot < size <= _MAX_BATCH for size, slot in slots)
+    if not each or len(slots) != len(values["steps"]):
+        raise ValueError(f"{slots=}")
+    if not 0 <= values["index"] < 2**31:
+        raise ValueError(f"index={values['index']}")
+    given = {"batch_slots": slots} | {
+        name: {**values[name]} for name in ("settings", "input_files")
+    }
+    hints = typing.get_type_hints(Provenance)
+    return given | {n: plain(v, hints[n], n) for n, v in values.items() if n not in given}
 
 
 def file_name(provenance: Provenance) -> str:

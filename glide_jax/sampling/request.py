@@ -180,7 +180,7 @@ def repeated(
     if count * bytes_each > free or count >= 2**31:  # an image's index has 32 bits
         raise UserError(
             f"num_images={num_images}: of {count} images at once {int(free / max(bytes_each, 1))} "
-            "fit the memory that is free; sample fewer at a time, each time with another seed"
+            "fit the memory that is free; sample fewer at a time, each time with its own seed"
         )
     return tuple(subject for subject in subjects for _ in range(num_images))
 

@@ -1,6 +1,7 @@
 """What a PNG says of how it was made."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -63,6 +64,34 @@ def test_what_another_version_wrote_is_one_line(text, tmp_path):
     save_image(PIXELS, tmp_path / "a.png", info)
     with pytest.raises(UserError, match="another version of glide_jax"):
         read_provenance(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_slots": [[4, 9]] * 2},
+        {"batch_slots": [[0, 0]] * 2},
+        {"batch_slots": [[10**9, 0]] * 2},
+        {"batch_slots": [[4, 0]]},
+        {"settings": []},
+        {"prompt": 5},
+        {"index": 10**12},
+        {"index": -1},
+        {"checkpoints": "runs"},
+        {"seed": "x"},
+        {"mood": "sad"},
+    ],
+    ids=str,
+)
+def test_what_somebody_changed_in_an_image_is_one_line(change, tmp_path):
+    values = dataclasses.asdict(PROVENANCE) | {"batch_slots": [[4, 0]] * 2, "steps": [1, 2]}
+    for name, changes in (("good", {}), ("bad", change)):
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt(KEY, json.dumps(values | changes))
+        save_image(PIXELS, tmp_path / f"{name}.png", info)
+    assert read_provenance(tmp_path / "good.png").steps == (1, 2)
+    with pytest.raises(UserError, match="another version of glide_jax"):
+        read_provenance(tmp_path / "bad.png")
 
 
 @pytest.mark.parametrize(
