@@ -145,6 +145,7 @@ class Checkpoint:
 
     @functools.cached_property
     def _arrays(self) -> dict[str, Any]:
+        jax.default_backend()  # Orbax starts JAX: where that fails, it is not the file's fault
         with self._reporting_damage():
             folder: Any = self._files.state()  # Orbax declares its own kind of Path, and takes any
             return dict(ocp.PyTreeCheckpointHandler().metadata(folder).tree)

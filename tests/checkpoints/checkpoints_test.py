@@ -271,6 +271,15 @@ def test_a_file_that_holds_something_else_is_damaged(saved, tmp_path, item, key,
         _ = found.experiment, found.data_state
 
 
+def test_where_jax_does_not_start_no_checkpoint_is_damaged(saved, monkeypatch):
+    def fail():
+        raise RuntimeError("Unable to initialize backend 'tpu'")
+
+    monkeypatch.setattr(jax, "default_backend", fail)
+    with pytest.raises(RuntimeError, match="Unable to initialize"):
+        open_checkpoint(saved).shapes("params")
+
+
 def test_folders_that_are_no_steps_are_ignored(saved, tmp_path):
     subprocess.run(["cp", "-r", saved / "3", tmp_path / "3"], check=True)
     for name in ("²", "٩", "07", "7 (copy)", "-8"):
