@@ -18,6 +18,9 @@ from glide_jax.config.checks import (
 )
 from glide_jax.config.fine_tuning import AdapterConfig, DistillationConfig, check_init_from
 
+MAX_LENGTH = 2**16
+"""Tokens of a caption; that many of each of a data set's are a number that is not meant."""
+
 
 @dataclasses.dataclass(frozen=True)
 class PriorConfig:
@@ -76,7 +79,7 @@ class TextConfig:
 
     def __post_init__(self):
         at_least(2, self, "vocab_size")
-        at_least(1, self, "length")
+        at_least(1, self, "length", below=MAX_LENGTH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +109,7 @@ class FrozenTextConfig:
     dtype: str
 
     def __post_init__(self):
-        at_least(1, self, "length")
+        at_least(1, self, "length", below=MAX_LENGTH)
         one_of(("none", "deepfloyd_if"), self, "cleaning")
         one_of(DTYPES, self, "dtype")
         is_local(self, "weights")

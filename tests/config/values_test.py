@@ -45,6 +45,7 @@ def test_values_that_make_no_sense(section, override, expected):
         ("stages.upsampler.sampling.batch_size=0", "batch_size must be 1 or "),
         ("text.vocab_size=0", "vocab_size must be 2 or more, not 0"),
         ("text.length=0", "length must be 1 or more, not 0"),
+        ("text.length=100000000", "length must be below 65,536, not 100000000"),
         ("seed=-1", "seed must be 0 or more, not -1"),
         (f"seed={2**62}", "seed must be below 4,611,686,018,427,387,904, not 46"),
         ("cpu_devices=0", "cpu_devices must be 1 or more, not 0"),
