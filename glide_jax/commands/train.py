@@ -56,7 +56,7 @@ def train(experiment: Experiment, workdir: Path) -> None:
         workdir: where; a run that is there is continued.
 
     Raises:
-        UserError: something in the experiment is impossible here.
+        UserError: something in the experiment is impossible here, or another run is in the workdir.
         Interrupted: stopped early; everything is saved.
     """
     from glide_jax.commands.training_run import run

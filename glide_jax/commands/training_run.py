@@ -1,15 +1,17 @@
 """A training run: every stage in order, then samples, scores, summary.json and report.png."""
 
+import contextlib
 import dataclasses
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from glide_jax.cache import NoLocks, lock_at_once
 from glide_jax.checkpoints import checkpoints_of, open_checkpoint, refuse_another_run
 from glide_jax.commands.outputs import contact_sheet, save_samples
 from glide_jax.config import TEXT_PRETRAINING, DenoiserStageConfig, Experiment
@@ -34,6 +36,7 @@ from glide_jax.sampling.output import Origin, PipelineOutput
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.program import make_steps
 from glide_jax.sampling.stages import Stage, make_stage
+from glide_jax.storage import is_in_bucket
 from glide_jax.training import loop
 from glide_jax.training.ahead import Ahead
 from glide_jax.training.caption_reader import sampling_reader
@@ -50,6 +53,9 @@ from glide_jax.training.jobs import (
 from glide_jax.training.lowering import abstract_state
 from glide_jax.types import Params
 
+LOCK = ".training.lock"
+"""The file of a workdir that a run has locked; left behind it locks nothing."""
+
 _KIB_IN_A_GIB = 2**20
 _UNCONDITIONAL_IMAGES = 8
 """On the sample grids of a model that takes neither prompts nor classes."""
@@ -63,11 +69,38 @@ def run(experiment: Experiment, workdir: Path) -> None:
         workdir: where; a run that is there is continued.
 
     Raises:
-        UserError: something in the experiment is impossible here.
+        UserError: something in the experiment is impossible here, or another run is in the workdir.
         Interrupted: stopped early; everything is saved.
     """
     start = time.perf_counter()
     _check(experiment, workdir)
+    with _alone_in(workdir):
+        _run(experiment, workdir, start)
+
+
+@contextlib.contextmanager
+def _alone_in(workdir: Path) -> Iterator[None]:
+    """Refuse a second run in a workdir: each would delete what the other is saving.
+
+    The processes of one run meet at the coordinator, where a second of each is refused.
+    """
+    if is_in_bucket(workdir) or jax.process_count() > 1:
+        yield
+        return
+    try:
+        held = lock_at_once(workdir / LOCK)
+    except NoLocks:
+        held = contextlib.nullcontext()
+    if held is None:
+        raise UserError(
+            f"another run is training in {workdir}: wait until it has ended, or choose another "
+            "--workdir"
+        )
+    with held:
+        yield
+
+
+def _run(experiment: Experiment, workdir: Path, start: float) -> None:
     jobs = make_jobs(experiment, workdir)
     check_memory(jobs.in_order)
     jobs = _with_costs(jobs, workdir)
