@@ -46,14 +46,25 @@ def lock(path: Path, waiting: str) -> AbstractContextManager[object]:
         NoLocks: the file system has none.
         OSError: the file can't be made.
     """
-    # Soft locks are files that outlive a killed process.
-    file_lock = FileLock(path, fallback_to_soft=False)
+    held = lock_at_once(path)
+    if held is not None:
+        return held
+    print(waiting, file=sys.stderr)
+    return _lock_of(path).acquire()
+
+
+def lock_at_once(path: Path) -> AbstractContextManager[object] | None:
+    """As `lock`, without waiting; None: another process holds it. Raises as `lock`."""
     try:
-        return file_lock.acquire(blocking=False)
+        return _lock_of(path).acquire(blocking=False)
     except Timeout:
-        print(waiting, file=sys.stderr)
-        return file_lock.acquire()
+        return None
     except OSError as error:
         if error.errno in _WITHOUT_LOCKS:
             raise NoLocks(error.errno, "the file system has no locks", str(path)) from error
         raise
+
+
+def _lock_of(path: Path) -> FileLock:
+    # Soft locks are files that outlive a killed process.
+    return FileLock(path, fallback_to_soft=False)

@@ -1,9 +1,13 @@
 """What the entries share: a mistake is one line and an exit status, never a traceback."""
 
 import argparse
+import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
 
 from glide_jax.config import OVERRIDE
 from glide_jax.errors import Interrupted, NotMet, UserError, one_line
@@ -12,6 +16,9 @@ BAD_INPUT = 2
 STOPPED = 130
 TRY_AGAIN = 75
 """EX_TEMPFAIL of sysexits.h."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_NO_BACKEND = "Unable to initialize backend"
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,8 +59,28 @@ def _with_dashes(words: Sequence[str]) -> list[str]:
     return words
 
 
+def _ready_streams() -> None:
+    """What is closed leads nowhere; what an encoding has no character for is escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, _nowhere())
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _leave_stdout() -> None:
+    """Let what can't be written go nowhere; Python would complain again as it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def status_of(run: Callable[[], None]) -> int:
     """Run a command; the result is the exit status."""
+    _ready_streams()
     try:
         run()
     except UserError as error:
@@ -63,9 +90,13 @@ def status_of(run: Callable[[], None]) -> int:
         print(f"\n{stop}", file=sys.stderr)
         return STOPPED
     except BrokenPipeError:
-        # Whoever read the output has stopped reading. Python would complain again as it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output has stopped reading.
+        _leave_stdout()
     except OSError as error:
+        if error.filename is None and error.errno in _FULL:
+            _leave_stdout()
+            print(f"error: can't write the output: {error.strerror}; make room", file=sys.stderr)
+            return BAD_INPUT
         # Whatever the system refuses of a file: a folder that may not be read, too long a name.
         if error.filename is None:
             raise
@@ -73,6 +104,13 @@ def status_of(run: Callable[[], None]) -> int:
             f"can't use {error.filename!r}: {error.strerror or one_line(error)}; give another"
         )
         print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except RuntimeError as error:
+        if _NO_BACKEND not in str(error):
+            raise
+        platforms = os.environ.get("JAX_PLATFORMS")
+        why = UserError(f"JAX can't start with JAX_PLATFORMS={platforms}: {one_line(error)}")
+        print(f"error: {why}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("stopped; what was saved before is complete", file=sys.stderr)

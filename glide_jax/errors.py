@@ -9,18 +9,23 @@ _NOT_PRINTED = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's categories of control characters, lone surrogates, line and paragraph separators."""
 
 
+_MAX_LINE = 3000
+"""A line names what was given, which may be a file's contents."""
+
+
 class UserError(Exception):
     """Something outside the program is wrong: a config, a prompt, a file, a disk.
 
     The message is one line: what is wrong; what to do. The commands print it after `error: ` and
     exit with status 2, without a traceback. What would end the line, or change a terminal's
-    colours, as a file's name may, is escaped.
+    colours, as a file's name may, is escaped; of a line that is longer than anybody reads the
+    middle is left out.
     """
 
     def __str__(self) -> str:
         return "".join(
             c.encode("unicode_escape").decode() if unicodedata.category(c) in _NOT_PRINTED else c
-            for c in super().__str__()
+            for c in shortened(super().__str__(), _MAX_LINE)
         )
 
 
@@ -38,6 +43,13 @@ class Interrupted(Exception):
 def one_line(error: BaseException) -> str:
     """An exception's message on one line; if it is empty, the exception's type."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def shortened(text: str, length: int) -> str:
+    """A text without its middle, where it is longer than `length` characters."""
+    if len(text) <= length:
+        return text
+    return f"{text[: length // 2]} … {text[len(text) - length // 2 :]}"
 
 
 def a_few(things: Sequence[str], separator: str = ", ") -> str:

@@ -45,6 +45,7 @@ def said(capsys):
         (["imprt"], "did you mean 'import'"),
         (["train"], "give --config=NAME"),
         (["train", "--config=nowhere.py"], "nowhere.py"),
+        (["train", "--config=base", "--workdir="], "--workdir: the path is empty"),
         (["train", "--config=a", "--process_id=1"], "need --coordinator"),
         (["evaluate"], "give --checkpoint DIR"),
         (["evaluate", "--checkpoint=nowhere"], "no workdir nowhere"),
@@ -178,3 +179,37 @@ os.close(reader)
 sys.exit(status_of(lambda: print("x" * 100000, flush=True)))
 """)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("streams", "status", "error"),
+    [
+        (">/dev/full", 2, "error: can't write the output: No space left on device; make room"),
+        ("2>/dev/full", 0, ""),
+        ("2>&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+    ],
+)
+def test_streams_that_take_nothing_are_no_traceback(streams, status, error):
+    program = """
+import sys
+from glide_jax.entry import status_of
+from glide_jax.progress import say
+sys.exit(status_of(lambda: (say("so far", sys.stderr), print("☃" * 10000, flush=True))))
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"}
+    command = f"'{sys.executable}' -c '{program}' {streams}"
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+    assert done.returncode == status
+    assert done.stderr.replace("so far", "").strip() == error
+
+
+def test_a_device_that_is_not_here_is_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "tpu")
+
+    def fail():
+        raise RuntimeError("Unable to initialize backend 'tpu':\nno libtpu.so")
+
+    assert entry.status_of(fail) == entry.BAD_INPUT
+    line = "error: JAX can't start with JAX_PLATFORMS=tpu: Unable to initialize backend 'tpu': no"
+    assert capsys.readouterr().err == f"{line} libtpu.so\n"

@@ -30,6 +30,13 @@ def test_a_message_is_one_line_whatever_a_file_is_called(name, shown, capsys):
     assert capsys.readouterr().err == f"error: can't read {shown}\n"
 
 
+def test_of_a_message_that_nobody_would_read_the_middle_is_left_out():
+    line = str(UserError(f"not {'9' * 100_000}: give a number"))
+    assert len(line) < 4000
+    assert line.startswith("not 99")
+    assert line.endswith("9: give a number")
+
+
 @pytest.mark.parametrize(
     "words",
     [

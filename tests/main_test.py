@@ -11,6 +11,8 @@ import tiny
 import xla_flags
 
 from glide_jax import entry, main
+from glide_jax.cache import lock_at_once
+from glide_jax.commands.training_run import LOCK
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = str(tiny.CONFIGS / "quickstart.py")
@@ -58,6 +60,15 @@ def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, monkey
     assert error[0].startswith("error: ")
     assert message in error[0]
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_second_run_in_a_workdir_is_refused(tmp_path, capfd):
+    with lock_at_once(tmp_path / LOCK):
+        assert main.main(words(f"--workdir={tmp_path}")) == entry.BAD_INPUT
+    assert capfd.readouterr().err == (
+        f"error: another run is training in {tmp_path}: wait until it has ended, or choose another "
+        "--workdir\n"
+    )
 
 
 def test_a_workdir_that_can_t_be_written_is_refused(tmp_path, monkeypatch, capfd):

@@ -32,7 +32,7 @@ def complete_steps(directory: Path) -> list[int]:
     """The steps of the complete checkpoints in a directory; everything else there is ignored."""
     if is_in_bucket(directory):
         return marked_steps(names_in(directory))
-    return [int(f.name) for f in directory.iterdir() if f.name.isdigit() and f.is_dir()]
+    return [int(f.name) for f in directory.iterdir() if _is_step(f.name) and f.is_dir()]
 
 
 def incomplete_checkpoints(directory: Path, step: int | None = None) -> list[Path]:
@@ -42,6 +42,11 @@ def incomplete_checkpoints(directory: Path, step: int | None = None) -> list[Pat
     names = names_in(directory)
     left = {step_of(name) for name in names} - {None, *marked_steps(names)}
     return [directory / str(found) for found in left if step in (None, found)]
+
+
+def _is_step(name: str) -> bool:
+    """Whether a folder's name is a step's: neither `06` nor `²` nor `٩` is."""
+    return name.isascii() and name.isdigit() and name == str(int(name))
 
 
 def names_in(directory: Path) -> list[str]:

@@ -13,7 +13,13 @@ import orbax.checkpoint as ocp
 
 from glide_jax import __version__, config
 from glide_jax.checkpoints.fetching import Fetched
-from glide_jax.checkpoints.layout import by_path, complete_steps, incomplete_checkpoints, part_of
+from glide_jax.checkpoints.layout import (
+    CHECKPOINTS,
+    by_path,
+    complete_steps,
+    incomplete_checkpoints,
+    part_of,
+)
 from glide_jax.checkpoints.upgrading import upgraded
 from glide_jax.errors import UserError
 from glide_jax.storage import BucketError, is_in_bucket, storage_path
@@ -61,20 +67,22 @@ class Checkpoint:
         Raises:
             UserError: the file is damaged, or another version of glide_jax wrote it.
         """
-        values = self._of_meta("config")
+        with self._reporting_damage():
+            values = {**self._meta["config"]}  # a list would do for dict()
         if "stages" not in values:
             raise UserError(
                 f"{self.path} was written by glide_jax before 0.2, whose configs had no stages: "
                 "use that version, or import the weights or train again in another --workdir"
             )
-        try:
-            return config.from_dict(upgraded(values))
-        except UserError as error:
-            raise UserError(
-                f"{self.path} was written by glide_jax {self._meta.get('version', 'before 0.2')}, "
-                f"and {__version__} can't read its config ({error}): use that version, or choose "
-                "another --workdir"
-            ) from None
+        with self._reporting_damage():
+            try:
+                return config.from_dict(upgraded(values))
+            except UserError as error:
+                version = self._meta.get("version", "before 0.2")
+                raise UserError(
+                    f"{self.path} was written by glide_jax {version}, and {__version__} can't read "
+                    f"its config ({error}): use that version, or choose another --workdir"
+                ) from None
 
     @property
     def tokenizer(self) -> dict[str, Any]:
@@ -104,7 +112,11 @@ class Checkpoint:
     @property
     def data_state(self) -> dict[str, Any]:
         """The state of the data iterator; UserError: the file is damaged."""
-        return self._read_json("data")
+        state = self._read_json("data")
+        with self._reporting_damage():
+            if int(state["next_index"]) < 0:
+                raise ValueError
+        return state
 
     @functools.cached_property
     def _meta(self) -> dict[str, Any]:
@@ -133,6 +145,7 @@ class Checkpoint:
 
     @functools.cached_property
     def _arrays(self) -> dict[str, Any]:
+        jax.default_backend()  # Orbax starts JAX: where that fails, it is not the file's fault
         with self._reporting_damage():
             folder: Any = self._files.state()  # Orbax declares its own kind of Path, and takes any
             return dict(ocp.PyTreeCheckpointHandler().metadata(folder).tree)
@@ -269,13 +282,21 @@ def open_checkpoint(directory: str | Path) -> Checkpoint:
     """
     if found := find_checkpoint(directory):
         return found
+    raise no_checkpoint(directory)
+
+
+def no_checkpoint(directory: str | Path) -> UserError:
+    """The error for a directory, of checkpoints or a workdir, without a complete checkpoint."""
     how = (
         "give the workdir of a training or an import; to make one: glide-jax train --config=NAME "
         "--workdir=DIR, or glide-jax import"
     )
-    if incomplete_checkpoints(storage_path(directory)):
-        raise UserError(f"{directory} holds only a half-written checkpoint; {how}")
-    raise UserError(f"no checkpoint in {directory}; {how}")
+    path = storage_path(directory)
+    if find_checkpoint(path / CHECKPOINTS):
+        how = f"it is a stage's folder: give its workdir, {path.absolute().parent}"
+    if incomplete_checkpoints(path):
+        return UserError(f"{directory} holds only a half-written checkpoint; {how}")
+    return UserError(f"no checkpoint in {directory}; {how}")
 
 
 def _groups(wanted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

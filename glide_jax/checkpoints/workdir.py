@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from glide_jax.checkpoints.layout import CHECKPOINTS, checkpoints_of
-from glide_jax.checkpoints.reading import Checkpoint, find_checkpoint, open_checkpoint
+from glide_jax.checkpoints.reading import (
+    Checkpoint,
+    find_checkpoint,
+    no_checkpoint,
+    open_checkpoint,
+)
 from glide_jax.config import Experiment, StageConfig
 from glide_jax.errors import UserError, unknown_name
 from glide_jax.storage import storage_path
@@ -21,7 +26,7 @@ def read_experiment(workdir: Path) -> Experiment:
     folders = sorted(workdir.glob(f"*/{CHECKPOINTS}")) if workdir.is_dir() else []
     found = [checkpoint for folder in folders if (checkpoint := find_checkpoint(folder))]
     if not found:
-        return open_checkpoint(folders[0] if folders else workdir).experiment
+        raise no_checkpoint(folders[0] if folders else workdir)
     experiment = found[0].experiment
     by_stage = {checkpoint.stage: checkpoint for checkpoint in found}
     first = next((name for name in experiment.stages if name in by_stage), None)

@@ -35,9 +35,8 @@ class Checkpoints:
             each; None: there are none.
 
     Raises:
-        UserError: the directory can't be written to, or holds checkpoints of another experiment,
-            of other data, or of an adapter or a student of other weights.
-        ValueError: the tokenizer is not that of the checkpoints there.
+        UserError: the directory can't be written to, or holds checkpoints of another experiment, of
+            other data, with another tokenizer, or of an adapter or a student of other weights.
     """
 
     def __init__(
@@ -56,7 +55,10 @@ class Checkpoints:
             refuse_other_data(self.directory, experiment, data_set)
         found = find_checkpoint(self.directory)
         if found and found.tokenizer != tokenizer:
-            raise ValueError(f"{found.path} has another tokenizer: continue with that one")
+            raise UserError(
+                f"{found.path} has another tokenizer than this run's other checkpoints: it is "
+                "damaged, or of another run; put back its own, or choose another --workdir"
+            )
         if found and found.base != base:
             raise UserError(
                 f"{found.path} was begun with other weights than training.init_from has now: set "

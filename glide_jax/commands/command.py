@@ -2,9 +2,11 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from glide_jax.commands.progress_options import progress_of
 from glide_jax.entry import Parser
+from glide_jax.storage import storage_path
 
 Run = Callable[[argparse.Namespace], None]
 
@@ -12,6 +14,16 @@ Add = Callable[[Parser], Run]
 """Adds a command's arguments to its parser and returns what runs; its docstring is the help. JAX
 and what stands on it are imported inside what runs: a mistake on the command line is answered
 before JAX loads."""
+
+
+def given_path(text: str) -> Path:
+    """The path of an argument, see `storage_path`; raises for one that is empty.
+
+    pathlib would take that for this folder, and a shell makes it of a variable that is not set.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; is a variable not set?")
+    return storage_path(text)
 
 
 def accept_overrides(parser: Parser, example: str) -> None:

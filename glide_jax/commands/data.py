@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, given_path
 from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
-from glide_jax.storage import check_writable, storage_path
+from glide_jax.storage import check_writable
 
 _SHOWN = 32
 _SIDE = 160
@@ -27,7 +27,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--out",
-        type=storage_path,
+        type=given_path,
         default=Path("contact_sheet.png"),
         metavar="FILE",
         help="the contact sheet; default: contact_sheet.png",

@@ -3,14 +3,13 @@
 import argparse
 
 from glide_jax.commands import sampling_options
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, given_path
 from glide_jax.entry import Parser
-from glide_jax.storage import storage_path
 
 
 def add(parser: Parser) -> Run:
     """Change an image towards a prompt: noise is added to it, and sampling starts from there."""
-    parser.add_argument("image", type=storage_path, metavar="IMAGE", help="an image file")
+    parser.add_argument("image", type=given_path, metavar="IMAGE", help="an image file")
     sampling_options.add_prompts(parser)
     parser.add_argument(
         "--strength",

@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Iterator
 
 from glide_jax.commands import sampling_options
-from glide_jax.commands.command import Run, accept_overrides
+from glide_jax.commands.command import Run, accept_overrides, given_path
 from glide_jax.commands.progress_options import add_progress
 from glide_jax.config import Experiment, FrozenTextConfig, experiment_from, load_config
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.storage import check_writable, storage_path
+from glide_jax.storage import check_writable
 
 
 def add(parser: Parser) -> Run:
@@ -29,7 +29,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--out",
-        type=storage_path,
+        type=given_path,
         metavar="DIR",
         help="folder for the embeddings; those that are there already are kept, and not computed "
         "again",

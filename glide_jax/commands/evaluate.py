@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glide_jax.commands import evaluation_options, joining, sampling_options
-from glide_jax.commands.command import Run, accept_overrides, run_command
+from glide_jax.commands.command import Run, accept_overrides, given_path, run_command
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.storage import check_writable, storage_path
+from glide_jax.storage import check_writable
 
 if TYPE_CHECKING:
     from glide_jax.evaluation.evaluating import Instruments
@@ -26,7 +26,7 @@ def add(parser: Parser) -> Run:
     evaluation_options.add_models(parser)
     parser.add_argument(
         "--images",
-        type=storage_path,
+        type=given_path,
         metavar="FOLDER|NPZ",
         help="evaluate these, not a model's: image files, or an .npz with arr_0",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glide_jax.commands import joining, sampling_options
+from glide_jax.commands.command import given_path
 from glide_jax.commands.progress_options import add_preview, add_progress
 from glide_jax.config import SamplingConfig
 from glide_jax.entry import Parser
@@ -21,7 +22,7 @@ from glide_jax.evaluation.registry import (
     needed,
     parse_metrics,
 )
-from glide_jax.storage import fetched, storage_path
+from glide_jax.storage import fetched
 
 if TYPE_CHECKING:
     from glide_jax.config import Experiment
@@ -41,7 +42,7 @@ def add_models(parser: Parser) -> None:
     sampling_options.add_checkpoint(parser)
     parser.add_argument(
         "--text-encoder",
-        type=storage_path,
+        type=given_path,
         metavar="DIR",
         help="for a model that was trained on a frozen text encoder; see `sample --help`",
     )
@@ -96,7 +97,7 @@ def add_metrics(parser: Parser) -> None:
     add_net(parser)
     parser.add_argument(
         "--clip",
-        type=storage_path,
+        type=given_path,
         metavar="DIR",
         help="a noised CLIP's workdir, for CLIP's metrics",
     )
@@ -108,7 +109,7 @@ def add_metrics(parser: Parser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=storage_path,
+        type=given_path,
         metavar="DIR",
         help=f"folder for generated images, features and results; default: CHECKPOINT/{FOLDER}",
     )
@@ -128,7 +129,7 @@ def add_net(parser: Parser) -> None:
     )
     group.add_argument(
         "--net-weights",
-        type=storage_path,
+        type=given_path,
         metavar="FILE",
         help="its weights; default: where `glide-jax download inception` or pip puts them",
     )

@@ -6,12 +6,12 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, given_path
 from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.experiments.registry import CLAIMS, find_claim
-from glide_jax.storage import check_writable, is_in_bucket, storage_path
+from glide_jax.storage import check_writable, is_in_bucket
 
 if TYPE_CHECKING:
     from glide_jax.experiments.claim import Claim
@@ -28,7 +28,7 @@ def add(parser: Parser) -> Run:
     parser.add_argument("name", nargs="?", metavar="NAME", help="of a claim")
     parser.add_argument(
         "--runs",
-        type=storage_path,
+        type=given_path,
         default=RUNS,
         metavar="DIR",
         help="the folder that has quickstart, clip_quickstart and imagen_quickstart, the trained "
@@ -36,7 +36,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--out",
-        type=storage_path,
+        type=given_path,
         metavar="DIR",
         help="folder for trainings, images, scores, result.json and plot.png, NAME/ in it for this "
         f"experiment's own; default: RUNS/{FOLDER}",

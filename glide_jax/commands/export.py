@@ -3,21 +3,17 @@
 import argparse
 
 from glide_jax.commands import sampling_options
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, given_path
 from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.storage import check_writable, storage_path
+from glide_jax.storage import check_writable
 
 
 def add(parser: Parser) -> Run:
     """Write weights under the reference's PyTorch names, with its options beside them."""
-    parser.add_argument(
-        "workdir", type=storage_path, metavar="DIR", help="of training or of import"
-    )
-    parser.add_argument(
-        "--out", type=storage_path, required=True, metavar="FILE", help="a new file"
-    )
+    parser.add_argument("workdir", type=given_path, metavar="DIR", help="of training or of import")
+    parser.add_argument("--out", type=given_path, required=True, metavar="FILE", help="a new file")
     parser.add_argument("--format", choices=("pt", "safetensors"), help="default: by FILE's ending")
     parser.add_argument(
         "--ema",

@@ -2,12 +2,12 @@
 
 import argparse
 
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, given_path
 from glide_jax.commands.progress_options import add_progress
 from glide_jax.config import DTYPES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.storage import check_writable, fetched, storage_path
+from glide_jax.storage import check_writable, fetched
 
 
 def add(parser: Parser) -> Run:
@@ -17,7 +17,7 @@ def add(parser: Parser) -> Run:
     parser.add_argument(
         "files",
         nargs="*",
-        type=storage_path,
+        type=given_path,
         metavar="FILE",
         help="a file of weights, such as .pt, .ckpt or .safetensors, or a folder with one or with "
         "shards, on a disk or in a bucket; clip has two, in any order; default: what `download` "
@@ -38,7 +38,7 @@ def add(parser: Parser) -> Run:
         "--options",
         action="append",
         default=[],
-        type=storage_path,
+        type=given_path,
         metavar="JSON",
         help="of weights in another size than the released ones: a file of options by the "
         "reference's names, such as image_size; the shapes say most of them. One for each FILE. "
@@ -52,7 +52,7 @@ def add(parser: Parser) -> Run:
         "the model computes in it; default: float32",
     )
     parser.add_argument(
-        "--out", type=storage_path, required=True, metavar="DIR", help="a new workdir"
+        "--out", type=given_path, required=True, metavar="DIR", help="a new workdir"
     )
     add_progress(parser)
 

@@ -2,15 +2,14 @@
 
 import argparse
 
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, given_path
 from glide_jax.entry import Parser
-from glide_jax.storage import storage_path
 
 
 def add(parser: Parser) -> Run:
     """Describe a workdir or a file of weights: its models, sizes and steps."""
     parser.add_argument(
-        "path", type=storage_path, metavar="DIR|FILE", help="a workdir, or .pt or .safetensors"
+        "path", type=given_path, metavar="DIR|FILE", help="a workdir, or .pt or .safetensors"
     )
 
     def run(arguments: argparse.Namespace) -> None:

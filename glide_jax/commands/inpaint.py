@@ -3,17 +3,16 @@
 import argparse
 
 from glide_jax.commands import sampling_options
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, given_path
 from glide_jax.entry import Parser
-from glide_jax.storage import storage_path
 
 
 def add(parser: Parser) -> Run:
     """Repaint a part of an image as a prompt says."""
-    parser.add_argument("image", type=storage_path, metavar="IMAGE", help="an image file")
+    parser.add_argument("image", type=given_path, metavar="IMAGE", help="an image file")
     parser.add_argument(
         "mask",
-        type=storage_path,
+        type=given_path,
         metavar="MASK",
         help="an image of its shape; white: repaint, black: keep",
     )

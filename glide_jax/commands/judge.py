@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from glide_jax.commands import address_options
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, given_path
 from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
 from glide_jax.local_path import local_path
 from glide_jax.progress import Line, TaskProgress, clock_face
-from glide_jax.storage import storage_path
 
 _PORT = 8765
 
@@ -45,7 +44,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--prompts-file",
-        type=storage_path,
+        type=given_path,
         metavar="FILE",
         help="one prompt per line, for each folder's images in the order of their names; for "
         "images that don't hold their prompts",
@@ -63,7 +62,7 @@ def add(parser: Parser) -> Run:
         help="print Elo scores, win rates and ratings with 95%% intervals, and serve nothing",
     )
     parser.add_argument(
-        "--json", type=storage_path, metavar="FILE", help="with --results: write them as JSON too"
+        "--json", type=given_path, metavar="FILE", help="with --results: write them as JSON too"
     )
     return _run
 

@@ -4,9 +4,8 @@ import argparse
 import dataclasses
 import json
 
-from glide_jax.commands.command import Run, accept_overrides
+from glide_jax.commands.command import Run, accept_overrides, given_path
 from glide_jax.entry import Parser
-from glide_jax.storage import storage_path
 from glide_jax.writing import atomic_path
 
 
@@ -28,7 +27,7 @@ def add(parser: Parser) -> Run:
         help="estimate the memory of a TPU too, instead of compiling for it, which takes minutes",
     )
     parser.add_argument(
-        "--json", type=storage_path, metavar="FILE", help="write what is found as JSON too"
+        "--json", type=given_path, metavar="FILE", help="write what is found as JSON too"
     )
     accept_overrides(parser, "stages.base.training.fsdp=8")
     return _plan

@@ -4,11 +4,11 @@ import argparse
 import sys
 
 from glide_jax.commands import evaluation_options
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, given_path
 from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.storage import check_writable, storage_path
+from glide_jax.storage import check_writable
 
 
 def add(parser: Parser) -> Run:
@@ -25,7 +25,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--images",
-        type=storage_path,
+        type=given_path,
         metavar="FOLDER|NPZ",
         help="instead of a data set: these images",
     )
@@ -33,7 +33,7 @@ def add(parser: Parser) -> Run:
         "--num-images", type=int, metavar="N", help="only the data set's first N; default: all"
     )
     parser.add_argument(
-        "--out", type=storage_path, required=True, metavar="NPZ", help="the file to write"
+        "--out", type=given_path, required=True, metavar="NPZ", help="the file to write"
     )
     evaluation_options.add_net(parser)
     add_progress(parser)

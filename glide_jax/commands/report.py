@@ -2,15 +2,14 @@
 
 import argparse
 
-from glide_jax.commands.command import Run
+from glide_jax.commands.command import Run, given_path
 from glide_jax.entry import Parser
-from glide_jax.storage import storage_path
 
 
 def add(parser: Parser) -> Run:
     """Plot a run as report.png in its workdir: curves, speed, samples, scores; at any time."""
     parser.add_argument(
-        "workdir", type=storage_path, metavar="DIR", help="of training, finished or not"
+        "workdir", type=given_path, metavar="DIR", help="of training, finished or not"
     )
 
     def run(arguments: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from glide_jax.commands import joining, sampling_options
 from glide_jax.commands.checkpoint_options import check_workdirs, read_experiments
-from glide_jax.commands.command import Run, run_command
+from glide_jax.commands.command import Run, given_path, run_command
 from glide_jax.commands.progress_options import NAMES
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
@@ -22,7 +22,7 @@ def add(parser: Parser) -> Run:
     sampling_options.add_models_and_output(parser)
     parser.add_argument(
         "--contact-sheet",
-        type=storage_path,
+        type=given_path,
         metavar="FILE",
         help="all images on one sheet; default: OUT.png without a PROMPT, else none",
     )
@@ -42,14 +42,14 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--like",
-        type=storage_path,
+        type=given_path,
         metavar="PNG",
         help="sample this image once more, with everything that its file says it was made with",
     )
     sampling_options.add_caption_options(parser)
     parser.add_argument(
         "--classifier",
-        type=storage_path,
+        type=given_path,
         metavar="DIR",
         help="a noisy classifier's workdir, for --classifier-scale",
     )
@@ -81,6 +81,7 @@ def sample(
 def _run(arguments: argparse.Namespace) -> None:
     joining.require_coordinator(arguments)
     check_writable(arguments.out)
+    _check_sheet(arguments.contact_sheet)
     if arguments.like is not None:
         _reproduce(arguments)
         return
@@ -107,6 +108,15 @@ def _run(arguments: argparse.Namespace) -> None:
             output = pipeline(prompts, rerank=arguments.rerank, **keywords)
     files = sampling_options.save(output, arguments.out, sheet)
     _summarize(arguments, prompts, labels, files, time.perf_counter() - start)
+
+
+def _check_sheet(sheet: Path | None) -> None:
+    """Raise UserError where a contact sheet could not be written once all is sampled."""
+    if sheet is None:
+        return
+    if sheet.is_dir() or sheet.suffix.lower() != ".png":
+        raise UserError(f"--contact-sheet {sheet}: give a file whose name ends in .png")
+    check_writable(sheet.parent)
 
 
 def _prompts_of_config(arguments: argparse.Namespace) -> tuple[list[str], list[int] | None]:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glide_jax.commands.checkpoint_options import check_workdirs, read_experiments
-from glide_jax.commands.command import accept_overrides
+from glide_jax.commands.command import accept_overrides, given_path
 from glide_jax.commands.progress_options import add_preview, add_progress
 from glide_jax.config import SamplingConfig
 from glide_jax.entry import Parser
-from glide_jax.errors import UserError
+from glide_jax.errors import UserError, shortened
 from glide_jax.progress import say
-from glide_jax.storage import fetched, storage_path
+from glide_jax.storage import check_writable, fetched
 
 if TYPE_CHECKING:
     from glide_jax.commands.sampling_progress import ProgressLine
@@ -40,6 +40,9 @@ _GUIDE_SCALES = {"clip_scale": "clip", "classifier_scale": "classifier"}
 
 _NEEDS = _GUIDE_SCALES | {"rerank": "clip"}
 """What can be asked for → the flag of the guide that it needs."""
+
+_MAX_SHOWN = 300
+"""Characters of a prompt that is printed."""
 
 _GUIDE_NAMES = {"clip": "noised CLIP", "classifier": "classifier"}
 
@@ -67,7 +70,7 @@ def add_captions(parser: Parser) -> None:
         "prompts", nargs="*", metavar="PROMPT", help='captions; "": an image of anything'
     )
     parser.add_argument(
-        "--prompts-file", type=storage_path, metavar="FILE", help="more prompts, one per line"
+        "--prompts-file", type=given_path, metavar="FILE", help="more prompts, one per line"
     )
 
 
@@ -76,7 +79,7 @@ def add_models_and_output(parser: Parser) -> None:
     add_checkpoint(parser)
     parser.add_argument(
         "--text-encoder",
-        type=storage_path,
+        type=given_path,
         metavar="DIR",
         help="for a model that was trained on a frozen text encoder: its weights' folder, or one "
         "that `encode` wrote; default: as the config says",
@@ -84,7 +87,7 @@ def add_models_and_output(parser: Parser) -> None:
     add_adapters(parser)
     parser.add_argument(
         "--out",
-        type=storage_path,
+        type=given_path,
         default=Path("samples"),
         metavar="DIR",
         help="folder for the images",
@@ -106,7 +109,7 @@ def add_checkpoint(parser: Parser) -> None:
         "--checkpoint",
         # One value each time: with nargs="+" it would take a PROMPT that follows for a workdir.
         action="append",
-        type=storage_path,
+        type=given_path,
         metavar="DIR",
         help="a workdir of training or of import; repeat it for a cascade from several workdirs: "
         "the base model's, then its upsampler's",
@@ -147,7 +150,7 @@ def add_caption_options(parser: Parser) -> None:
     """Add what guides towards a caption, or away from one."""
     parser.add_argument("--negative-prompt", metavar="TEXT", help="guidance leads away from it")
     parser.add_argument(
-        "--clip", type=storage_path, metavar="DIR", help="a noised CLIP's workdir, for --clip-scale"
+        "--clip", type=given_path, metavar="DIR", help="a noised CLIP's workdir, for --clip-scale"
     )
     add_guide_scale(parser, "clip_scale")
 
@@ -170,7 +173,10 @@ def prompts_of(arguments: argparse.Namespace) -> list[str]:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
             raise UserError(f"can't read {arguments.prompts_file}: {reason}") from error
-        prompts += [line.strip() for line in lines if line.strip()]
+        found = [line.strip() for line in lines if line.strip()]
+        if not found:
+            raise UserError(f"{arguments.prompts_file} is empty: write a prompt on each line")
+        prompts += found
     return prompts
 
 
@@ -221,7 +227,12 @@ def in_flags() -> Iterator[None]:
 
 
 def load_for(arguments: argparse.Namespace, prompts: Sequence[str]) -> "Pipeline":
-    """The pipeline of a command's arguments; prompts that it cuts are printed. Raises as `load`."""
+    """The pipeline of a command's arguments; prompts that it cuts are printed.
+
+    Raises:
+        UserError: as `load`, or the images could not be written.
+    """
+    check_writable(arguments.out)
     models: dict[str, Any] = {name: getattr(arguments, name, None) for name in MODELS}
     negative = getattr(arguments, "negative_prompt", None)
     captions = [*prompts, negative] if negative else list(prompts)
@@ -279,7 +290,8 @@ def warn_of_truncated(pipeline: "Pipeline", prompts: Sequence[str]) -> None:
     stage = pipeline.stages[0]
     length = stage.reader.length if stage.reader else 0
     for prompt in truncated_prompts(stage, prompts):
-        say(f"cut to its first {length} tokens: {prompt!r}", progress_stream())
+        shown = shortened(prompt, _MAX_SHOWN)
+        say(f"cut to its first {length} tokens: {shown!r}", progress_stream())
 
 
 def save(output: "PipelineOutput", folder: Path, sheet: Path | None = None) -> list[Path]:

@@ -5,11 +5,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from glide_jax.commands import address_options, sampling_options
-from glide_jax.commands.command import Run, accept_overrides
+from glide_jax.commands.command import Run, accept_overrides, given_path
 from glide_jax.commands.progress_options import add_progress
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.storage import storage_path
 
 if TYPE_CHECKING:
     from glide_jax.sampling.pipeline import Pipeline
@@ -25,7 +24,7 @@ def add(parser: Parser) -> Run:
     sampling_options.add_checkpoint(parser)
     for name, what in _MODELS.items():
         parser.add_argument(
-            f"--{name.replace('_', '-')}", type=storage_path, metavar="DIR", help=what
+            f"--{name.replace('_', '-')}", type=given_path, metavar="DIR", help=what
         )
     sampling_options.add_adapters(parser)
     parser.add_argument(

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 from glide_jax.commands import joining
-from glide_jax.commands.command import Run, accept_overrides
+from glide_jax.commands.command import Run, accept_overrides, given_path
 from glide_jax.commands.progress_options import add_preview, add_progress
 from glide_jax.config import Experiment, experiment_from, load_config, to_dict
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError
-from glide_jax.storage import check_writable, storage_path
+from glide_jax.storage import check_writable
 
 
 def add(parser: Parser) -> Run:
@@ -19,7 +19,7 @@ def add(parser: Parser) -> Run:
     )
     parser.add_argument(
         "--workdir",
-        type=storage_path,
+        type=given_path,
         metavar="DIR",
         help="for checkpoints, metrics and samples; the run in it is continued; also in a bucket, "
         "gs://BUCKET/PATH or s3://BUCKET/PATH; default: runs/NAME",
@@ -56,7 +56,7 @@ def train(experiment: Experiment, workdir: Path) -> None:
         workdir: where; a run that is there is continued.
 
     Raises:
-        UserError: something in the experiment is impossible here.
+        UserError: something in the experiment is impossible here, or another run is in the workdir.
         Interrupted: stopped early; everything is saved.
     """
     from glide_jax.commands.training_run import run

@@ -1,18 +1,21 @@
 """A training run: every stage in order, then samples, scores, summary.json and report.png."""
 
+import contextlib
 import dataclasses
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from glide_jax.cache import NoLocks, lock_at_once
 from glide_jax.checkpoints import checkpoints_of, open_checkpoint, refuse_another_run
 from glide_jax.commands.outputs import contact_sheet, save_samples
 from glide_jax.config import TEXT_PRETRAINING, DenoiserStageConfig, Experiment
+from glide_jax.errors import UserError
 from glide_jax.evaluation.evaluating import Instruments
 from glide_jax.evaluation.images.generated import sampled
 from glide_jax.evaluation.periodic import check_periodic, periodic_of
@@ -22,15 +25,18 @@ from glide_jax.evaluation.results import in_short, to_json
 from glide_jax.evaluation.sets import Choice, name_of
 from glide_jax.evaluation.settings import with_settings
 from glide_jax.evaluation.summary import SUMMARY, update_summary
+from glide_jax.models.model import IMAGE_CHANNELS
+from glide_jax.parallel.free_memory import free_host_bytes
 from glide_jax.parallel.mesh import make_mesh
 from glide_jax.planning import cost
-from glide_jax.planning.memory import check_state_fits, memory_limit
+from glide_jax.planning.memory import GIB, check_state_fits, memory_limit
 from glide_jax.progress import say
 from glide_jax.sampling.grid import save_image
 from glide_jax.sampling.output import Origin, PipelineOutput
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.program import make_steps
 from glide_jax.sampling.stages import Stage, make_stage
+from glide_jax.storage import is_in_bucket
 from glide_jax.training import loop
 from glide_jax.training.ahead import Ahead
 from glide_jax.training.caption_reader import sampling_reader
@@ -47,6 +53,9 @@ from glide_jax.training.jobs import (
 from glide_jax.training.lowering import abstract_state
 from glide_jax.types import Params
 
+LOCK = ".training.lock"
+"""The file of a workdir that a run has locked; left behind it locks nothing."""
+
 _KIB_IN_A_GIB = 2**20
 _UNCONDITIONAL_IMAGES = 8
 """On the sample grids of a model that takes neither prompts nor classes."""
@@ -60,11 +69,38 @@ def run(experiment: Experiment, workdir: Path) -> None:
         workdir: where; a run that is there is continued.
 
     Raises:
-        UserError: something in the experiment is impossible here.
+        UserError: something in the experiment is impossible here, or another run is in the workdir.
         Interrupted: stopped early; everything is saved.
     """
     start = time.perf_counter()
     _check(experiment, workdir)
+    with _alone_in(workdir):
+        _run(experiment, workdir, start)
+
+
+@contextlib.contextmanager
+def _alone_in(workdir: Path) -> Iterator[None]:
+    """Refuse a second run in a workdir: each would delete what the other is saving.
+
+    The processes of one run meet at the coordinator, where a second of each is refused.
+    """
+    if is_in_bucket(workdir) or jax.process_count() > 1:
+        yield
+        return
+    try:
+        held = lock_at_once(workdir / LOCK)
+    except NoLocks:
+        held = contextlib.nullcontext()
+    if held is None:
+        raise UserError(
+            f"another run is training in {workdir}: wait until it has ended, or choose another "
+            "--workdir"
+        )
+    with held:
+        yield
+
+
+def _run(experiment: Experiment, workdir: Path, start: float) -> None:
     jobs = make_jobs(experiment, workdir)
     check_memory(jobs.in_order)
     jobs = _with_costs(jobs, workdir)
@@ -94,14 +130,31 @@ def run(experiment: Experiment, workdir: Path) -> None:
 
 
 def check_memory(jobs: Sequence[Job]) -> None:
-    """Raises UserError where a stage's state alone is more than the devices say they have."""
-    limit = memory_limit(jax.local_devices())
-    if limit is None:
-        return
+    """Raises UserError where a stage's state alone is more than the devices say they have.
+
+    A CPU's devices share what is free; a batch must fit that too.
+    """
+    limit, free = memory_limit(jax.local_devices()), free_host_bytes()
+    if limit is None and jax.default_backend() == "cpu":
+        limit = free / jax.local_device_count()
     devices, kind = jax.device_count(), jax.devices()[0].device_kind
     for job in jobs:
+        _check_batch_fits(job, free)
+        if limit is None:
+            continue
         state, fsdp = abstract_state(job), job.training.fsdp
         check_state_fits(job.section, state, fsdp, devices, limit, kind, job.base_shapes)
+
+
+def _check_batch_fits(job: Job, free: float) -> None:
+    size, count = job.model.config.image_size, job.training.batch_size // jax.process_count()
+    needs = 4 * IMAGE_CHANNELS * size**2 * count
+    if needs > free:
+        raise UserError(
+            f"{job.section}.training.batch_size={job.training.batch_size}: {count} images of "
+            f"{size}×{size} take {needs / GIB:.1f} GiB of this machine's memory, of which "
+            f"{free / GIB:.1f} GiB are free; take a smaller batch, or smaller images"
+        )
 
 
 def _check(experiment: Experiment, workdir: Path) -> None:

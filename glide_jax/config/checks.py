@@ -11,6 +11,9 @@ from glide_jax.storage import storage_path
 DTYPES = ("float32", "bfloat16")
 """What models compute in, and what imported weights are stored in."""
 
+MAX_PROCESSORS = 1024
+"""More processes, or parts of a CPU, than a machine has processors bring it down."""
+
 
 def require(holds: bool, config: Any, name: str, what: str) -> None:
     """Raises UserError, `NAME must be WHAT, not …`, unless `holds`."""
@@ -18,10 +21,15 @@ def require(holds: bool, config: Any, name: str, what: str) -> None:
         raise UserError(f"{name} must be {what}, not {getattr(config, name)!r}")
 
 
-def at_least(low: int, config: Any, *names: str) -> None:
-    """Raises UserError where a field is below `low`."""
+def at_least(low: int, config: Any, *names: str, below: int = 2**31) -> None:
+    """Raises UserError where a field is below `low`, or not below `below`.
+
+    Without another bound it is that of the integers that devices count with; no float that is meant
+    is as large.
+    """
     for name in names:
         require(getattr(config, name) >= low, config, name, f"{low} or more")
+        require(getattr(config, name) < below, config, name, f"below {below:,}")
 
 
 def between(low: int, high: int, config: Any, *names: str) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import re
 
-from glide_jax.config.checks import at_least, require
+from glide_jax.config.checks import MAX_PROCESSORS, at_least, require
 from glide_jax.config.imagen import ImagenConfig
 from glide_jax.config.sections import (
     DataConfig,
@@ -79,8 +79,8 @@ class Experiment:
     monitoring: MonitoringConfig
 
     def __post_init__(self):
-        at_least(0, self, "seed")
-        at_least(1, self, "cpu_devices")
+        at_least(0, self, "seed", below=2**62)
+        at_least(1, self, "cpu_devices", below=MAX_PROCESSORS + 1)
         # ConfigDict and some JSON writers sort their keys, so the sizes give the order.
         by_size = sorted(self.stages.items(), key=lambda item: item[1].model.image_size)
         object.__setattr__(self, "stages", dict(by_size))

@@ -6,8 +6,20 @@ the `NoiseConfig` of every stage, and `TrainingConfig` grows into that of a guid
 
 import dataclasses
 
-from glide_jax.config.checks import DTYPES, at_least, between, is_local, is_path, one_of, require
+from glide_jax.config.checks import (
+    DTYPES,
+    MAX_PROCESSORS,
+    at_least,
+    between,
+    is_local,
+    is_path,
+    one_of,
+    require,
+)
 from glide_jax.config.fine_tuning import AdapterConfig, DistillationConfig, check_init_from
+
+MAX_LENGTH = 2**16
+"""Tokens of a caption; that many of each of a data set's are a number that is not meant."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +60,7 @@ class DataConfig:
     prior: PriorConfig | None
 
     def __post_init__(self):
-        at_least(0, self, "workers")
+        at_least(0, self, "workers", below=MAX_PROCESSORS + 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +79,7 @@ class TextConfig:
 
     def __post_init__(self):
         at_least(2, self, "vocab_size")
-        at_least(1, self, "length")
+        at_least(1, self, "length", below=MAX_LENGTH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +109,7 @@ class FrozenTextConfig:
     dtype: str
 
     def __post_init__(self):
-        at_least(1, self, "length")
+        at_least(1, self, "length", below=MAX_LENGTH)
         one_of(("none", "deepfloyd_if"), self, "cleaning")
         one_of(DTYPES, self, "dtype")
         is_local(self, "weights")

@@ -6,7 +6,6 @@ from typing import Literal
 from glide_jax.config.checks import (
     DTYPES,
     at_least,
-    between,
     divisible,
     one_of,
     own_family,
@@ -99,7 +98,7 @@ class UNetConfig:
     def __post_init__(self):
         own_family(self)
         at_least(1, self, "image_size", "channels", "norm_groups")
-        between(0, 1, self, "dropout")
+        require(0 <= self.dropout < 1, self, "dropout", "from 0 to below 1")
         one_of(DTYPES, self, "dtype")
         one_of(("none", "products", "blocks"), self, "remat")
         require(self.channels % 2 == 0, self, "channels", "even")

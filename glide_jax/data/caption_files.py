@@ -43,6 +43,8 @@ def read_captions(path: str) -> Iterator[tuple[str, str]]:
         UserError: it can't be read, or a row is malformed; the message names the line.
     """
     try:
+        if not os.path.isfile(path):
+            raise OSError("not a file")  # a pipe would be waited for
         text = read_text(path)
     except (UnicodeDecodeError, OSError) as error:
         raise UserError(f"cannot read {path}: {error}; it must be UTF-8 text") from error

@@ -248,8 +248,12 @@ def _from_neighbours(
         if text not in others:
             continue
         read.add(text)
+        path = os.path.join(root, text)
         try:
-            captions[name] = _clean(split_lines(read_text(os.path.join(root, text))))
+            if os.path.isfile(path):  # a pipe would be waited for
+                captions[name] = _clean(split_lines(read_text(path)))
+            else:
+                skipped.add("caption files that are not files", text)
         except (UnicodeDecodeError, OSError):
             skipped.add("caption files that are not UTF-8 text", text)
     return captions, read

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,8 @@ def _file_of(path: str | os.PathLike) -> Any:
     """What Pillow opens: the path, or all of the object in a bucket."""
     if isinstance(path, Path) and is_in_bucket(path):
         return io.BytesIO(path.read_bytes())
+    if stat.S_ISFIFO(os.stat(path).st_mode):  # to open it would wait for whoever writes
+        raise OSError("it is a pipe; give a file")
     return path
 
 

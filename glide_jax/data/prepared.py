@@ -60,6 +60,28 @@ def data_dir() -> str:
     return os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
+def refuse_images(path: str, name: str) -> None:
+    """Check that the folder that a data set is to be kept in is not somebody's images.
+
+    Args:
+        path: the folder; "": the default.
+        name: of the data set.
+
+    Raises:
+        UserError: there are images in it, which whoever gave it wants to train on.
+    """
+    if not os.path.isdir(path):
+        return
+    with os.scandir(path) as entries:
+        names = (entry.name for entry in entries)
+        found = next((n for n in names if n.lower().endswith(tuple(images.SUFFIXES))), None)
+    if found is not None:
+        raise UserError(
+            f"{path} holds images ({found}), and {name} is made here and kept there: to train on "
+            "those images set data.source=folder, else leave data.path out"
+        )
+
+
 def prepare(builder: tfds.core.DatasetBuilder) -> None:
     """Write the data set to disk, unless it is there.
 

@@ -1,8 +1,10 @@
 """Local and remote tar files on any file system that fsspec knows: lists them, reads ranges."""
 
 import logging
+import math
 import os
 import queue
+import re
 import threading
 import time
 import urllib.parse
@@ -24,6 +26,8 @@ READ_S = 30.0
 """How long the bytes of an image may take."""
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+_MOST_SHARDS = 1_000_000
+"""More names than any data set has shards would only fill the memory."""
 _log = logging.getLogger(__name__)
 
 
@@ -90,6 +94,11 @@ def _several(path: str) -> list[str]:
     # Else fsspec's chain of file systems, such as simplecache::https://host/0.tar.
     if not all(part.endswith(".tar") for part in parts) or path.startswith(("tar://", "zip://")):
         parts = [path]
+    for part in parts:
+        ranges = re.findall(r"\{(-?\d{1,18})\.\.(-?\d{1,18})", part)
+        count = math.prod(abs(int(last) - int(first)) + 1 for first, last in ranges)
+        if count > _MOST_SHARDS:
+            raise ValueError(f"its braces are of {count:,} shards; give fewer")
     return [one for part in parts for one in braceexpand(os.path.expanduser(part), escape=False)]
 
 

@@ -105,6 +105,9 @@ The `super` ones are for upsamplers. IF's own `fast27` is `10,10,3,2,2`; ours is
 """
 
 
+_MAX_DIGITS = 10
+"""Of a number of steps. What has thousands Python won't read."""
+
 TRAILING = "trailing"
 """How a respacing begins that distilled models are trained at, see kept_timesteps."""
 
@@ -149,7 +152,7 @@ def kept_timesteps(spec: str, betas: np.ndarray) -> np.ndarray:
 def _counts(spec: str, numbers: str, num_steps: int) -> list[int]:
     """The numbers between commas, each 1 or more, their sum at most num_steps."""
     parts = [part.strip() for part in numbers.split(",")]
-    if not all(part.isdecimal() for part in parts):
+    if not all(part.isdecimal() and len(part) < _MAX_DIGITS for part in parts):
         raise UserError(
             f"respacing {spec!r} is not understood; give a number of steps ('100'), a number for "
             f"each section ('10,10,3,2,2'), 'fast27', {', '.join(SECTIONS)}, or a number after "

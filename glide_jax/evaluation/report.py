@@ -1,7 +1,6 @@
 """report.png: one image of a run, with its curves, speed, samples and scores."""
 
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from glide_jax.evaluation.metrics.prompt_truth import ALL
 from glide_jax.evaluation.metrics.prompt_truth import NAME as TRUTH
 from glide_jax.evaluation.summary import METRICS, read_summary
 from glide_jax.parallel.processes import by_first_process
+from glide_jax.training.monitoring.sinks.json_lines import FILE as _LINES
+from glide_jax.training.monitoring.sinks.json_lines import complete_lines
 from glide_jax.writing import atomic_path
 
 FILE = "report.png"
-_LINES = "metrics.jsonl"
 _SAMPLES = "samples.png"
 
 _WIDTH = 14.0
@@ -47,7 +47,7 @@ def write_report(workdir: Path) -> None:
         workdir: with the metrics of one stage or more.
 
     Raises:
-        UserError: it has no metrics.
+        UserError: it has no metrics, or damaged ones.
         DiskError: it can't be written.
     """
     stages = _stages(workdir)
@@ -68,14 +68,8 @@ def write_report(workdir: Path) -> None:
 def _stages(workdir: Path) -> dict[str, Rows]:
     """The metrics of each stage, in the order in which the stages were trained."""
     found = sorted(workdir.glob(f"*/{_LINES}"), key=lambda file: file.stat().st_mtime_ns)
-    read = {file.parent.name: _rows(file) for file in found}
+    read = {file.parent.name: [row for _, row in complete_lines(file)] for file in found}
     return {name: rows for name, rows in read.items() if rows}
-
-
-def _rows(file: Path) -> Rows:
-    """The complete lines: a run that goes on may be writing the last one."""
-    text = file.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _scores(summary: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -150,7 +144,8 @@ def _plot_loss(axes: Axes, stage: str, rows: Rows) -> None:
     axes.set_title(f"{stage}: loss", loc="left")
     step, value = _curve(rows, "loss")
     axes.plot(step, value, color=_GREY, linewidth=1)
-    axes.plot(step, _smooth(value), color=_BLUE)
+    if len(value):
+        axes.plot(step, _smooth(value), color=_BLUE)
     _logarithmic(axes)
     steps = [row["step"] for row in rows if row.get("skipped")]
     if steps:

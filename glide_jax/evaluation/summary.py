@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from glide_jax.errors import UserError, one_line
 from glide_jax.parallel.processes import by_first_process
 from glide_jax.writing import atomic_path
 
@@ -16,9 +17,16 @@ METRICS = "metrics"
 
 
 def read_summary(workdir: Path) -> dict[str, Any]:
-    """The figures of a workdir; {}: there are none yet."""
+    """The figures of a workdir; {}: there are none yet. Raises UserError: the file is damaged."""
     path = workdir / SUMMARY
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+    try:
+        summary = {**json.loads(path.read_text("utf-8"))} if path.exists() else {}
+        for values in {**summary.get(METRICS, {})}.values():
+            _ = {**values}
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise UserError(f"can't read {path}: {reason}; move it away") from error
+    return summary
 
 
 @by_first_process

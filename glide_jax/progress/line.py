@@ -1,9 +1,11 @@
 """How far a task is, shown as was chosen: a bar, a line of text, a JSON object, or nothing."""
 
+import contextlib
 import json
 import math
 import sys
 import time
+from collections.abc import Iterator
 from typing import Protocol, TextIO
 
 from glide_jax.progress.choice import current_choice, mode_for
@@ -44,11 +46,13 @@ class Line:
 
     def show(self, progress: TaskProgress) -> None:
         """Show how far a task is, in place of what was shown of it where that is possible."""
-        self._display.show(progress)
+        with _hindering_nothing():
+            self._display.show(progress)
 
     def end(self) -> None:
         """End what was shown, so that other output starts on a new line."""
-        self._display.end()
+        with _hindering_nothing():
+            self._display.end()
 
     def __enter__(self) -> "Line":
         return self
@@ -66,10 +70,25 @@ def say(text: str, stream: TextIO | None = None) -> None:
     """
     out = sys.stdout if stream is None else stream
     mode = mode_for(current_choice(), out)
-    if mode == "json":
-        _print_json(out, event="message", text=text.strip())
-    elif mode != "quiet":
-        print(text, file=out, flush=True)
+    with _hindering_nothing():
+        if mode == "json":
+            _print_json(out, event="message", text=text.strip())
+        elif mode != "quiet":
+            print(text, file=out, flush=True)
+
+
+@contextlib.contextmanager
+def _hindering_nothing() -> Iterator[None]:
+    """What can't be shown, on a full disk or a terminal that is gone, ends no training.
+
+    Whoever stops reading a pipe does end what writes to it.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def _display_on(stream: TextIO) -> Display:

@@ -311,7 +311,7 @@ def _open(
         expected = lazy.Expected(saved, width, checkpoint.path)
         own = dataclasses.replace(encoder, expected=expected)
         reader = EmbeddingReader(own, experiment.text.length, experiment.text.padding)
-    elif saved:
+    elif saved or stage.model.reads_captions:
         reader = TokenReader(text.from_dict(saved), experiment.text_length)
     vocab_size = reader.vocab_size if reader else 0
     return model_of(stage, vocab_size=vocab_size, text_length=experiment.text_length), reader

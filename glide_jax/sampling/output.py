@@ -1,10 +1,12 @@
 """What a pipeline gives back: images, and the provenance of each, which its PNG file carries."""
 
 import dataclasses
+import hashlib
 import io
 import json
 import os
 import re
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from glide_jax import __version__
 from glide_jax.checkpoints.adapters import AdapterFile
+from glide_jax.config.reading import plain
 from glide_jax.data.images import open_image
 from glide_jax.errors import UserError
 from glide_jax.sampling.grid import save_image
@@ -26,6 +29,7 @@ KEY = "glide_jax"
 """The name of the PNG's text chunk, which is JSON."""
 
 _MAX_SLUG_BYTES = 60
+_MAX_BATCH = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,32 +277,56 @@ def read_provenance(path: str | os.PathLike) -> Provenance:
             "program has saved it since; give the prompt and the seed"
         )
     try:
-        values = json.loads(text)
         # 0.2 had no text encoders, 0.4 no adapters.
-        values = {"text_encoder": None, "adapters": ()} | values
-        slots = values["batch_slots"]
-        values["batch_slots"] = tuple((size, slot) for size, slot in slots)
-        for name in ("checkpoints", "overrides", "steps", "adapters"):
-            values[name] = tuple(values[name])
-        return Provenance(**values)
-    except (ValueError, TypeError, KeyError) as error:
+        return Provenance(**_checked({"text_encoder": None, "adapters": ()} | json.loads(text)))
+    except (ValueError, TypeError, KeyError, RecursionError, UserError) as error:
         raise UserError(
             f"{path} was made by another version of glide_jax: give the prompt and the seed"
         ) from error
 
 
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a Provenance, from JSON, with their types. Raises where one is another's."""
+    slots = tuple((int(size), int(slot)) for size, slot in values["batch_slots"])
+    # A PNG may be anybody's: what no batch has would take all memory.
+    each = all(0 <= slot < size <= _MAX_BATCH for size, slot in slots)
+    if not each or len(slots) != len(values["steps"]):
+        raise ValueError(f"{slots=}")
+    if not 0 <= values["index"] < 2**31:
+        raise ValueError(f"index={values['index']}")
+    given = {"batch_slots": slots} | {
+        name: {**values[name]} for name in ("settings", "input_files")
+    }
+    hints = typing.get_type_hints(Provenance)
+    return given | {n: plain(v, hints[n], n) for n, v in values.items() if n not in given}
+
+
 def file_name(provenance: Provenance) -> str:
-    """`a-red-circle-7-0.png`: what it shows, the seed, its index."""
+    """`a-red-circle-7-0.png`: what it shows, the seed, its index.
+
+    A prompt that is cut, or has no words, has digits of its own behind it, so that no other
+    prompt's image is replaced.
+    """
     label = provenance.label
     what = provenance.prompt if label is None else f"class {label}"
-    return f"{slug(what)}-{provenance.seed}-{provenance.index}.png"
+    return f"{slug(what)}{_own_digits(what)}-{provenance.seed}-{provenance.index}.png"
 
 
 def slug(prompt: str) -> str:
     """A prompt as part of a file's name: at most 60 bytes of UTF-8."""
-    words = re.sub(r"\W+", "-", prompt.lower()).strip("-")
-    cut = words.encode("utf-8", "ignore")[:_MAX_SLUG_BYTES].decode("utf-8", "ignore")
+    cut = _words(prompt)[:_MAX_SLUG_BYTES].decode("utf-8", "ignore")
     return cut.strip("-") or "no-prompt"
+
+
+def _own_digits(prompt: str) -> str:
+    """`-0a1b2c3d` of a prompt that its slug doesn't hold."""
+    if 0 < len(_words(prompt)) <= _MAX_SLUG_BYTES or not prompt.strip():
+        return ""
+    return "-" + hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def _words(prompt: str) -> bytes:
+    return re.sub(r"\W+", "-", prompt.lower()).strip("-").encode("utf-8", "ignore")
 
 
 def _absolute(workdir: str | Path) -> str:

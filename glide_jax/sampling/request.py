@@ -16,6 +16,7 @@ import numpy as np
 from glide_jax.config import SamplingConfig
 from glide_jax.config.reading import plain
 from glide_jax.errors import UserError, unknown_name
+from glide_jax.parallel.free_memory import free_host_bytes
 
 SAMPLE, INPAINT, EDIT, UPSAMPLE = "sample", "inpaint", "edit", "upsample"
 """The tasks. SAMPLE alone starts from no image."""
@@ -160,10 +161,27 @@ def subjects_of(prompt: str | Sequence[str], negative: str | Sequence[str]) -> l
     return [Subject(*pair) for pair in zip(prompts, negatives, strict=True)]
 
 
-def repeated(subjects: Sequence[Subject], num_images: int) -> tuple[Subject, ...]:
-    """Each subject num_images times, in a row. Raises UserError for fewer than 1."""
+def repeated(
+    subjects: Sequence[Subject], num_images: int, bytes_each: int = 0
+) -> tuple[Subject, ...]:
+    """Each subject num_images times, in a row.
+
+    Args:
+        subjects: what is to be shown.
+        num_images: of each.
+        bytes_each: what an image takes of this machine's memory until all of them are sampled.
+
+    Raises:
+        UserError: it is fewer than 1, or more than the memory holds.
+    """
     if not isinstance(num_images, numbers.Integral) or num_images < 1:
         raise UserError(f"num_images must be 1 or more, not {num_images}")
+    count, free = len(subjects) * num_images, free_host_bytes()
+    if count * bytes_each > free or count >= 2**31:  # an image's index has 32 bits
+        raise UserError(
+            f"num_images={num_images}: of {count} images at once {int(free / max(bytes_each, 1))} "
+            "fit the memory that is free; sample fewer at a time, each time with its own seed"
+        )
     return tuple(subject for subject in subjects for _ in range(num_images))
 
 

@@ -32,6 +32,9 @@ from glide_jax.sampling.request import SampleRequest, StageEdit, Subject
 from glide_jax.sampling.stages import Stage, check_caching, check_guidance
 from glide_jax.storage import is_in_bucket, storage_path
 
+_ROW_BYTES = 2000
+"""What a request holds of an image beside its pixels, and at the end its provenance."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
@@ -136,7 +139,9 @@ def _request(
     stages: Sequence[Stage], task: str, wanted: Wanted, first_stage: int = 0
 ) -> SampleRequest:
     """Every subject num_images times."""
-    repeated = requests.repeated(wanted.subjects, wanted.num_images)
+    pixels = sum(stage.image_size**2 for stage in stages[first_stage:])
+    bytes_each = 3 * pixels + _ROW_BYTES
+    repeated = requests.repeated(wanted.subjects, wanted.num_images, bytes_each)
     request = SampleRequest(
         task=task,
         subjects=repeated,

@@ -1,8 +1,10 @@
 """Whole files and folders between this machine and a bucket."""
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,10 +25,14 @@ def is_in_bucket(path: Path) -> bool:
 
 
 def check_writable(folder: Path | None) -> None:
-    """Write and delete an object in a bucket's folder; of a local one, or None, nothing is asked.
+    """Write and delete an object in a bucket's folder; of a local one see what is there already.
+
+    Args:
+        folder: that is to be made and written to; None: there is none.
 
     Raises:
-        UserError: the bucket can't be opened or written to.
+        UserError: the bucket can't be opened or written to; a file is where the folder is to be, or
+            what is there may not be written to.
     """
     if isinstance(folder, BucketPath):
         probe = folder / f".glide_jax_can_write.{os.getpid()}"
@@ -35,6 +41,27 @@ def check_writable(folder: Path | None) -> None:
             probe.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"can't write to {folder}: {error.strerror}") from error
+    elif folder is not None:
+        try:
+            _check_local(folder.absolute())
+        except OSError as error:
+            raise UserError(
+                f"can't write to {folder}: {error.strerror}; choose another place"
+            ) from error
+
+
+def _check_local(folder: Path) -> None:
+    """Raise OSError where a folder, or the first above it that is there, can't be written to."""
+    for place in (folder, *folder.parents):
+        try:
+            mode = os.stat(place).st_mode
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISDIR(mode):
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return
 
 
 def put_file(file: Path, target: Path) -> None:

@@ -6,6 +6,7 @@ import jax
 import optax
 
 from glide_jax.checkpoints import Checkpoint
+from glide_jax.errors import UserError
 from glide_jax.parallel.mesh import Shaped, weight_sharding
 from glide_jax.progress import say
 from glide_jax.training.job import Job
@@ -18,7 +19,11 @@ from glide_jax.types import Params
 
 
 def initial_state(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | None):
-    """The state to start from, sharded over the mesh, and the data iterator's state or None."""
+    """The state to start from, sharded over the mesh, and the data iterator's state or None.
+
+    Raises:
+        UserError: the checkpoint can't be read, does not fit the model, or is of another step.
+    """
     from_params, shapes = state_from_params(job), job.trained.shapes
 
     def fresh(key, given):
@@ -45,7 +50,13 @@ def initial_state(job: Job, mesh: jax.sharding.Mesh, checkpoint: Checkpoint | No
         start = jax.jit(lambda stored: from_params(cast(stored)), out_shardings=shardings)
         return start(params), None
     say(f"{job.title}: continuing from step {checkpoint.step} of {checkpoint.path.parent}")
-    return checkpoint.restore(placed), checkpoint.data_state
+    state = checkpoint.restore(placed)
+    if int(state.step) != checkpoint.step:
+        raise UserError(
+            f"{checkpoint.path} holds step {int(state.step)}: it was renamed or copied there; name "
+            f"it {int(state.step)}, or choose another --workdir"
+        )
+    return state, checkpoint.data_state
 
 
 def read_base(job: Job, mesh: jax.sharding.Mesh) -> Params | None:

@@ -25,6 +25,7 @@ from glide_jax.checkpoints import (
     find_checkpoint,
     open_checkpoint,
     quiet_background_errors,
+    read_experiment,
 )
 from glide_jax.errors import UserError
 
@@ -224,7 +225,7 @@ def test_a_run_goes_on_and_another_is_refused(saved):
     line = str(caught.value)
     assert "another experiment's checkpoints" in line
     assert "seed: 0 → 4; data.path: '' → 'x'; stages.base.model.channels: 192 → 64; …" in line
-    with pytest.raises(ValueError, match="tokenizer"):
+    with pytest.raises(UserError, match="has another tokenizer"):
         checkpoints(saved, tokenizer={"kind": "other"})
     assert find_checkpoint(saved).step == 3
 
@@ -248,6 +249,54 @@ def test_a_damaged_checkpoint_says_so(saved, tmp_path, broken):
         _ = found.experiment, found.restore(abstract(some_state()))
     with pytest.raises(UserError, match="delete it to start from the beginning"):
         Checkpoint(tmp_path, 2)._read_json("nonsuch")
+
+
+@pytest.mark.parametrize(
+    ("item", "key", "value"),
+    [
+        ("meta", "config", []),
+        ("meta", "config", {"stages": []}),
+        ("meta", "config", {"stages": {"base": 3}}),
+        ("data", "next_index", None),
+        ("data", "next_index", -1),
+    ],
+    ids=str,
+)
+def test_a_file_that_holds_something_else_is_damaged(saved, tmp_path, item, key, value):
+    subprocess.run(["cp", "-r", saved / "3", tmp_path / "3"], check=True)
+    file = tmp_path / "3" / item / "metadata"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    found = find_checkpoint(tmp_path)
+    with pytest.raises(UserError, match="3 is damaged"):
+        _ = found.experiment, found.data_state
+
+
+def test_where_jax_does_not_start_no_checkpoint_is_damaged(saved, monkeypatch):
+    def fail():
+        raise RuntimeError("Unable to initialize backend 'tpu'")
+
+    monkeypatch.setattr(jax, "default_backend", fail)
+    with pytest.raises(RuntimeError, match="Unable to initialize"):
+        open_checkpoint(saved).shapes("params")
+
+
+def test_folders_that_are_no_steps_are_ignored(saved, tmp_path):
+    subprocess.run(["cp", "-r", saved / "3", tmp_path / "3"], check=True)
+    for name in ("²", "٩", "07", "7 (copy)", "-8"):
+        (tmp_path / name).mkdir()
+    assert find_checkpoint(tmp_path).step == 3
+
+
+def test_what_is_no_workdir_is_not_called_damaged(saved, tmp_path):
+    """Of a folder of numbered runs nothing is to be deleted."""
+    stage = tmp_path / "1" / "base"
+    stage.mkdir(parents=True)
+    (stage / "checkpoints").symlink_to(saved)
+    assert read_experiment(tmp_path / "1") == experiment()
+    with pytest.raises(UserError, match=f"no checkpoint in {tmp_path}; give the workdir"):
+        read_experiment(tmp_path)
+    with pytest.raises(UserError, match=f"a stage's folder: give its workdir, {tmp_path}/1$"):
+        read_experiment(stage)
 
 
 def test_checkpoints_of_another_version_say_so(saved, tmp_path):

@@ -321,6 +321,16 @@ def test_a_pipe_is_not_waited_for(tmp_path, caplog):
     os.mkfifo(tmp_path / "1.png")
     assert len(_open(tmp_path)) == 1
     assert "1 images that are not files (1.png)" in caplog.text
+    (tmp_path / "captions.csv").unlink()
+    (tmp_path / "0.txt").write_text("zero")
+    (tmp_path / "1.png").unlink()
+    _image(tmp_path / "1.png")
+    os.mkfifo(tmp_path / "1.txt")
+    assert len(_open(tmp_path)) == 1
+    assert "1 caption files that are not files (1.txt)" in caplog.text
+    os.mkfifo(tmp_path / "captions.csv")
+    with pytest.raises(UserError, match=r"captions\.csv: not a file"):
+        _open(tmp_path)
 
 
 def test_the_log_says_how_many_images_are_held_out(tmp_path, caplog):

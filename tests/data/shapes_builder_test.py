@@ -21,6 +21,13 @@ def folder(tmp_path):
     return str(tmp_path)
 
 
+def test_a_folder_of_somebody_s_images_is_not_where_it_is_kept(tmp_path):
+    (tmp_path / "Rex.JPG").touch()
+    with pytest.raises(UserError, match=r"holds images \(Rex\.JPG\), .* data\.source=folder"):
+        data.prepare("shapes/32", str(tmp_path))
+    assert [file.name for file in tmp_path.iterdir()] == ["Rex.JPG"]
+
+
 def test_records_are_the_scenes_in_order(folder):
     for split, count in SPLITS.items():
         source = data.open_source("shapes/32", folder, split)

@@ -40,6 +40,8 @@ def test_braces_keep_their_zeros_and_multiply(tmp_path):
     with pytest.raises(UserError, match=r"[Uu]nbalanced braces") as caught:
         remote.find_tars(f"{tmp_path}/{{08..10.tar")
     assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="its braces are of 2,000,000,000,000 shards"):
+        remote.find_tars(f"{tmp_path}/{{0..1}}/{{000000000000..999999999999}}.tar")
 
 
 def test_captions_are_the_texts_or_the_field_that_is_asked_for(shards):

@@ -80,7 +80,23 @@ def test_metrics_of_the_scorer_are_plotted(tmp_path, monkeypatch):
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_a_run_that_has_just_begun(tmp_path, monkeypatch, count):
     stage(tmp_path, "base", rows(count, loss=None, loss_q2=None))
+    stage(tmp_path, "upsampler", [{"step": 1, "loss": None, "skipped": 1}])
     plotted(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("line", ["[1]", "null", '{"loss": 1}', '{"step": 1, "loss": "x"}', "{"])
+def test_metrics_that_are_damaged_are_one_line(tmp_path, line):
+    stage(tmp_path, "base", rows(3), tail=f"{line}\n")
+    with pytest.raises(UserError, match=r"base/metrics\.jsonl: line 4 is damaged .*; delete"):
+        report.write_report(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"metrics": 3}', '{"metrics": {"test": 3}}'])
+def test_a_summary_that_is_damaged_is_one_line(tmp_path, text):
+    stage(tmp_path, "base", rows(3))
+    (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(UserError, match=r"can't read .*summary\.json: .*; move it away"):
+        report.write_report(tmp_path)
 
 
 def test_a_workdir_without_figures_says_so(tmp_path, capfd):

@@ -105,6 +105,13 @@ def test_training_refuses_it_where_the_devices_report_their_memory(tmp_path, mon
     assert memory_limit([device({"bytes_limit": 9}), device({"bytes_limit": 7})]) == 7
     assert memory_limit([device({"bytes_limit": 9}), device(None)]) is None
     training_run.check_memory([job()])  # a CPU reports none
+    monkeypatch.setattr(training_run, "free_host_bytes", lambda: 1e6)
+    with pytest.raises(UserError, match=r"gradients take .* GiB of a device with training\.fsdp=1"):
+        training_run.check_memory([job()])
+    monkeypatch.setattr(training_run, "free_host_bytes", lambda: 1e3)
+    with pytest.raises(UserError, match=r"base.training.batch_size=8: 8 images of 8×8 take 0"):
+        training_run.check_memory([job()])
+    monkeypatch.setattr(training_run, "free_host_bytes", lambda: 1e12)
     monkeypatch.setattr(training_run, "memory_limit", lambda devices: 1000)
     with pytest.raises(UserError, match="base: weights, average, optimizer and gradients take"):
         training_run.check_memory([job()])

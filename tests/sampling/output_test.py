@@ -1,6 +1,7 @@
 """What a PNG says of how it was made."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -66,6 +67,34 @@ def test_what_another_version_wrote_is_one_line(text, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_slots": [[4, 9]] * 2},
+        {"batch_slots": [[0, 0]] * 2},
+        {"batch_slots": [[10**9, 0]] * 2},
+        {"batch_slots": [[4, 0]]},
+        {"settings": []},
+        {"prompt": 5},
+        {"index": 10**12},
+        {"index": -1},
+        {"checkpoints": "runs"},
+        {"seed": "x"},
+        {"mood": "sad"},
+    ],
+    ids=str,
+)
+def test_what_somebody_changed_in_an_image_is_one_line(change, tmp_path):
+    values = dataclasses.asdict(PROVENANCE) | {"batch_slots": [[4, 0]] * 2, "steps": [1, 2]}
+    for name, changes in (("good", {}), ("bad", change)):
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt(KEY, json.dumps(values | changes))
+        save_image(PIXELS, tmp_path / f"{name}.png", info)
+    assert read_provenance(tmp_path / "good.png").steps == (1, 2)
+    with pytest.raises(UserError, match="another version of glide_jax"):
+        read_provenance(tmp_path / "bad.png")
+
+
+@pytest.mark.parametrize(
     ("prompt", "expected"),
     [
         ("A red  circle!", "a-red-circle"),
@@ -80,3 +109,11 @@ def test_a_prompt_in_a_file_name_is_cut_by_bytes(prompt, expected):
     assert slug(prompt) == expected
     name = file_name(dataclasses.replace(PROVENANCE, prompt=prompt, seed=2**63 - 1))
     assert len(name.encode()) < 255
+
+
+def test_prompts_that_begin_alike_have_files_of_their_own():
+    prompts = ["x" * 300, "x" * 301, "🎉", "🎈", "", "\udcff", "A red  circle!"]
+    names = [file_name(dataclasses.replace(PROVENANCE, prompt=prompt)) for prompt in prompts]
+    assert len(set(names)) == len(names)
+    assert names[4].startswith(f"no-prompt-{2**60}-")
+    assert names[-1].startswith(f"a-red-circle-{2**60}-")

@@ -1,5 +1,7 @@
 """Images and masks as people have them."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,6 +77,12 @@ def white(height, width, place):
 
 
 LEFT = white(12, 16, np.s_[:, :8])
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png: it is a pipe; give a file"):
+        read_image(tmp_path / "a.png")
 
 
 def test_white_is_repainted_in_every_mode():

@@ -67,6 +67,14 @@ def test_a_finished_run_trains_no_further(tmp_path):
     assert all(np.array_equal(first[path], again[path]) for path in first)
 
 
+def test_a_checkpoint_that_was_renamed_is_not_continued_from(tmp_path):
+    loop.train(tiny.job(tmp_path, tiny.experiment(), tiny.linear), Interrupt(), None)
+    folder = tmp_path / "checkpoints"
+    (folder / "6").rename(folder / "4")
+    with pytest.raises(UserError, match=r"checkpoints/4 holds step 6: .*name it 6, or choose"):
+        loop.train(tiny.job(tmp_path, tiny.experiment(), tiny.linear), Interrupt(), None)
+
+
 def test_checkpoint_holds_what_sampling_needs(tmp_path):
     trained = tiny.job(tmp_path, tiny.experiment(), tiny.linear)
     params = loop.train(trained, Interrupt(), grids())

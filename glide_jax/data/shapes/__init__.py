@@ -17,11 +17,13 @@ def prepare(variant: str, path: str) -> None:
         path: the folder to keep it in; "": TFDS_DATA_DIR, else TFDS's default.
 
     Raises:
-        UserError: unknown variant, or no room on the disk.
+        UserError: unknown variant, the folder is one of images, or no room on the disk.
     """
     from glide_jax.data import prepared
 
-    prepared.prepare(_builder(variant, path))
+    builder = _builder(variant, path)
+    prepared.refuse_images(path, "shapes")
+    prepared.prepare(builder)
 
 
 def open_split(variant: str, path: str, split: str) -> Source:
