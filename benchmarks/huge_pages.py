@@ -73,9 +73,8 @@ def main(argv: Sequence[str]) -> None:
     clock = np.array([[row[0] for row in turns[name][1:]] for name in SETTINGS])
     ratios = clock[1] / clock[0]
     low, middle, high = np.quantile(ratios, (0.05, 0.5, 0.95))
-    print(
-        f"with / without: {middle:.3f} of the time; 90 % of {len(ratios)} turns {low:.3f} to {high:.3f}"
-    )
+    spread = f"90 % of {len(ratios)} turns {low:.3f} to {high:.3f}"
+    print(f"with / without: {middle:.3f} of the time; {spread}")
     for child in children.values():
         child.communicate()
 
