@@ -269,12 +269,12 @@ class _Squares:
 
 
 def _ignore_signals(worker_index: int, worker_count: int) -> None:
-    """Ignore Ctrl-C and SIGTERM in a worker; they may reach all processes of a job.
+    """Ignore Ctrl-C, SIGTERM and SIGHUP in a worker; they may reach all processes of a job.
 
     The parent finishes its step first, for which it may need this worker, and then ends it.
     """
     del worker_index, worker_count
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

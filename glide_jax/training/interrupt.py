@@ -1,4 +1,4 @@
-"""Stopping a run on Ctrl-C or SIGTERM: it finishes the step, saves, and says how to continue."""
+"""Stopping a run by a signal: it finishes the step, saves, and says how to continue."""
 
 import os
 import signal
@@ -10,15 +10,20 @@ from jax.experimental import multihost_utils
 
 from glide_jax.progress import say
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, who ends jobs, and a terminal or a connection that is gone."""
+
 _MOST_AHEAD = 64
 """Steps that other processes may have dispatched while this one waits for a batch."""
 
 
 class Interrupt:
-    """Records Ctrl-C and SIGTERM while it is entered; a second Ctrl-C stops at once.
+    """Records Ctrl-C, SIGTERM and SIGHUP while it is entered; a second one stops at once.
+
+    SIGHUP stays ignored where `nohup` has it so.
 
     All processes of a run stop after the same step: JAX notices SIGTERM in any one of them and
-    they agree on the step. Ctrl-C is passed on as SIGTERM.
+    they agree on the step. Others are passed on as SIGTERM.
     """
 
     def __init__(self):
@@ -51,7 +56,10 @@ class Interrupt:
 
     def __enter__(self) -> Self:
         alone = jax.process_count() == 1
-        for number in (signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,):
+        for number in _STOPPING:
+            by_nohup = number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
+            if by_nohup or (number == signal.SIGTERM and not alone):
+                continue
             self._before[number] = signal.signal(number, self._note if alone else self._pass_on)
         return self
 

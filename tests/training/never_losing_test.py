@@ -49,7 +49,8 @@ def unbroken(tmp_path):
 
 
 @pytest.mark.slow
-def test_sigterm_saves_after_the_step_that_it_finds(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_after_the_step_that_it_finds(tmp_path, number):
     options = (
         *kills.OVERRIDES,
         "stages.base.training.num_steps=100000",
@@ -65,7 +66,7 @@ def test_sigterm_saves_after_the_step_that_it_finds(tmp_path):
         while not run.file() or run.steps() < 3:
             assert time.monotonic() < deadline, run.printed()
             time.sleep(0.01)
-        os.kill(process, signal.SIGTERM)
+        os.kill(process, number)
         assert run.end() == 130
         step = find_checkpoint(tmp_path / "run" / "checkpoints").step
         assert f"stopped after step {step} of 100000 of base, saved in" in run.printed()
