@@ -12,6 +12,8 @@ import xla_flags
 # Before JAX is imported: it reads them once.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {xla_flags.quick_cpu(8)}"
+# Tests' processes compile more than they compute, which huge pages make slower.
+os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
 
 import jax
 import pytest
