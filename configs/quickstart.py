@@ -2,7 +2,7 @@
 
     python -m glide_jax.main --config=configs/quickstart.py --workdir=runs/quickstart
 
-Hardware: two CPU cores, 4 GiB of memory. Time: about a quarter of an hour. It makes its data set
+Hardware: two CPU cores, 4 GiB of memory. Time: ten to fifteen minutes. It makes its data set
 (captioned coloured shapes), pretrains a text transformer on the captions, trains both models one
 after the other, and samples prompts that training never showed. Expected: of 256 captions of
 `test` at guidance 3, the right colours in 96 %, shapes in 98 %, relations in 99 %, grounds in
