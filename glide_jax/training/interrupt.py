@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 from types import FrameType
 from typing import Self
 
@@ -18,7 +19,7 @@ _MOST_AHEAD = 64
 
 
 class Interrupt:
-    """Records Ctrl-C, SIGTERM and SIGHUP while it is entered; a second one stops at once.
+    """Records Ctrl-C, SIGTERM and SIGHUP while it is entered; a second of the former stops at once.
 
     SIGHUP stays ignored where `nohup` has it so.
 
@@ -68,11 +69,25 @@ class Interrupt:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            _write_to_nobody()
+            if self._requested:  # the terminal and its shell send one each
+                return
         if self._requested:
             raise KeyboardInterrupt
         self._requested = True
         say("\nstopping after this step, then saving; again to stop at once")
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        is_first = not self._requested
         self._note(number, frame)
-        os.kill(os.getpid(), signal.SIGTERM)
+        if is_first:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _write_to_nobody() -> None:
+    """Drop what is printed to a terminal that is gone, or to a pipe whose reader is."""
+    for descriptor in (1, 2):
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -73,6 +73,34 @@ def test_a_signal_saves_after_the_step_that_it_finds(tmp_path, number):
         assert run.steps() == step, "every step that was taken is written and saved, and no more"
 
 
+HUNG_UP = """
+import sys, time
+from pathlib import Path
+from glide_jax.training.interrupt import Interrupt
+
+with Interrupt() as interrupt:
+    print("ready", flush=True)
+    while not interrupt.after_step():
+        time.sleep(0.01)
+    print("saved", flush=True)
+    time.sleep(0.5)
+Path(sys.argv[1]).write_text("saved")
+"""
+
+
+def test_a_closed_terminal_s_second_signal_and_its_pipes_hinder_no_save(tmp_path):
+    """As of `glide-jax train | tee log`, whose terminal, shell and tee all end."""
+    command = [sys.executable, "-c", HUNG_UP, str(tmp_path / "file")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.stdout.close()
+        for _ in range(2):
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.1)
+        assert process.wait(timeout=60) == 0
+    assert (tmp_path / "file").read_text() == "saved"
+
+
 @pytest.mark.slow
 def test_a_disk_that_fills_up_ends_a_run_in_one_line_and_loses_nothing(unbroken, small_disk):
     expected, lives = unbroken
