@@ -290,7 +290,6 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     slots = tuple((int(size), int(slot)) for size, slot in values["batch_slots"])
     # A PNG may be anybody's: what no batch has would take all memory.
     each = all(0 <= slot < size <= _MAX_BATCH for size, slot in slots)
-    # An image that was enlarged has none of the stages before.
     if not each or not 0 < len(slots) <= len(values["steps"]):
         raise ValueError(f"{slots=}")
     if not 0 <= values["index"] < 2**31:
