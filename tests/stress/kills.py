@@ -150,7 +150,9 @@ def _kill(lives: Lives, kind: str, steps: int, moment: float) -> None:
             time.sleep(5e-4)
 
     if kind == "starting":
-        time.sleep(2 * moment)
+        # At its first step at the latest: a life of few steps is over soon after.
+        deadline = time.monotonic() + 2 * moment
+        until(lambda: time.monotonic() > deadline or lives.file() != before)
     else:
         # A life writes anew the lines of the steps that it will not take again, then adds to them.
         until(lambda: lives.file() != before)
