@@ -5,6 +5,7 @@ import argparse
 from glide_jax.commands import sampling_options
 from glide_jax.commands.command import Run, given_path
 from glide_jax.entry import Parser
+from glide_jax.storage import check_writable
 
 
 def add(parser: Parser) -> Run:
@@ -29,6 +30,7 @@ def _run(arguments: argparse.Namespace) -> None:
     sampling_options.check_guides(arguments)
     keywords = sampling_options.keywords_of(arguments) | {"strength": arguments.strength}
     prompts = sampling_options.required_prompts_of(arguments)
+    check_writable(arguments.out)
     pipeline = sampling_options.load_for(arguments, prompts)
     with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         output = pipeline.image_to_image(

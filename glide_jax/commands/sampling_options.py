@@ -19,7 +19,7 @@ from glide_jax.config import SamplingConfig
 from glide_jax.entry import Parser
 from glide_jax.errors import UserError, shortened
 from glide_jax.progress import say
-from glide_jax.storage import check_writable, fetched
+from glide_jax.storage import fetched
 
 if TYPE_CHECKING:
     from glide_jax.commands.sampling_progress import ProgressLine
@@ -227,12 +227,7 @@ def in_flags() -> Iterator[None]:
 
 
 def load_for(arguments: argparse.Namespace, prompts: Sequence[str]) -> "Pipeline":
-    """The pipeline of a command's arguments; prompts that it cuts are printed.
-
-    Raises:
-        UserError: as `load`, or the images could not be written.
-    """
-    check_writable(arguments.out)
+    """The pipeline of a command's arguments; prompts that it cuts are printed. Raises as `load`."""
     models: dict[str, Any] = {name: getattr(arguments, name, None) for name in MODELS}
     negative = getattr(arguments, "negative_prompt", None)
     captions = [*prompts, negative] if negative else list(prompts)
