@@ -182,8 +182,9 @@ def test_advanced_settings_are_sent(faces):
     generate(tab, Prompt="red square")
     wait_for_cards(tab, 1)
     # The card is there before it is kept.
-    first = "JSON.parse(sessionStorage.getItem('glide_jax')).history[0]"
-    tab.wait_for_function(first)
+    first = "JSON.parse(sessionStorage.getItem('glide_jax'))?.history[0]"
+    # A function: an expression would be evaluated again at each look, which the page forbids.
+    tab.wait_for_function(f"() => {first}")
     kept = tab.evaluate(f"{first}.provenance")
     settings = kept["settings"]
     assert settings["guidance_interval"] == [0, 0.8]
