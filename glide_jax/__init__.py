@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from glide_jax.sampling.pipeline import Pipeline
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"
 __all__ = ["Pipeline", "__version__"]
 
 

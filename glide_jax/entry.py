@@ -105,6 +105,13 @@ def status_of(run: Callable[[], None]) -> int:
         )
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except MemoryError as error:
+        why = f": {one_line(error)}" if str(error) else ""
+        print(
+            f"error: there is too little memory{why}; end other programs, or ask for less at once",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
     except RuntimeError as error:
         if _NO_BACKEND not in str(error):
             raise

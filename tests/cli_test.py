@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from golden.load import HERE, load
 
@@ -213,3 +214,10 @@ def test_a_device_that_is_not_here_is_one_line(capsys, monkeypatch):
     assert entry.status_of(fail) == entry.BAD_INPUT
     line = "error: JAX can't start with JAX_PLATFORMS=tpu: Unable to initialize backend 'tpu': no"
     assert capsys.readouterr().err == f"{line} libtpu.so\n"
+
+
+def test_too_little_memory_is_one_line(capsys):
+    assert entry.status_of(lambda: print(np.empty(2**60, np.uint8).sum())) == entry.BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: there is too little memory: Unable to allocate 1.00 EiB")
+    assert line.endswith("; end other programs, or ask for less at once")

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import grain
 import numpy as np
@@ -178,6 +178,35 @@ class Batches(Iterator[Batch]):
         self._iterator = iter(dataset)
 
 
+class _Cache(NamedTuple):
+    """Squares that were decoded; where the annotation is None the others are not valid yet."""
+
+    pixels: np.ndarray
+    annotations: list[Annotation | None]
+    replacement: np.ndarray
+
+
+class _LastCache:
+    """The cache that was made last: jobs that follow each other read the same images."""
+
+    def __init__(self):
+        self._source: Source | None = None
+        self._cache = _Cache(np.empty((0, 0, 0, 3), np.uint8), [], np.empty(0, np.bool_))
+
+    def of(self, source: Source, size: int, cache_bytes: int) -> _Cache:
+        """Room for a source's squares, with those that are there; none if they don't fit."""
+        n = len(source) if len(source) * size * size * 3 <= cache_bytes else 0
+        shape = (n, size, size, 3)
+        if self._source is not source or self._cache.pixels.shape != shape:
+            pixels = np.empty(shape, np.uint8)  # untouched pages take no memory
+            self._source = source
+            self._cache = _Cache(pixels, [None] * n, np.zeros(n, np.bool_))
+        return self._cache
+
+
+_LAST = _LastCache()
+
+
 class _Squares:
     """Index → Square; keeps the decoded images if all of them fit in the cache.
 
@@ -191,10 +220,7 @@ class _Squares:
         self._arguments = (source, size, cache_bytes)
         self._source = source
         self._size = size
-        n = len(source) if len(source) * size * size * 3 <= cache_bytes else 0
-        self._pixels = np.empty((n, size, size, 3), np.uint8)  # untouched pages take no memory
-        self._annotations: list[Annotation | None] = [None] * n
-        self._replacement = np.zeros(n, np.bool_)
+        self._pixels, self._annotations, self._replacement = _LAST.of(*self._arguments)
         self._broken: set[int] = set()
         self._next_line = 0.0
         self.closing = threading.Event()

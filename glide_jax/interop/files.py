@@ -34,6 +34,9 @@ _SAFETENSORS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 _SAFETENSORS_ALIGNMENT = 8
 """Bytes, of where the arrays begin."""
 
+_NO_MEMORY = "Cannot allocate memory"
+"""In PyTorch's own message, as it raises no MemoryError."""
+
 READABLE = (*DTYPES.values(), np.dtype(np.float64))
 """The dtypes that weights may have in a file."""
 
@@ -231,7 +234,11 @@ def _read_pt(path: Path) -> StateDict:
             f"{path} is damaged, or holds more than tensors; no code in it was run. Save the "
             "model's state_dict() alone"
         ) from error
+    except MemoryError:
+        raise
     except Exception as error:
+        if _NO_MEMORY in str(error):
+            raise MemoryError(f"of {path} all arrays must fit at once") from error
         # What PyTorch raises depends on where the file is cut off.
         raise damaged(path) from error
     if not isinstance(content, Mapping):

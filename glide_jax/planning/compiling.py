@@ -26,8 +26,10 @@ MEMORY_SCHEDULER: dict[str, Any] = (
 _LOG_EVERY_S = 60
 _MEASURED_AT = (8, 16)
 
-# Without them libtpu asks Google's metadata server, waits for it, and complains.
+# Without them libtpu asks Google's metadata server, waits for it, and complains; and refuses to be
+# loaded beside another process that has it, such as training on the TPU, or a second plan.
 _NO_TPU_HERE = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",

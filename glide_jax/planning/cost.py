@@ -16,7 +16,10 @@ BACKWARD_FACTOR = 3
 """Operations of a train step over those of the forward pass: each product has two gradients."""
 
 EXPECTED_UTILISATION = 0.4
-"""Share of a device's matrix product speed that a U-Net's train step reaches, roughly."""
+"""Share of an accelerator's matrix product speed that a U-Net's train step reaches, roughly."""
+
+_EXPECTED_HERE = {"cpu": 0.2}
+"""The same of devices of which it is another; a CPU spends more of a step on small operations."""
 
 LONG_STEP_S = 300
 """Above this, a command suggests a smaller run."""
@@ -67,13 +70,14 @@ def estimate(job: Job) -> Cost:
     parameters = sum(s.size for s in job.model.shapes.values())
     per_step = step_flops(job) * job.training.batch_size
     speed = matmul_flops_per_second(job.model.config.dtype) * jax.device_count()
+    utilisation = _EXPECTED_HERE.get(jax.default_backend(), EXPECTED_UTILISATION)
     trained = sum(s.size for s in job.trained.shapes.values())
     copies = 5  # weights, EMA, two moments, gradients; float32 each
     return Cost(
         parameters,
         per_step,
         speed,
-        per_step / (speed * EXPECTED_UTILISATION),
+        per_step / (speed * utilisation),
         4 * (trained * copies + sum(s.size for s in job.base_shapes.values())) / 2**30,
     )
 

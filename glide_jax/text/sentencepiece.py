@@ -41,6 +41,7 @@ class SentencePieceTokenizer:
     def __init__(self, model: bytes):
         self._model = model
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._pad_id = self._processor.pad_id()
 
     @property
     def vocab_size(self) -> int:
@@ -50,7 +51,7 @@ class SentencePieceTokenizer:
     @property
     def pad_id(self) -> int:
         """The id that pads short texts."""
-        return self._processor.pad_id()
+        return self._pad_id
 
     def encode(self, text: str) -> list[int]:
         """Encode any Unicode text, without padding or cutting; case is ignored."""

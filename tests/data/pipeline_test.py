@@ -183,6 +183,8 @@ def test_decoded_once_if_it_fits(take, monkeypatch):
     source = _Numbered(8)
     cached = take(source, 20)
     assert source.reads == 8
+    _assert_same(take(source, 20), cached)
+    assert source.reads == 8, "the next job decodes again"
     monkeypatch.setattr(pipeline, "CACHE_BYTES", 8 * _SIZE * _SIZE * 3 - 1)
     _assert_same(take(source, 20), cached)
     assert source.reads > 80
