@@ -189,8 +189,8 @@ def test_images_are_edited_and_enlarged(workdir, image, tmp_path, capsys):
         assert made.input_files["image"] == str(image)
 
 
-def test_progress_says_the_time_left_of_a_stage(tmp_path):
-    times = iter([0.0, 2.0, 10.0, 100.0])
+def test_progress_says_the_time_left_of_stages_that_take_turns(tmp_path):
+    times = iter([0.0, 2.0, 8.0, 100.0, 104.0, 200.0])
     stream = io.StringIO()
     images = np.zeros((2, 4, 4, 3), np.float32)
     preview = tmp_path / "preview.png"
@@ -201,13 +201,18 @@ def test_progress_says_the_time_left_of_a_stage(tmp_path):
         show(SamplingProgress("base", 64, 1, 2, 1, 5, images))
         show(SamplingProgress("base", 64, 1, 2, 2, 5, images))
         show(SamplingProgress("base", 64, 2, 2, 1, 5, images))
-        show(SamplingProgress("upsampler", 256, 1, 1, 1, 5, images))
+        # Compiling and the first step of a stage are not known before it samples.
+        show(SamplingProgress("upsampler", 256, 1, 2, 1, 5, images))
+        show(SamplingProgress("upsampler", 256, 1, 2, 2, 5, images))
+        show(SamplingProgress("base", 64, 2, 2, 3, 5, images))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [(line["task"], line["done"], line["total"], line["left_s"]) for line in lines] == [
         ("64×64", 1, 10, None),
         ("64×64", 2, 10, 16.0),
-        ("64×64", 6, 10, 8.0),
-        ("256×256", 1, 5, None),
+        ("64×64", 6, 10, 6.4),
+        ("256×256", 1, 10, None),
+        ("256×256", 2, 10, 6.4 + 32.0),
+        ("64×64", 8, 10, 3.2 + 32.0),
     ]
     figures = {"stage": "base", "batch": 2, "num_batches": 2, "step": 1, "num_steps": 5}
     assert lines[2]["figures"] == figures

@@ -36,4 +36,4 @@ def _run(arguments: argparse.Namespace) -> None:
         output = pipeline.image_to_image(
             arguments.image, prompts, on_progress=on_progress, **keywords
         )
-    sampling_options.save(output, arguments.out)
+    sampling_options.show_saved(output, arguments.out)

@@ -34,4 +34,4 @@ def _run(arguments: argparse.Namespace) -> None:
         output = pipeline.inpaint(
             arguments.image, arguments.mask, prompts, on_progress=on_progress, **keywords
         )
-    sampling_options.save(output, arguments.out)
+    sampling_options.show_saved(output, arguments.out)

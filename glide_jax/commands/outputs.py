@@ -16,21 +16,6 @@ def contact_sheet(output: PipelineOutput) -> Image.Image:
     return grid(output.arrays, captions)
 
 
-def save_samples(output: PipelineOutput, folder: Path, sheet: Path | None) -> list[Path]:
-    """Write a PNG per image and, where a path for it is given, the contact sheet.
-
-    Args:
-        output: the images.
-        folder: for the images; made if it is not there.
-        sheet: the contact sheet's file; None: there is none.
-
-    Returns:
-        The files.
-
-    Raises:
-        DiskError: they can't be written.
-    """
-    files = output.save(folder)
-    if sheet is not None:
-        save_image(contact_sheet(output), sheet)
-    return files if sheet is None else [*files, sheet]
+def save_sheet(output: PipelineOutput, file: Path) -> None:
+    """Write the contact sheet. Raises DiskError where it can't be written."""
+    save_image(contact_sheet(output), file)

@@ -106,7 +106,7 @@ def _run(arguments: argparse.Namespace) -> None:
             output = pipeline.sample_classes(labels, **keywords)
         else:
             output = pipeline(prompts, rerank=arguments.rerank, **keywords)
-    files = sampling_options.save(output, arguments.out, sheet)
+    files = sampling_options.show_saved(output, arguments.out, sheet)
     _summarize(arguments, prompts, labels, files, time.perf_counter() - start)
 
 
@@ -182,5 +182,5 @@ def _reproduce(arguments: argparse.Namespace) -> None:
         },
     )
     with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
-        output = pipeline.reproduce(made, on_progress=on_progress)
-    sampling_options.save(output, arguments.out)
+        output = pipeline.saving_to(arguments.out).reproduce(made, on_progress=on_progress)
+    sampling_options.show_saved(output, arguments.out)

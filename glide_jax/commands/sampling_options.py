@@ -227,14 +227,15 @@ def in_flags() -> Iterator[None]:
 
 
 def load_for(arguments: argparse.Namespace, prompts: Sequence[str]) -> "Pipeline":
-    """The pipeline of a command's arguments; prompts that it cuts are printed. Raises as `load`."""
+    """The pipeline of a command's arguments, which saves into --out; prompts that it cuts are
+    printed. Raises as `load`."""
     models: dict[str, Any] = {name: getattr(arguments, name, None) for name in MODELS}
     negative = getattr(arguments, "negative_prompt", None)
     captions = [*prompts, negative] if negative else list(prompts)
     models |= {"prompts": captions, "adapters": arguments.adapters or ()}
     pipeline = load(arguments.checkpoint, arguments.overrides, **models)
     warn_of_truncated(pipeline, prompts)
-    return pipeline
+    return pipeline.saving_to(arguments.out)
 
 
 def load(
@@ -289,11 +290,14 @@ def warn_of_truncated(pipeline: "Pipeline", prompts: Sequence[str]) -> None:
         say(f"cut to its first {length} tokens: {shown!r}", progress_stream())
 
 
-def save(output: "PipelineOutput", folder: Path, sheet: Path | None = None) -> list[Path]:
-    """Write the images, and a contact sheet if it has a path; print the files and return them."""
-    from glide_jax.commands.outputs import save_samples
+def show_saved(output: "PipelineOutput", folder: Path, sheet: Path | None = None) -> list[Path]:
+    """Print the files of saved images and return them; write the contact sheet if it has a path."""
+    from glide_jax.commands.outputs import save_sheet
 
-    files = save_samples(output, folder, sheet)
+    files = output.files(folder)
+    if sheet is not None:
+        save_sheet(output, sheet)
+        files.append(sheet)
     print("\n".join(map(str, files)))
     return files
 

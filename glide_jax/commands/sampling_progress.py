@@ -16,6 +16,30 @@ _PREVIEWED = 8  # images of a batch that a preview shows
 _COLUMNS = 4  # of them side by side on a terminal
 
 
+class _Pace:
+    """How long a stage's steps take: stages take turns, and compiling is before the first call."""
+
+    def __init__(self):
+        self._left = 0
+        self._steps, self._seconds = 0, 0.0  # that were measured
+        self._last = (0, 0.0)
+
+    def add(self, done: int, total: int, now: float, *, goes_on: bool) -> None:
+        """A call after so many steps of the stage; goes_on: the last call was the stage's too."""
+        if goes_on:
+            steps, before = self._last
+            self._steps += done - steps
+            self._seconds += now - before
+        self._last, self._left = (done, now), total - done
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that what is left takes; None: not known yet."""
+        if not self._left:
+            return 0.0
+        return self._seconds / self._steps * self._left if self._steps else None
+
+
 class ProgressLine:
     """An `on_progress`. A context manager: what is printed after it has its own line.
 
@@ -33,18 +57,18 @@ class ProgressLine:
     ):
         self._line = Line(stream)
         self._preview, self._clock = preview, clock
+        self._paces: dict[str, _Pace] = {}  # by stage
         self._stage = ""  # the one that samples now
-        self._first = (0, 0.0)  # its steps and the time at its first call: compiling is before it
 
     def __call__(self, progress: SamplingProgress) -> None:
         """Show the progress."""
-        now = self._clock()
         done = (progress.batch - 1) * progress.num_steps + progress.step
-        if progress.stage != self._stage:
-            self._stage, self._first = progress.stage, (done, now)
-        first, since = self._first
         total = progress.num_batches * progress.num_steps
-        left_s = None if done <= first else (now - since) / (done - first) * (total - done)
+        pace = self._paces.setdefault(progress.stage, _Pace())
+        pace.add(done, total, self._clock(), goes_on=progress.stage == self._stage)
+        self._stage = progress.stage
+        lefts = [x for pace in self._paces.values() if (x := pace.left_s) is not None]
+        left_s = sum(lefts) if len(lefts) == len(self._paces) else None
         if self._line.shows_all or progress.step == progress.num_steps:
             image = preview_of(progress) if self._line.shows_images else None
             self._line.show(_task_progress(progress, done, total, left_s, image))
@@ -55,7 +79,7 @@ class ProgressLine:
     def end(self) -> None:
         """End the line; the next call is of something new, with a time of its own."""
         self._line.end()
-        self._stage = ""
+        self._paces, self._stage = {}, ""
 
     def __enter__(self) -> "ProgressLine":
         return self

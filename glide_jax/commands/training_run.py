@@ -13,7 +13,7 @@ import numpy as np
 
 from glide_jax.cache import NoLocks, lock_at_once
 from glide_jax.checkpoints import checkpoints_of, open_checkpoint, refuse_another_run
-from glide_jax.commands.outputs import contact_sheet, save_samples
+from glide_jax.commands.outputs import contact_sheet, save_sheet
 from glide_jax.config import TEXT_PRETRAINING, DenoiserStageConfig, Experiment
 from glide_jax.errors import UserError
 from glide_jax.evaluation.evaluating import Instruments
@@ -251,8 +251,8 @@ def _sample_and_score(
 ) -> dict[str, Any]:
     """Write the samples; prompt truth, of a data set that has a scorer: see `in_short`."""
     pipeline = Pipeline(tuple(stages), origin=Origin.of([workdir]))
-    output = _sample(pipeline, experiment)
-    save_samples(output, workdir / "samples", workdir / "samples.png")
+    output = _sample(pipeline.saving_to(workdir / "samples"), experiment)
+    save_sheet(output, workdir / "samples.png")
     if not (experiment.prompts and experiment.evaluation and has_scorer(experiment.data.source)):
         return {}
     instruments = Instruments(("prompt_truth",), experiment.seed)

@@ -24,4 +24,4 @@ def _run(arguments: argparse.Namespace) -> None:
     pipeline = sampling_options.load_for(arguments, prompts)
     with sampling_options.in_flags(), sampling_options.show_progress(arguments) as on_progress:
         output = pipeline.upsample(arguments.image, prompts, on_progress=on_progress, **keywords)
-    sampling_options.save(output, arguments.out)
+    sampling_options.show_saved(output, arguments.out)

@@ -1,5 +1,7 @@
 """Images cut into batches of one shape."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -15,19 +17,17 @@ class ImageBatch(NamedTuple):
     kept: tuple[int, ...]
 
 
-def batches(count: int, size: int, multiple: int) -> list[ImageBatch]:
+def batches(count: int, size: int) -> list[ImageBatch]:
     """Cut images into batches of one shape, since another shape would compile again.
 
     Args:
         count: of images, 1 or more.
-        size: of a batch, at most, but for `multiple`.
-        multiple: of devices, which share a batch evenly.
+        size: of every batch.
 
     Returns:
         The batches, which keep every image once, in order; the last is filled up with more of
         its first image.
     """
-    size = shared_evenly(min(size, count), multiple)
 
     def from_(start: int) -> ImageBatch:
         left = min(size, count - start)
@@ -35,6 +35,28 @@ def batches(count: int, size: int, multiple: int) -> list[ImageBatch]:
         return ImageBatch(slots, tuple(range(left)))
 
     return [from_(start) for start in range(0, count, size)]
+
+
+def batch_size(count: int, most: int, multiple: int) -> int:
+    """The size of batches of so many images.
+
+    Args:
+        count: of images, 1 or more.
+        most: that are wanted in a batch; no more than there are, but for `multiple`.
+        multiple: of devices, which share a batch evenly.
+    """
+    return shared_evenly(min(most, count), multiple)
+
+
+def prompts_in_a_part(per_prompt: Sequence[int], sizes: Sequence[int]) -> int:
+    """The fewest prompts whose images fill whole batches at every stage.
+
+    Args:
+        per_prompt: images of a prompt, at each stage.
+        sizes: of a batch, at each stage.
+    """
+    pairs = zip(per_prompt, sizes, strict=True)
+    return math.lcm(*(size // math.gcd(size, images) for images, size in pairs))
 
 
 def shared_evenly(size: int, multiple: int) -> int:

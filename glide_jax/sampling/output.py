@@ -208,10 +208,14 @@ class PipelineOutput:
         Raises:
             DiskError: one could not be written.
         """
-        files = [storage_path(folder) / file_name(one) for one in self.provenance]
+        files = self.files(folder)
         for file, pixels, one in zip(files, self.arrays, self.provenance, strict=True):
             save_image(pixels, file, png_info(one))
         return files
+
+    def files(self, folder: str | Path) -> list[Path]:
+        """The files that `save` writes there."""
+        return [storage_path(folder) / file_name(one) for one in self.provenance]
 
 
 def provenance_of(

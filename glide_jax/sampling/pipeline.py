@@ -1,7 +1,7 @@
 """The Pipeline: prompts, images and masks in, images out."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from glide_jax.sampling.output import (
 )
 from glide_jax.sampling.released import released_workdirs
 from glide_jax.sampling.request import SampleRequest, Subject
-from glide_jax.sampling.run import OnProgress, Progress, RunResult, run_request
-from glide_jax.sampling.sharing import Row, shared_request
+from glide_jax.sampling.run import OnProgress, Progress, RunResult, joined, run_request
+from glide_jax.sampling.sharing import Row, of_each_row, shared_request
 from glide_jax.sampling.stages import Stage, check_labels, check_prompts
 from glide_jax.sampling.tasks import Wanted
 from glide_jax.storage import storage_path
@@ -51,12 +51,14 @@ class Pipeline:
         clip: for clip_scale and rerank; None: there is none.
         classifier: for classifier_scale; None: there is none.
         origin: what it was loaded from.
+        folder: where images are saved as soon as they are sampled, see `saving_to`; None: nowhere.
     """
 
     stages: tuple[Stage, ...]
     clip: ClipGuide | None = None
     classifier: Guide | None = None
     origin: Origin = dataclasses.field(default_factory=Origin)
+    folder: Path | None = None
 
     @classmethod
     def load(
@@ -93,11 +95,10 @@ class Pipeline:
         if not workdirs:
             raise UserError("give the workdir of a model")
         encoder = storage_path(text_encoder) if text_encoder else None
-        paths = [storage_path(workdir) for workdir in workdirs]
-        stages = tuple(load_cascade(paths, overrides, encoder, prompts))
+        stages = load_cascade([*map(storage_path, workdirs)], overrides, encoder, prompts)
         mesh = stages[0].mesh
         loaded = cls(
-            stages=stages,
+            stages=tuple(stages),
             clip=load_clip(storage_path(clip), mesh) if clip else None,
             classifier=load_classifier(storage_path(classifier), mesh) if classifier else None,
             origin=Origin.of(workdirs, overrides, clip, classifier, text_encoder),
@@ -116,6 +117,10 @@ class Pipeline:
         files = [AdapterFile.parse(text) for text in adapters]
         stages = add_adapters(self.stages, files, self.origin.checkpoints)
         return dataclasses.replace(self, stages=stages, origin=self.origin.adding(files))
+
+    def saving_to(self, folder: str | Path) -> "Pipeline":
+        """These models; what all stages have sampled is saved batch by batch, in `folder`."""
+        return dataclasses.replace(self, folder=storage_path(folder))
 
     @classmethod
     def released(cls, *, inpaint: bool = False, clip: bool = False) -> "Pipeline":
@@ -166,8 +171,8 @@ class Pipeline:
                 raise UserError(f"rerank={rerank} is fewer than num_images={num_images}")
             sampled = rerank
         request = tasks.sample_request(self.stages, Wanted(subjects, sampled, seed, settings))
-        best = None if rerank is None else (num_images, rerank)
-        request = dataclasses.replace(request, rerank=best)
+        if rerank is not None:
+            request = dataclasses.replace(request, rerank=(num_images, rerank))
         return self._run(request, on_progress, progress_every)
 
     def sample_classes(
@@ -333,8 +338,8 @@ class Pipeline:
                 not the weights, or not the config, that it was sampled with.
         """
         found = image if isinstance(image, Provenance) else read_provenance(image)
-        sampling = self.stages[0].config.sampling
-        settings = requests.resolve(found.settings, sampling, 1, 1, inpaints=False)
+        own = self.stages[0].config.sampling
+        settings = requests.resolve(found.settings, own, 1, 1, inpaints=False)
         request = found.request(self.stages, self.origin, settings)
         return self._run(request, on_progress, progress_every)
 
@@ -361,34 +366,33 @@ class Pipeline:
             UserError: as the methods that sample at once.
         """
         request = shared_request(rows, batch_size)
-        result = self._result(request, on_progress, progress_every)
-        outputs = []
-        for slot, row in enumerate(rows):
-            own = RunResult(
-                tuple(stage[slot : slot + 1] for stage in result.stages),
-                (row.place,),
-                (result.batch_slots[slot],),
-            )
-            made = provenance_of(row.request, own, self.stages, self.origin)
-            outputs.append(PipelineOutput(own.stages, made))
-        return outputs
+        result = joined([*self._results(request, on_progress, progress_every)])
+        each = zip(rows, of_each_row(result, rows), strict=True)
+        return [self._output(row.request, own) for row, own in each]
 
     def _run(
         self, request: SampleRequest, on_progress: OnProgress | None, progress_every: int
     ) -> PipelineOutput:
-        result = self._result(request, on_progress, progress_every)
+        parts = []
+        for part in self._results(request, on_progress, progress_every):
+            if self.folder is not None:
+                self._output(request, part).save(self.folder)
+            parts.append(part)
+        return self._output(request, joined(parts))
+
+    def _output(self, request: SampleRequest, result: RunResult) -> PipelineOutput:
         provenance = provenance_of(request, result, self.stages, self.origin)
         return PipelineOutput(result.stages, provenance)
 
-    def _result(
+    def _results(
         self, request: SampleRequest, on_progress: OnProgress | None, progress_every: int
-    ) -> RunResult:
+    ) -> Iterator[RunResult]:
         if progress_every < 1:
             raise UserError(f"progress_every must be 1 or more, not {progress_every}")
         if request.low_res is None:
             check_prompts(self.stages, [subject.prompt for subject in request.subjects])
-        first, labels = self.stages[request.first_stage], [s.label for s in request.subjects]
-        check_labels(first, labels, request.settings.classifier_scale)
+        first, subjects = self.stages[request.first_stage], request.subjects
+        check_labels(first, [s.label for s in subjects], request.settings.classifier_scale)
         guides = guides_of(
             request.settings, first.image_size, first.config.diffusion, self.clip, self.classifier
         )

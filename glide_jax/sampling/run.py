@@ -4,7 +4,7 @@ SampleRequest ─ run_request ─ each stage: _run_stage ─ each batch: Program
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,7 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from glide_jax.config import SamplingConfig
-from glide_jax.sampling.batching import ImageBatch, batches, shared_evenly
+from glide_jax.sampling.batching import (
+    ImageBatch,
+    batch_size,
+    batches,
+    prompts_in_a_part,
+    shared_evenly,
+)
 from glide_jax.sampling.denoising import CachingArguments
 from glide_jax.sampling.guidance import GuidanceInputs, LogProbability, transforms_of
 from glide_jax.sampling.guides import ClipGuide
@@ -68,8 +74,22 @@ class Progress(NamedTuple):
     every: int
 
 
+class _Shown(NamedTuple):
+    """How the batches of a stage are counted for those who are shown the progress.
+
+    Attributes:
+        progress: who is.
+        ahead: batches in the parts before.
+        total: batches in all parts.
+    """
+
+    progress: Progress
+    ahead: int
+    total: int
+
+
 class RunResult(NamedTuple):
-    """What a request became.
+    """What a request became, or a part of it.
 
     Attributes:
         stages: uint8[n s s 3] for each stage that sampled.
@@ -93,8 +113,11 @@ def run_request(
     guides: Guides,
     clip: ClipGuide | None,
     progress: Progress,
-) -> RunResult:
-    """Sample what was asked for, stage after stage.
+) -> Iterator[RunResult]:
+    """Sample what was asked for: part after part, each stage after stage.
+
+    A part is of whole batches of every stage, so that its images are what they would be if all
+    were sampled by one stage before the next.
 
     Args:
         request: checked.
@@ -106,22 +129,71 @@ def run_request(
     Raises:
         UserError: a stage can't sample what was asked for.
     """
-    rows = list(range(len(request.subjects)))
-    slots: list[tuple[BatchSlot, ...]] = [()] * len(rows)
-    images: list[np.ndarray] = []
-    low_res = request.low_res
-    for place, stage in enumerate(stages[request.first_stage :]):
-        own = _of_stage(request, stage, place, rows, low_res)
-        cut = _cut(own, stage)
-        low_res = _run_stage(stage, own, guides if place == 0 else no_guides, cut, progress)
-        images.append(low_res)
-        kept = [(len(batch.slots), slot) for batch in cut for slot in batch.kept]
-        slots = [(*before, slot) for before, slot in zip(slots, kept, strict=True)]
-        if place == 0 and request.rerank and clip:
-            best = _best(request, request.rerank, clip, low_res)
-            rows, slots = best, [slots[i] for i in best]
-            low_res = images[0] = low_res[best]
-    return RunResult(tuple(images), tuple(rows), tuple(slots))
+    sampling = stages[request.first_stage :]
+    sizes = _batch_sizes(request, sampling)
+    ahead = [0] * len(sampling)  # batches of each stage in the parts before
+    for rows in _parts(request, sizes):
+        slots: list[tuple[BatchSlot, ...]] = [()] * len(rows)
+        images: list[np.ndarray] = []
+        low_res = None if request.low_res is None else request.low_res[rows]
+        for place, stage in enumerate(sampling):
+            own = _of_stage(request, stage, place, rows, low_res)
+            cut = _cut(own, sizes[place])
+            total = -(-_images_at(request, place) // sizes[place])
+            shown = _Shown(progress, ahead[place], total)
+            low_res = _run_stage(stage, own, guides if place == 0 else no_guides, cut, shown)
+            ahead[place] += len(cut)
+            images.append(low_res)
+            kept = [(len(batch.slots), slot) for batch in cut for slot in batch.kept]
+            slots = [(*before, slot) for before, slot in zip(slots, kept, strict=True)]
+            if place == 0 and request.rerank and clip:
+                best = _best(own, request.rerank, clip, low_res)
+                rows, slots = [rows[i] for i in best], [slots[i] for i in best]
+                low_res = images[0] = low_res[best]
+        yield RunResult(tuple(images), tuple(rows), tuple(slots))
+
+
+def joined(parts: Sequence[RunResult]) -> RunResult:
+    """The parts of a request as one, in order."""
+    stages = zip(*(part.stages for part in parts), strict=True)
+    return RunResult(
+        tuple(np.concatenate(images) for images in stages),
+        tuple(row for part in parts for row in part.rows),
+        tuple(slots for part in parts for slots in part.batch_slots),
+    )
+
+
+def _images_at(request: SampleRequest, place: int) -> int:
+    """How many images of a request the `place`-th stage samples."""
+    count = len(request.subjects)
+    if place == 0 or request.rerank is None:
+        return count
+    kept, sampled = request.rerank
+    return count // sampled * kept
+
+
+def _batch_sizes(request: SampleRequest, stages: Sequence[Stage]) -> list[int]:
+    """Of each stage that samples."""
+    if request.batch_slots is not None:
+        pairs = zip(request.batch_slots, stages, strict=True)
+        # On as many devices as before it is even already.
+        return [shared_evenly(size, stage.num_devices) for (size, _), stage in pairs]
+    most = [request.settings.sampling, *(stage.config.sampling for stage in stages[1:])]
+    return [
+        batch_size(_images_at(request, place), most[place].batch_size, stage.num_devices)
+        for place, stage in enumerate(stages)
+    ]
+
+
+def _parts(request: SampleRequest, sizes: Sequence[int]) -> Iterator[list[int]]:
+    """The rows of each part."""
+    rows, part = list(range(len(request.subjects))), len(request.subjects)
+    # Where some are guided and others are not, all run the program of those that are.
+    if request.batch_slots is None and len(set(request.settings.guidance_scales)) == 1:
+        kept, sampled = request.rerank or (1, 1)
+        part = sampled * prompts_in_a_part([sampled, *[kept] * (len(sizes) - 1)], sizes)
+    for start in range(0, len(rows), part):
+        yield rows[start : start + part]
 
 
 def steps_of(request: SampleRequest, stages: Sequence[Stage]) -> tuple[int, ...]:
@@ -178,7 +250,7 @@ def _run_stage(
     request: SampleRequest,
     guides: Guides,
     cut: Sequence[ImageBatch],
-    progress: Progress,
+    shown: _Shown,
 ) -> np.ndarray:
     """Sample one stage's images: uint8[k s s 3], of the slots that are kept."""
     sampling, known = request.settings.sampling, request.edit(0).known
@@ -187,10 +259,10 @@ def _run_stage(
     static = StaticArguments(sampling.sampler, sampling.steps, resamples, stage.mesh)
     program = stage.program(static)
     sampled = []
-    for number, batch in enumerate(cut, 1):
+    for number, batch in enumerate(cut, shown.ahead + 1):
         arguments = _arguments(stage, request, guides, batch, static, program.num_steps)
-        report = _reporter(progress.callback, stage, number, len(cut))
-        images = program(stage.params, arguments, report, progress.every)
+        report = _reporter(shown.progress.callback, stage, number, shown.total)
+        images = program(stage.params, arguments, report, shown.progress.every)
         sampled.append(images[list(batch.kept)])
     return np.concatenate(sampled)
 
@@ -270,13 +342,11 @@ def _reporter(callback: OnProgress | None, stage: Stage, batch: int, num_batches
     return report
 
 
-def _cut(request: SampleRequest, stage: Stage) -> Sequence[ImageBatch]:
+def _cut(request: SampleRequest, size: int) -> Sequence[ImageBatch]:
     if request.batch_slots is None:
-        size = request.settings.sampling.batch_size
-        return batches(len(request.subjects), size, stage.num_devices)
-    ((size, slot),) = request.batch_slots
-    # On as many devices as before it is even already.
-    return [ImageBatch((0,) * shared_evenly(size, stage.num_devices), (slot,))]
+        return batches(len(request.subjects), size)
+    ((_, slot),) = request.batch_slots
+    return [ImageBatch((0,) * size, (slot,))]
 
 
 def _best(

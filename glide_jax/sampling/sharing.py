@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from glide_jax.sampling.request import SampleRequest, Settings, StageEdit
+from glide_jax.sampling.run import RunResult
 
 
 class Row(NamedTuple):
@@ -100,3 +101,15 @@ def _stacked(rows: Sequence[Row], stage: int) -> StageEdit:
 def _joined(known: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     images, masks = zip(*known, strict=True)
     return np.concatenate(images), np.concatenate(masks)
+
+
+def of_each_row(result: RunResult, rows: Sequence[Row]) -> list[RunResult]:
+    """What became of each row, of what became of their `shared_request`."""
+    return [
+        RunResult(
+            tuple(stage[slot : slot + 1] for stage in result.stages),
+            (row.place,),
+            (result.batch_slots[slot],),
+        )
+        for slot, row in enumerate(rows)
+    ]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 from golden.load import HERE, load, nhwc
+from PIL import Image
 from sampling import pipeline_toys
 from sampling.pipeline_toys import PROMPTS
 
@@ -15,6 +16,7 @@ from glide_jax.diffusion.sample import sample
 from glide_jax.diffusion.samplers import ddpm
 from glide_jax.diffusion.schedule import kept_timesteps, make_schedule, squared_cosine_betas
 from glide_jax.errors import UserError
+from glide_jax.sampling.output import read_provenance
 from glide_jax.sampling.pipeline import Pipeline
 from glide_jax.sampling.program import make_steps
 from glide_jax.types import Condition
@@ -108,3 +110,30 @@ def test_guided_text_to_image_is_the_references():
 
     x_0 = run(params, nhwc(golden["noise"]))
     np.testing.assert_allclose(x_0, nhwc(golden["x_0"]), atol=1e-3)
+
+
+def test_what_was_sampled_before_a_stop_is_saved_and_is_what_it_would_have_been(tmp_path):
+    """Five images in batches of four of the base model, and of two of the upsampler."""
+    pipe = Pipeline(pipeline_toys.stages("stages.upsampler.sampling.batch_size=2"))
+    seen = []
+    whole = pipe(PROMPTS, on_progress=lambda p: seen.append((p.stage, p.batch, p.num_batches)))
+    small = Pipeline(pipe.stages[:1])(PROMPTS)
+    np.testing.assert_array_equal(whole.stages[0], small.arrays)
+    assert list(dict.fromkeys(seen)) == [
+        ("base", 1, 2),
+        *(("upsampler", batch, 3) for batch in (1, 2)),
+        ("base", 2, 2),
+        ("upsampler", 3, 3),
+    ]
+
+    def stop(progress):
+        if (progress.stage, progress.batch) == ("upsampler", 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pipe.saving_to(tmp_path)(PROMPTS, on_progress=stop)
+    files = whole.files(tmp_path)
+    assert [file.exists() for file in files] == [True] * 4 + [False]
+    for file, pixels, made in zip(files[:4], whole.arrays, whole.provenance, strict=False):
+        np.testing.assert_array_equal(Image.open(file), pixels)
+        assert read_provenance(file) == made

@@ -128,21 +128,26 @@ def test_a_model_that_inpaints_sees_the_mask_and_keeps_what_is_known():
 
 
 def test_rerank_keeps_the_best_of_each_prompt(pipe):
-    scores = np.arange(8) % 5
+    """Two prompts fill whole batches, of four images each that are sampled and two that are kept;
+    the third is a part of its own."""
+    prompts, asked = ["red square", "blue square", "green square"], []
+    scores = {8: np.arange(8) % 5, 4: np.arange(4)}
 
     def score(captions, images):
-        assert captions == ["red square"] * 4 + ["blue square"] * 4
-        assert images.shape == (8, 8, 8, 3)
-        return scores
+        asked.append(captions)
+        assert images.shape == (len(captions), 8, 8, 3)
+        return scores[len(captions)]
 
     clip = pipeline_toys.clip_guide(8, score=score)
     judged = dataclasses.replace(pipe, clip=clip)
-    output = judged(["red square", "blue square"], num_images=2, rerank=4)
-    assert output.seeds == [(0, 3), (0, 2), (0, 4), (0, 7)]
-    all_of_them = pipe(["red square", "blue square"], num_images=4)
-    kept = all_of_them.stages[0][[3, 2, 4, 7]]
+    output = judged(prompts, num_images=2, rerank=4)
+    assert asked == [["red square"] * 4 + ["blue square"] * 4, ["green square"] * 4]
+    assert output.seeds == [(0, i) for i in (3, 2, 4, 7, 11, 10)]
+    assert output.prompts == [prompt for prompt in prompts for _ in range(2)]
+    all_of_them = pipe(prompts, num_images=4)
+    kept = all_of_them.stages[0][[3, 2, 4, 7, 11, 10]]
     np.testing.assert_array_equal(output.stages[0], kept)
-    assert output.arrays.shape == (4, 16, 16, 3)
+    assert output.arrays.shape == (6, 16, 16, 3)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from glide_jax.evaluation.metrics.per_image import mean
 from glide_jax.models.model import Encoded
 from glide_jax.parallel.collectives import on_host
 from glide_jax.parallel.mesh import batch_sharding
-from glide_jax.sampling.batching import batches
+from glide_jax.sampling.batching import batch_size, batches
 from glide_jax.sampling.request import Subject, stage_key
 from glide_jax.sampling.run import OnProgress, SamplingProgress
 from glide_jax.sampling.stages import Stage, condition_of
@@ -153,7 +153,9 @@ def bits_of(stage: Stage, images: Images, seed: int, on_progress: OnProgress | N
     schedule = _schedule(stage)
     chunk, encode = _compiled(stage, schedule), jax.jit(stage.model.encode)
     prepare = jax.jit(stage.model.prepare)
-    cut = batches(len(images.subjects), stage.config.sampling.batch_size, stage.num_devices)
+    count = len(images.subjects)
+    size = batch_size(count, stage.config.sampling.batch_size, stage.num_devices)
+    cut = batches(count, size)
     rows: dict[str, list[np.ndarray]] = {}
     by_step = {name: np.zeros(schedule.num_steps) for name in TERMS}
     for number, batch in enumerate(cut, 1):
