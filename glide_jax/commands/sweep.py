@@ -74,7 +74,10 @@ def _sweep(arguments: argparse.Namespace, names: tuple[str, ...], axes: "tuple[A
     evaluation_options.check_prompts(names, prompts)
     compared = {"reference": arguments.reference, "net": arguments.net, "resize": arguments.resize}
     compared |= {"clip": arguments.clip and str(arguments.clip)}
-    sweep = Sweep(axes, prompts, evaluation_options.settings_of(arguments), compared)
+    fixed = evaluation_options.settings_of(arguments)
+    if both := [axis.setting for axis in axes if axis.setting in fixed]:
+        raise UserError(f"{both[0]} is swept over, and set to {fixed[both[0]]} too: leave one out")
+    sweep = Sweep(axes, prompts, fixed, compared)
     for settings in sweep.points:
         with_settings(pipeline, {**sweep.fixed, **settings})
     instruments = evaluation_options.instruments_of(arguments, names, experiment, pipeline)
@@ -84,6 +87,7 @@ def _sweep(arguments: argparse.Namespace, names: tuple[str, ...], axes: "tuple[A
 
         def show(point) -> None:
             line.end()
+            best_of([point], arguments.best)  # a wrong name is said at the first point
             shown = [f"{name} {point.values[name].value:.5g}" for name in point.headlines]
             print(f"{settings_text(point.settings)}: {', '.join(shown)}", flush=True)
 

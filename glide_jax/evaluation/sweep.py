@@ -90,12 +90,14 @@ def parse_axis(text: str) -> Axis:
     name, equals, rest = text.partition("=")
     name = name.replace("-", "_")
     words = [word.strip() for word in rest.split(";" if ";" in rest else ",")]
-    if not equals or len(words) < 2:
+    values = ()
+    if equals and len(words) > 1:
+        values = tuple(dict.fromkeys(parse_setting(name, word) for word in words))
+    if len(values) < 2:
         raise UserError(
             f"--over={text}: give a setting and two values or more, as guidance_scale=1,2,3; "
             "values with commas as 'steps=10,10,3,2,2;fast27'"
         )
-    values = tuple(dict.fromkeys(parse_setting(name, word) for word in words))
     return Axis(name, values)
 
 

@@ -37,6 +37,11 @@ def sweep(workdir, *words):
 def test_curves_of_two_settings_and_a_restart(workdir, capsys):
     words = ["--over", "temperature=0.5,1", "--over", "sampler=ddim,ddpm"]
     words += ["--metrics", "kid,precision_recall", "--best", "mmd (toy)"]
+    assert sweep(workdir, *words[:-1], "mmd") == entry.BAD_INPUT
+    shown, said = capsys.readouterr()
+    assert "did you mean 'mmd (toy)'" in said or "unknown number of the sweep 'mmd'" in said
+    assert not shown, "it is said at the first point"
+    assert len(list((workdir / "evaluation" / "images").rglob("*.png"))) == 4
     assert sweep(workdir, *words) == 0
     out = capsys.readouterr().out.splitlines()
     points = [line.partition(":")[0] for line in out[:4]]
@@ -94,7 +99,10 @@ def test_axes_as_people_write_them(text, values):
     assert parse_axis(text).values == values
 
 
-@pytest.mark.parametrize("text", ["guidance_scale", "guidance_scale=1", "guidance_scale=1,x"])
+@pytest.mark.parametrize(
+    "text",
+    ["guidance_scale", "guidance_scale=1", "guidance_scale=1,x", "guidance_scale=1,1.0"],
+)
 def test_an_axis_that_is_none(text):
     with pytest.raises(UserError, match="guidance_scale"):
         parse_axis(text)
@@ -112,6 +120,10 @@ def test_a_setting_that_is_none():
         (["--over", "eta=0,1", "--metrics", "bits_per_dim"], "is a metric of a model"),
         (["--over", "eta=0,7", "--metrics", "inception_score"], "base.eta=7.0"),
         (["--over", "guidance-scal=1,2"], "did you mean 'guidance_scale'?"),
+        (
+            ["--over", "eta=0,1", "--eta", "0.5", "--metrics", "inception_score"],
+            "eta is swept over, and set to 0.5 too: leave one out",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(workdir, capsys, words, message):
