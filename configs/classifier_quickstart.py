@@ -8,8 +8,9 @@
 The class is that of an image's left or upper object, one of 8 colours and one of 6 shapes: 0 is a
 red circle, 3 a green one, 8 a red square.
 
-Hardware: two CPU cores, 2 GiB of memory. Time: some minutes, not measured. Expected: not known;
-nobody has trained it here.
+Hardware: two CPU cores, 2 GiB of memory. Time: some minutes. Expected: with the null caption it
+leads a base model of 2,000 steps to its class in 17 % of 384 samples at scale 1 and in 36 % at 4,
+where 1.6 % show it by chance (`glide-jax experiment classifier_guidance`).
 
 Where the figures come from: the architecture is configs/classifier.py's; widths, steps and batch
 are this project's.

@@ -17,8 +17,8 @@ class Score(NamedTuple):
     is_binary: bool
 
     def shown(self, value: float) -> str:
-        """`94.5 %`, or a number in four digits."""
-        return f"{100 * value:.1f} %" if self.percent else f"{value:.4g}"
+        """`94.5 %`, or a number in four digits; what is 0 but for rounding is 0."""
+        return f"{100 * value:.1f} %" if self.percent else f"{round(value, 9) + 0.0:.4g}"
 
 
 SCORES = {

@@ -2,6 +2,7 @@
 
 import pytest
 
+from glide_jax.experiments.scores import SCORES
 from glide_jax.experiments.tables import figure, finding, why
 
 
@@ -60,3 +61,11 @@ def test_the_reason_is_what_decides():
     many = [found(f"found: {i}", 0.5 + i / 10, 0.4, 0.9, above=0.1, kind="share") for i in range(4)]
     reason = why({"verdict": "reproduced", "findings": many})
     assert reason.startswith("4 comparisons, the nearest of which is found: 0 50.0 %")
+
+
+def test_what_is_0_but_for_rounding_is_0():
+    assert [SCORES["elo"].shown(x) for x in (-5.7e-15, 5e-4, -12.34567)] == [
+        "0",
+        "0.0005",
+        "-12.35",
+    ]
