@@ -58,9 +58,9 @@ NOTES = {
     "among the data already, as the features of the CLIP trained here see it. What a classifier is "
     "for it does, and 2.5 times as often if it was trained on noised images: it leads an "
     "unconditional model to its class, of which chance shows 1.6 %.",
-    "noised_clip": "Neither does anything for this model, which is right in 49.0 % without guidance (see "
-    "`guidance`). An earlier run, of a model whose text encoder had been trained too short, was "
-    "undecided too (+0.5 points, −1.3 … +2.3, and +0.8, −1.3 … +2.8).",
+    "noised_clip": "Neither does anything for this model, which is right in 49.0 % without "
+    "guidance (see `guidance`). An earlier run, of a model whose text encoder had been trained too "
+    "short, was undecided too (+0.5 points, −1.3 … +2.3, and +0.8, −1.3 … +2.8).",
     "null_captions": "Without null captions guidance does harm, and the more the larger its "
     "scale; with them it helps, up to a scale. Unguided the model without them is ahead, 86 % to "
     "50 %: a fifth of the captions is much of so short a training. Earlier runs were undecided: "
