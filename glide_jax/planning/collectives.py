@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 KINDS: tuple[str, ...] = (
@@ -54,7 +55,7 @@ def collectives_of(hlo: str) -> Collectives:
         hlo: `compiled.as_text()` of a program that is partitioned over devices.
     """
     program = _Program(hlo)
-    sent = program.sent(program.entry, set())
+    sent = program.sent(program.entry, Counter())
     return Collectives({k: v for k, v in sent.items() if v}, program.unread_loops)
 
 
@@ -89,16 +90,17 @@ class _Program:
                     start = operation.start()
                     instructions.append(_Instruction(operation[1], text[:start], line))
 
-    def sent(self, name: str, seen: set[tuple[str, ...]]) -> dict[str, float]:
+    def sent(self, name: str, seen: Counter[tuple[str, ...]]) -> dict[str, float]:
         """Bytes of a computation by kind.
 
         Args:
             name: of the computation.
-            seen: (kind, channel, arrays) of the collectives counted so far in the same run of it.
-                A TPU's compiler splits one over several fusions, each of which has a copy of it;
-                all-reduces of other arrays, made of many small ones, may share a channel.
+            seen: (kind, channel, arrays) → how many collectives were counted so far in the same run
+                of it. A TPU's compiler splits one over several fusions, each of which has a copy of
+                it; those that are in one computation are different ones, which may share a channel
+                and be of arrays of the same shapes.
         """
-        total = dict.fromkeys(KINDS, 0.0)
+        total, here = dict.fromkeys(KINDS, 0.0), Counter[tuple[str, ...]]()
         for instruction in self.computations.get(name, []):
             kind = instruction.operation.removesuffix("-start")
             if kind in KINDS and not instruction.operation.endswith("-done"):
@@ -106,23 +108,24 @@ class _Program:
                     kind = "reduce-scatter"
                 channel = re.search(r"channel_id=(\d+)", instruction.line)
                 arrays = str(_ARRAY.findall(instruction.result))
-                key = (kind, channel[1] if channel else str(len(seen)), arrays)
-                if channel is None or key not in seen:
+                key = (kind, channel[1] if channel else "", arrays)
+                here[key] += 1
+                if channel is None or here[key] > seen[key]:
                     total[kind] += self._bytes(kind, instruction)
-                seen.add(key)
+                    seen[key] += 1
             elif instruction.operation == "while":
                 _add(total, self._of_loop(instruction))
             elif branches := list(self._branches(instruction)):
-                each = [self.sent(branch, set()) for branch in branches]
+                each = [self.sent(branch, Counter()) for branch in branches]
                 _add(total, max(each, key=lambda branch: sum(branch.values())))
             elif called := re.search(r"(?:calls|to_apply)=%?([\w.\-]+)", instruction.line):
                 alone = instruction.operation == "call"
-                _add(total, self.sent(called[1], set() if alone else seen))
+                _add(total, self.sent(called[1], Counter() if alone else seen))
         return total
 
     def _of_loop(self, loop: _Instruction) -> dict[str, float]:
         (body,) = re.findall(r"body=%?([\w.\-]+)", loop.line)
-        once = self.sent(body, set())
+        once = self.sent(body, Counter())
         if not any(once.values()):
             return once
         count = self._iterations(loop)

@@ -125,6 +125,8 @@ condition=%condition, body=%body
 collective-permute-start(%v), channel_id=3, source_target_pairs={{0,1},{1,0}}
   %all-reduce.8 = (f32[4]{0}, f32[8]{0}) all-reduce(%a, %b), channel_id=1, \
 replica_groups={{0,1,2,3}}, to_apply=%add
+  %all-reduce.10 = (f32[4]{0}, f32[8]{0}) all-reduce(%d, %e), channel_id=1, \
+replica_groups={{0,1,2,3}}, to_apply=%add
   %all-reduce.9 = f32[2]{0} all-reduce(%c), channel_id=1, replica_groups={{0,1,2,3}}, to_apply=%add
   %collective-permute-done.1 = f32[8]{0} collective-permute-done(%collective-permute-start.1)
 }
@@ -134,14 +136,14 @@ replica_groups={{0,1,2,3}}, to_apply=%add
 def test_as_a_tpu_s_compiler_writes_it():
     """A gather lies in several fusions, a reduce-scatter is a fusion, a condition has the limit.
 
-    Sums of other arrays may share a channel.
+    Sums of other arrays may share a channel, also where their shapes are the same.
     """
     found = collectives_of(TPU)
     assert found == Collectives(
         {
             "all-gather": 6 * 2 * 32 * 32 * 3 / 4,
             "reduce-scatter": 6 * 4 * 16 * 64 * 3 / 4,
-            "all-reduce": 2 * 4 * (4 + 8 + 2) * 3 / 4,
+            "all-reduce": 2 * 4 * (4 + 8 + 4 + 8 + 2) * 3 / 4,
             "collective-permute": 4 * 8,
         }
     )
