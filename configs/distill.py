@@ -5,7 +5,7 @@
 
 Hardware: two CPU cores, 3 GiB of memory. Time: 10 to 20 minutes. It starts from runs/quickstart,
 trained by configs/quickstart.py. Expected: in 4 evaluations of the base model and 2 of the
-upsampler 96.1 % of 256 captions of `test` right at guidance 3, its teacher 97.3 % in 40 and 4
+upsampler 96.1 % of the captions of `test` right at guidance 3, its teacher 97.0 % in 40 and 4
 (docs/training.md).
 
 Where the figures come from.
