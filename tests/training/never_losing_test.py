@@ -74,10 +74,11 @@ def test_a_signal_saves_after_the_step_that_it_finds(tmp_path, number):
 
 
 HUNG_UP = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from glide_jax.training.interrupt import Interrupt
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests are run by nohup
 with Interrupt() as interrupt:
     print("ready", flush=True)
     while not interrupt.after_step():
@@ -94,10 +95,13 @@ def test_a_closed_terminal_s_second_signal_and_its_pipes_hinder_no_save(tmp_path
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout.readline() == b"ready\n"
         process.stdout.close()
-        for _ in range(2):
-            process.send_signal(signal.SIGHUP)
-            time.sleep(0.1)
-        assert process.wait(timeout=60) == 0
+        try:
+            for _ in range(2):
+                process.send_signal(signal.SIGHUP)
+                time.sleep(0.1)
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
     assert (tmp_path / "file").read_text() == "saved"
 
 
