@@ -78,14 +78,18 @@ def _leave_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _refused(error: UserError, status: int = BAD_INPUT) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return status
+
+
 def status_of(run: Callable[[], None]) -> int:
     """Run a command; the result is the exit status."""
     _ready_streams()
     try:
         run()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return TRY_AGAIN if isinstance(error, NotMet) else BAD_INPUT
+        return _refused(error, TRY_AGAIN if isinstance(error, NotMet) else BAD_INPUT)
     except Interrupted as stop:
         print(f"\n{stop}", file=sys.stderr)
         return STOPPED
@@ -95,30 +99,22 @@ def status_of(run: Callable[[], None]) -> int:
     except OSError as error:
         if error.filename is None and error.errno in _FULL:
             _leave_stdout()
-            print(f"error: can't write the output: {error.strerror}; make room", file=sys.stderr)
-            return BAD_INPUT
+            return _refused(UserError(f"can't write the output: {error.strerror}; make room"))
         # Whatever the system refuses of a file: a folder that may not be read, too long a name.
         if error.filename is None:
             raise
-        error = UserError(
-            f"can't use {error.filename!r}: {error.strerror or one_line(error)}; give another"
-        )
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        reason = error.strerror or one_line(error)
+        return _refused(UserError(f"can't use {error.filename!r}: {reason}; give another"))
     except MemoryError as error:
         why = f": {one_line(error)}" if str(error) else ""
-        print(
-            f"error: there is too little memory{why}; end other programs, or ask for less at once",
-            file=sys.stderr,
-        )
-        return BAD_INPUT
+        what = f"there is too little memory{why}; end other programs, or ask for less at once"
+        return _refused(UserError(what))
     except RuntimeError as error:
         if _NO_BACKEND not in str(error):
             raise
         platforms = os.environ.get("JAX_PLATFORMS")
-        why = UserError(f"JAX can't start with JAX_PLATFORMS={platforms}: {one_line(error)}")
-        print(f"error: {why}", file=sys.stderr)
-        return BAD_INPUT
+        what = f"JAX can't start with JAX_PLATFORMS={platforms}: {one_line(error)}"
+        return _refused(UserError(what))
     except KeyboardInterrupt:
         print("stopped; what was saved before is complete", file=sys.stderr)
         return STOPPED
