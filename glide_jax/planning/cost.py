@@ -19,7 +19,7 @@ EXPECTED_UTILISATION = 0.4
 """Share of an accelerator's matrix product speed that a U-Net's train step reaches, roughly."""
 
 _EXPECTED_HERE = {"cpu": 0.2}
-"""The same of devices of which it is another; a CPU spends more of a step on small operations."""
+"""Backend → its own share where it is another; a CPU spends more of a step on small operations."""
 
 LONG_STEP_S = 300
 """Above this, a command suggests a smaller run."""

@@ -218,6 +218,13 @@ class PipelineOutput:
         return [storage_path(folder) / file_name(one) for one in self.provenance]
 
 
+def joined(parts: Sequence[PipelineOutput]) -> PipelineOutput:
+    """The parts of a request as one, in order."""
+    stages = zip(*(part.stages for part in parts), strict=True)
+    provenance = tuple(one for part in parts for one in part.provenance)
+    return PipelineOutput(tuple(np.concatenate(images) for images in stages), provenance)
+
+
 def provenance_of(
     request: SampleRequest, result: RunResult, stages: Sequence[Stage], origin: Origin
 ) -> tuple[Provenance, ...]:

@@ -16,12 +16,13 @@ from glide_jax.sampling.output import (
     Origin,
     PipelineOutput,
     Provenance,
+    joined,
     provenance_of,
     read_provenance,
 )
 from glide_jax.sampling.released import released_workdirs
 from glide_jax.sampling.request import SampleRequest, Subject
-from glide_jax.sampling.run import OnProgress, Progress, RunResult, joined, run_request
+from glide_jax.sampling.run import OnProgress, Progress, RunResult, run_request
 from glide_jax.sampling.sharing import Row, of_each_row, shared_request
 from glide_jax.sampling.stages import Stage, check_labels, check_prompts
 from glide_jax.sampling.tasks import Wanted
@@ -126,8 +127,7 @@ class Pipeline:
     def released(cls, *, inpaint: bool = False, clip: bool = False) -> "Pipeline":
         """OpenAI's released base model and upsampler.
 
-        The public files are taken from the cache folder, or downloaded into it, and imported there
-        once.
+        Their files are taken from the cache folder, or downloaded into it, and imported there once.
 
         Args:
             inpaint: the models that were trained to inpaint.
@@ -338,8 +338,8 @@ class Pipeline:
                 not the weights, or not the config, that it was sampled with.
         """
         found = image if isinstance(image, Provenance) else read_provenance(image)
-        own = self.stages[0].config.sampling
-        settings = requests.resolve(found.settings, own, 1, 1, inpaints=False)
+        sampling = self.stages[0].config.sampling
+        settings = requests.resolve(found.settings, sampling, 1, 1, inpaints=False)
         request = found.request(self.stages, self.origin, settings)
         return self._run(request, on_progress, progress_every)
 
@@ -366,19 +366,19 @@ class Pipeline:
             UserError: as the methods that sample at once.
         """
         request = shared_request(rows, batch_size)
-        result = joined([*self._results(request, on_progress, progress_every)])
+        (result,) = self._results(request, on_progress, progress_every)  # one batch, one part
         each = zip(rows, of_each_row(result, rows), strict=True)
         return [self._output(row.request, own) for row, own in each]
 
     def _run(
         self, request: SampleRequest, on_progress: OnProgress | None, progress_every: int
     ) -> PipelineOutput:
-        parts = []
+        outputs = []
         for part in self._results(request, on_progress, progress_every):
+            outputs.append(self._output(request, part))
             if self.folder is not None:
-                self._output(request, part).save(self.folder)
-            parts.append(part)
-        return self._output(request, joined(parts))
+                outputs[-1].save(self.folder)
+        return joined(outputs)
 
     def _output(self, request: SampleRequest, result: RunResult) -> PipelineOutput:
         provenance = provenance_of(request, result, self.stages, self.origin)

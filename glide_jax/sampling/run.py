@@ -1,6 +1,7 @@
-"""A request, run: stage after stage, batch after batch. Every image of the project is sampled here.
+"""A request, run: part after part, stage after stage, batch after batch. Every image of the project
+is sampled here.
 
-SampleRequest ─ run_request ─ each stage: _run_stage ─ each batch: Program ─→ uint8[n s s 3]
+SampleRequest ─ run_request ─ parts ─ stages: _run_stage ─ batches: Program ─→ uint8[n s s 3]
 """
 
 import dataclasses
@@ -151,16 +152,6 @@ def run_request(
                 rows, slots = [rows[i] for i in best], [slots[i] for i in best]
                 low_res = images[0] = low_res[best]
         yield RunResult(tuple(images), tuple(rows), tuple(slots))
-
-
-def joined(parts: Sequence[RunResult]) -> RunResult:
-    """The parts of a request as one, in order."""
-    stages = zip(*(part.stages for part in parts), strict=True)
-    return RunResult(
-        tuple(np.concatenate(images) for images in stages),
-        tuple(row for part in parts for row in part.rows),
-        tuple(slots for part in parts for slots in part.batch_slots),
-    )
 
 
 def _images_at(request: SampleRequest, place: int) -> int:
